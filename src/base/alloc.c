@@ -1,0 +1,47 @@
+/* The only caller of malloc. Must not cache or pool: the C library does that, and the arenas. */
+#include "base/alloc.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+/* The plan of failures belongs to tests; one per thread, so that it never touches another's. */
+static _Thread_local uint64_t fail_in;
+static _Thread_local uint64_t made_count;
+
+static bool may_allocate(void) {
+    if (fail_in > 0) {
+        fail_in--;
+        if (fail_in == 0) return false;
+    }
+    made_count++;
+    return true;
+}
+
+void *dr_alloc(size_t size) {
+    if (!may_allocate()) return NULL;
+    /* malloc(0) may be NULL elsewhere, which would look like a failure. */
+    return malloc(size ? size : 1);
+}
+
+void *dr_alloc_zero(size_t count, size_t size) {
+    if (!may_allocate()) return NULL;
+    if (count == 0 || size == 0) return calloc(1, 1);
+    return calloc(count, size);
+}
+
+void *dr_realloc(void *block, size_t size) {
+    if (!may_allocate()) return NULL;
+    return realloc(block, size ? size : 1);
+}
+
+void dr_free(void *block) {
+    free(block);
+}
+
+void dr_alloc_fail_at(uint64_t nth) {
+    fail_in = nth;
+}
+
+uint64_t dr_alloc_count(void) {
+    return made_count;
+}

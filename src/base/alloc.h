@@ -1,0 +1,22 @@
+/* The only door to malloc. Counts what is alive, and can be told to fail, so that the path of an
+ * exhausted memory is walked in tests. Thread-safe; the failure plan is per thread. */
+#ifndef DR_BASE_ALLOC_H
+#define DR_BASE_ALLOC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* NULL when out of memory. `size` 0 is allowed and gives a pointer that may be freed. */
+void *dr_alloc(size_t size) __attribute__((malloc, warn_unused_result));
+void *dr_alloc_zero(size_t count, size_t size) __attribute__((malloc, warn_unused_result));
+/* On failure the old block stays valid. */
+void *dr_realloc(void *block, size_t size) __attribute__((warn_unused_result));
+/* Accepts NULL. */
+void dr_free(void *block);
+
+/* Tests: the `nth` next allocation of this thread fails (1 = the very next), 0 switches it off. */
+void dr_alloc_fail_at(uint64_t nth);
+/* Tests: allocations made by this thread so far. */
+uint64_t dr_alloc_count(void);
+
+#endif

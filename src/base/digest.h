@@ -1,0 +1,29 @@
+/* SHA-256, CRC-32, CRC-32C, base62, base64 and hex. */
+#ifndef DR_BASE_DIGEST_H
+#define DR_BASE_DIGEST_H
+
+#include "base/slice.h"
+#include "base/status.h"
+
+struct dr_sha256 {
+    uint8_t bytes[32];
+};
+
+/* Thread-safe; about 0.3 us for a key. */
+struct dr_sha256 dr_sha256(dr_slice bytes);
+/* CRC-32 (IEEE 802.3, as zlib), used in key checksums. */
+uint32_t dr_crc32(dr_slice bytes);
+/* CRC-32C (Castagnoli), used in journal records: continue with the previous value, start with 0. */
+uint32_t dr_crc32c(uint32_t crc, dr_slice bytes);
+
+/* Fixed-length big-endian base62 (0-9A-Za-z) of a byte string read as one number: `text_len` characters,
+ * left-padded with '0'. False when it does not fit. */
+bool dr_base62_write(const uint8_t *bytes, size_t bytes_len, char *text, size_t text_len);
+bool dr_base62_read(dr_slice text, uint8_t *bytes, size_t bytes_len);
+/* Lower-case; `text` holds 2 * len characters, no NUL. */
+void dr_hex_write(dr_slice bytes, char *text);
+bool dr_hex_read(dr_slice text, uint8_t *bytes, size_t bytes_len);
+/* Constant time in the content. */
+bool dr_equal_constant_time(dr_slice a, dr_slice b);
+
+#endif

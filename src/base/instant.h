@@ -1,0 +1,34 @@
+/* Two clocks that do not mix: `dr_instant`, monotonic microseconds for durations and deadlines, and
+ * `dr_wall`, UTC milliseconds since 1970 for records. */
+#ifndef DR_BASE_INSTANT_H
+#define DR_BASE_INSTANT_H
+
+#include "base/slice.h"
+
+typedef struct dr_instant {
+    int64_t us;
+} dr_instant;
+
+typedef struct dr_wall {
+    int64_t ms;
+} dr_wall;
+
+dr_instant dr_instant_now(void);
+dr_wall dr_wall_now(void);
+
+static inline dr_instant dr_instant_after_ms(dr_instant at, int64_t ms) {
+    return (dr_instant){at.us + ms * 1000};
+}
+static inline int64_t dr_instant_us_since(dr_instant later, dr_instant earlier) {
+    return later.us - earlier.us;
+}
+
+enum { DR_WALL_TEXT_BYTES = 25 };
+/* "2026-11-24T00:17:26.123Z" and a NUL. */
+void dr_wall_format(dr_wall wall, char text[DR_WALL_TEXT_BYTES]);
+/* RFC 3339 with any fraction and offset, or a date alone (midnight UTC). */
+bool dr_wall_parse(dr_slice text, dr_wall *ret);
+/* "1500ms", "5s", "10m", "2h", "30d"; a bare number is refused. */
+bool dr_duration_parse_ms(dr_slice text, int64_t *ret_ms);
+
+#endif
