@@ -1,0 +1,26 @@
+/* Token counts of one answer, counted as OpenAI counts: `prompt` includes `cached`, `completion`
+ * includes `reasoning`. Some servers (xAI, Google's compatible endpoint) leave reasoning out of
+ * `completion`; then `total` exceeds the sum, and what is charged as output is total - prompt. */
+#ifndef DR_MODEL_USAGE_H
+#define DR_MODEL_USAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum usage_source { USAGE_NONE, USAGE_REPORTED, USAGE_ESTIMATED };
+
+struct usage {
+    enum usage_source source;
+    uint64_t prompt_tokens;
+    uint64_t completion_tokens;
+    uint64_t total_tokens;
+    uint64_t cached_tokens;
+    uint64_t reasoning_tokens;
+};
+
+/* completion, or total - prompt where that is more. */
+uint64_t usage_output_tokens(const struct usage *usage);
+/* "none", "reported", "estimated". */
+const char *usage_source_name(enum usage_source source);
+
+#endif
