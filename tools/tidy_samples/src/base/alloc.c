@@ -1,0 +1,2 @@
+/* A sample. */
+void *take(void) { return malloc(1); }

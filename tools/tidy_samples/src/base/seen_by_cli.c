@@ -1,0 +1,2 @@
+/* A sample. */
+#include "cli/command.h"

@@ -1,0 +1,3 @@
+/* A sample. */
+#include "gateway/worker.h"
+#include "sim/provider.h"

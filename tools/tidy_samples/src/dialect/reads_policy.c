@@ -1,0 +1,2 @@
+/* A sample. */
+#include "policy/plan.h"

@@ -1,0 +1,2 @@
+/* A sample. */
+#include "admin/metrics.h"

@@ -1,0 +1,4 @@
+#ifndef DR_GATEWAY_INSPECT_H
+#define DR_GATEWAY_INSPECT_H
+
+#endif

@@ -1,0 +1,3 @@
+/* A sample. */
+#include "sim/provider.h"
+#include <cmocka.h>

@@ -1,0 +1,4 @@
+#ifndef DR_MODEL_PROMPT_H
+#define DR_MODEL_PROMPT_H
+
+#endif

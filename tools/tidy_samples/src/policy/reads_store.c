@@ -1,0 +1,2 @@
+/* A sample. */
+#include "store/store.h"

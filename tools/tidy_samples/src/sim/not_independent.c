@@ -1,0 +1,2 @@
+/* A sample. */
+#include "dialect/openai.h"

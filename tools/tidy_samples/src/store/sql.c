@@ -1,0 +1,2 @@
+/* A sample. */
+#include <sqlite3.h>

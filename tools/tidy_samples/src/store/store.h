@@ -1,0 +1,4 @@
+#ifndef DR_STORE_STORE_H
+#define DR_STORE_STORE_H
+
+#endif
