@@ -1,6 +1,8 @@
 /* The only caller of malloc. Must not cache or pool: the C library does that, and the arenas. */
 #include "base/alloc.h"
 
+#include "base/check.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -24,9 +26,10 @@ void *dr_alloc(size_t size) {
 }
 
 void *dr_alloc_zero(size_t count, size_t size) {
+    size_t bytes;
+    if (!dr_mul_size(count, size, &bytes)) return NULL;
     if (!may_allocate()) return NULL;
-    if (count == 0 || size == 0) return calloc(1, 1);
-    return calloc(count, size);
+    return calloc(1, bytes ? bytes : 1);
 }
 
 void *dr_realloc(void *block, size_t size) {

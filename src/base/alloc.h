@@ -1,4 +1,4 @@
-/* The only door to malloc. Counts what is alive, and can be told to fail, so that the path of an
+/* The only door to malloc. Counts what is asked for, and can be told to fail, so that the path of an
  * exhausted memory is walked in tests. Thread-safe; the failure plan is per thread. */
 #ifndef DR_BASE_ALLOC_H
 #define DR_BASE_ALLOC_H

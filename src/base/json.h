@@ -28,7 +28,7 @@ void dr_json_reader_free(struct dr_json_reader *reader);
 
 /* Parses `text` whole (blanks around it allowed; invalid UTF-8, lone surrogates, trailing commas,
  * comments refused; numbers are kept as their text, so 1e400 is legal here). The text is copied.
- * `depth_max` bounds nesting. DR_INVALID (with byte position in the error), DR_TOO_LARGE for depth,
+ * `depth_max` bounds nesting (a scalar is depth 0, `[]` is 1); beyond 512 it counts as 512. DR_INVALID (with byte position in the error), DR_TOO_LARGE for depth,
  * DR_NO_MEMORY. */
 enum dr_status dr_json_read(struct dr_json_reader *reader, dr_slice text, uint32_t depth_max,
                             dr_json *ret_root, struct dr_error *error) DR_MUST_USE;

@@ -89,7 +89,9 @@ static void write_line(enum dr_log_level level, const char *event, const char *f
     if (format[0] != '\0' && len + 1 < LINE_BYTES_MAX) {
         line[len++] = ' ';
         const int rest = vsnprintf(line + len, LINE_BYTES_MAX - len, format, arguments);
-        if (rest > 0) {
+        if (rest <= 0) {
+            len--;      /* nothing follows the blank */
+        } else {
             const size_t room = LINE_BYTES_MAX - 1 - len;
             len += (size_t)rest < room ? (size_t)rest : room;
             if ((size_t)rest > room) {

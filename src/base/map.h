@@ -21,7 +21,7 @@ void dr_map_init(struct dr_map *map, size_t count_max, uint64_t seed);
 void dr_map_clear(struct dr_map *map);
 /* NULL when absent. */
 void *dr_map_find(const struct dr_map *map, dr_slice key);
-/* DR_EXISTS when the key is there already (nothing changes), DR_TOO_LARGE at the cap. */
+/* `value` is not NULL. DR_EXISTS when the key is there already (nothing changes), DR_TOO_LARGE at the cap. */
 enum dr_status dr_map_put(struct dr_map *map, dr_slice key, void *value) DR_MUST_USE;
 /* The removed value, NULL when absent. */
 void *dr_map_take(struct dr_map *map, dr_slice key);

@@ -15,7 +15,8 @@ enum dr_status dr_secret_set(struct dr_secret *secret, dr_slice text) DR_MUST_US
 void dr_secret_clear(struct dr_secret *secret);     /* wipes; accepts a zeroed one */
 /* Lent until clear. Only for the wire and for comparison; never for a log. */
 dr_slice dr_secret_reveal(const struct dr_secret *secret);
-bool dr_secret_is(const struct dr_secret *secret, dr_slice text);    /* constant time */
+/* Constant time in the content. An empty or unset secret matches nothing, not even emptiness. */
+bool dr_secret_is(const struct dr_secret *secret, dr_slice text);
 /* Wipes any memory; not optimised away. */
 void dr_wipe(void *bytes, size_t len);
 

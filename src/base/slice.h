@@ -49,7 +49,8 @@ dr_slice dr_slice_trim(dr_slice slice);
 /* Cuts off and returns what precedes `separator`; `*rest` goes behind it. Without one, the whole
  * is returned and `*rest` becomes empty with data NULL. */
 dr_slice dr_slice_split(dr_slice *rest, char separator);
-/* Whole slice as a decimal number without sign; false on any other byte, emptiness, overflow. */
+/* Whole slice as a decimal number; false on any other byte, emptiness, overflow. The first takes no
+ * sign, the second an optional minus. */
 bool dr_slice_to_u64(dr_slice slice, uint64_t *ret);
 bool dr_slice_to_i64(dr_slice slice, int64_t *ret);
 /* Copies into `buffer` with a NUL; false when it does not fit or holds a NUL. */
