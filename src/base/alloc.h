@@ -1,5 +1,5 @@
-/* The only door to malloc. Counts what is asked for, and can be told to fail, so that the path of an
- * exhausted memory is walked in tests. Thread-safe; the failure plan is per thread. */
+/* The only door to malloc. Counts what is asked for, and can be told to fail, so that the path of
+ * an exhausted memory is walked in tests. Thread-safe; count and failure plan are per thread. */
 #ifndef DR_BASE_ALLOC_H
 #define DR_BASE_ALLOC_H
 

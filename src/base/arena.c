@@ -24,8 +24,8 @@ enum { ALIGNMENT = 16, DEFAULT_BLOCK_BYTES = 4096 };
 
 struct dr_arena_block {
     _Alignas(16) struct dr_arena_block *next;
-    size_t bytes;       /* head included */
-    bool is_pooled;     /* of the pool's size, and may go back to it */
+    size_t bytes;   /* head included */
+    bool is_pooled; /* of the pool's size, and may go back to it */
 };
 _Static_assert(sizeof(struct dr_arena_block) % ALIGNMENT == 0, "what follows the head is aligned");
 

@@ -11,9 +11,9 @@ struct dr_arena_block;
 /* A worker's free list of equal blocks. */
 struct dr_block_pool {
     struct dr_arena_block *free_list;
-    size_t block_bytes;     /* of each block, its head included */
+    size_t block_bytes; /* of each block, its head included */
     size_t free_count;
-    size_t free_count_max;  /* more than that goes back to malloc */
+    size_t free_count_max; /* more than that goes back to malloc */
 };
 
 void dr_block_pool_init(struct dr_block_pool *pool, size_t block_bytes, size_t free_count_max);
@@ -23,12 +23,13 @@ struct dr_arena {
     struct dr_arena_block *blocks;
     char *at;
     char *end;
-    size_t used;            /* bytes taken from the pool or malloc */
+    size_t used; /* bytes taken from the pool or malloc */
     size_t cap;
     struct dr_block_pool *pool;
 };
 
-/* `pool` is kept until `dr_arena_clear`; NULL means blocks of 4 KiB from malloc. Allocates nothing. */
+/* `pool` is kept until `dr_arena_clear`; NULL means blocks of 4 KiB from malloc. Allocates
+ * nothing. */
 void dr_arena_init(struct dr_arena *arena, size_t cap, struct dr_block_pool *pool);
 /* Gives all back; the arena can be used again. */
 void dr_arena_clear(struct dr_arena *arena);

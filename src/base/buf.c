@@ -33,7 +33,8 @@ static bool grow(struct dr_buf *buf, size_t needed) {
     if (capacity < needed) capacity = needed;
     if (capacity > buf->cap) capacity = buf->cap;
     size_t block_bytes;
-    char *block = dr_add_size(capacity, 1, &block_bytes) ? dr_realloc(buf->data, block_bytes) : NULL;
+    char *block =
+        dr_add_size(capacity, 1, &block_bytes) ? dr_realloc(buf->data, block_bytes) : NULL;
     if (!block) {
         buf->status = DR_NO_MEMORY;
         return false;

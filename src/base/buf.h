@@ -10,8 +10,8 @@ struct dr_buf {
     size_t len;
     /* Private part. */
     size_t capacity;
-    size_t cap;             /* most bytes it may ever hold */
-    enum dr_status status;  /* first failure */
+    size_t cap;            /* most bytes it may ever hold */
+    enum dr_status status; /* first failure */
 };
 
 /* Allocates nothing yet. */
@@ -37,7 +37,8 @@ void dr_buf_commit(struct dr_buf *buf, size_t len);
 /* Drops `len` bytes from the front, moving the rest. */
 void dr_buf_consume(struct dr_buf *buf, size_t len);
 
-/* DR_OK, DR_TOO_LARGE or DR_NO_MEMORY (DR_INVALID when a format itself could not be carried out). */
+/* DR_OK, DR_TOO_LARGE or DR_NO_MEMORY; DR_INVALID when a format itself could not be carried
+ * out. */
 enum dr_status dr_buf_status(const struct dr_buf *buf) DR_MUST_USE;
 /* Lent until the next append. */
 static inline dr_slice dr_buf_slice(const struct dr_buf *buf) {

@@ -1,4 +1,5 @@
-/* Digests, checksums and the spelling of bytes as text. Must not hold keys or state between calls. */
+/* Digests, checksums and the spelling of bytes as text. Must not hold keys or state between
+ * calls. */
 #include "base/digest.h"
 
 #include "base/assert.h"

@@ -16,15 +16,17 @@ uint32_t dr_crc32(dr_slice bytes);
 /* CRC-32C (Castagnoli), used in journal records: continue with the previous value, start with 0. */
 uint32_t dr_crc32c(uint32_t crc, dr_slice bytes);
 
-/* Fixed-length big-endian base62 (0-9A-Za-z) of a byte string read as one number: `text_len` characters,
- * left-padded with '0'. False when it does not fit, and then `text` holds garbage. At most 128 bytes. */
+/* Fixed-length big-endian base62 (0-9A-Za-z) of a byte string read as one number: `text_len`
+ * characters, left-padded with '0'. At most 128 bytes. False when it does not fit, and then `text`
+ * holds garbage. */
 bool dr_base62_write(const uint8_t *bytes, size_t bytes_len, char *text, size_t text_len);
 /* The same backwards; false for any other character, an empty text, or a number beyond `bytes_len`
  * bytes, and then `bytes` is left alone. */
 bool dr_base62_read(dr_slice text, uint8_t *bytes, size_t bytes_len);
 /* Lower-case; `text` holds 2 * len characters, no NUL. */
 void dr_hex_write(dr_slice bytes, char *text);
-/* Either case. False unless `text` is 2 * `bytes_len` hexadecimal digits; `bytes` may be half written. */
+/* Either case. False unless `text` is 2 * `bytes_len` hexadecimal digits; then `bytes` may be half
+ * written. */
 bool dr_hex_read(dr_slice text, uint8_t *bytes, size_t bytes_len);
 /* Constant time in the content. */
 bool dr_equal_constant_time(dr_slice a, dr_slice b);

@@ -19,7 +19,7 @@ static void test_sha256_gives_the_published_digests(void **state) {
         {{NULL, 0}, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
         {{"abc", 3}, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
         {{"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56},
-            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+         "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const struct dr_sha256 digest = dr_sha256(cases[i].text);
@@ -69,7 +69,7 @@ static void test_base62_writes_known_numbers(void **state) {
     static const struct {
         uint8_t bytes[8];
         size_t bytes_len;
-        const char *expected;   /* NULL: does not fit into `text_len` */
+        const char *expected; /* NULL: does not fit into `text_len` */
         size_t text_len;
     } cases[] = {
         {{0}, 1, "000", 3},

@@ -185,7 +185,7 @@ bool dr_duration_parse_ms(dr_slice text, int64_t *ret_ms) {
         dr_slice name;
         int64_t ms;
     } units[] = {
-        {{"ms", 2}, 1},     {{"s", 1}, 1000},     {{"m", 1}, 60000},
+        {{"ms", 2}, 1},      {{"s", 1}, 1000},     {{"m", 1}, 60000},
         {{"h", 1}, 3600000}, {{"d", 1}, 86400000},
     };
     size_t digits = 0;

@@ -23,24 +23,26 @@ enum dr_json_kind {
  * documents take memory of their own, given back by the next read. */
 struct dr_json_reader;
 
-struct dr_json_reader *dr_json_reader_new(void);     /* given; NULL when out of memory */
+struct dr_json_reader *dr_json_reader_new(void); /* given; NULL when out of memory */
 void dr_json_reader_free(struct dr_json_reader *reader);
 
 /* Parses `text` whole (blanks around it allowed; invalid UTF-8, lone surrogates, trailing commas,
  * comments refused; numbers are kept as their text, so 1e400 is legal here). The text is copied.
- * `depth_max` bounds nesting (a scalar is depth 0, `[]` is 1); beyond 512 it counts as 512. DR_INVALID (with byte position in the error), DR_TOO_LARGE for depth,
- * DR_NO_MEMORY. */
+ * `depth_max` bounds nesting (a scalar is depth 0, `[]` is 1); beyond 512 it counts as 512.
+ * DR_INVALID (with byte position in the error), DR_TOO_LARGE for depth, DR_NO_MEMORY. */
 enum dr_status dr_json_read(struct dr_json_reader *reader, dr_slice text, uint32_t depth_max,
                             dr_json *ret_root, struct dr_error *error) DR_MUST_USE;
 
 /* All getters accept NULL as an absent value. */
-enum dr_json_kind dr_json_kind(dr_json value);       /* DR_JSON_NULL for NULL */
-bool dr_json_is(dr_json value, enum dr_json_kind kind);  /* false for NULL (absent) */
-dr_json dr_json_member(dr_json object, dr_slice name);   /* first of that name, NULL when absent or no object */
-size_t dr_json_count(dr_json container);             /* elements or members, 0 for others */
-dr_slice dr_json_text(dr_json string);               /* unescaped; DR_NONE (data NULL) unless a string */
-bool dr_json_bool(dr_json value);                    /* false unless `true` */
-dr_slice dr_json_number_text(dr_json number);        /* as written; DR_NONE unless a number */
+enum dr_json_kind dr_json_kind(dr_json value);          /* DR_JSON_NULL for NULL */
+bool dr_json_is(dr_json value, enum dr_json_kind kind); /* false for NULL (absent) */
+/* The first of that name; NULL when absent or no object. */
+dr_json dr_json_member(dr_json object, dr_slice name);
+size_t dr_json_count(dr_json container); /* elements or members, 0 for others */
+/* Unescaped; DR_NONE (data NULL) unless a string. */
+dr_slice dr_json_text(dr_json string);
+bool dr_json_bool(dr_json value);             /* false unless `true` */
+dr_slice dr_json_number_text(dr_json number); /* as written; DR_NONE unless a number */
 /* A number without fraction or exponent that fits; false otherwise. */
 bool dr_json_to_i64(dr_json number, int64_t *ret);
 bool dr_json_to_u64(dr_json number, uint64_t *ret);
@@ -49,7 +51,7 @@ bool dr_json_to_double(dr_json number, double *ret);
 
 /* Iteration over an array or an object, in order, in constant time a step. */
 struct dr_json_iter {
-    dr_json name;       /* of the current member; NULL in arrays */
+    dr_json name; /* of the current member; NULL in arrays */
     dr_json value;
     /* Private part. */
     dr_json at;
@@ -64,14 +66,14 @@ bool dr_json_iter_next(struct dr_json_iter *iter);
 bool dr_json_has_duplicate(dr_json object, dr_slice *ret_name);
 
 /* Where in the text given to `dr_json_read` the content of a string, the digits of a number begin:
- * the offset of the first byte behind the opening quote (of the first digit or sign). Only for strings
- * and numbers of the current document. */
+ * the offset of the first byte behind the opening quote (of the first digit or sign). Only for
+ * strings and numbers of the current document. */
 size_t dr_json_offset(const struct dr_json_reader *reader, dr_json string_or_number);
 
 /* Writers. Strings are escaped as RFC 8259 asks and stay valid JSON for any bytes (invalid UTF-8
  * becomes U+FFFD). */
-void dr_json_put_string(struct dr_buf *buf, dr_slice text);      /* with quotes */
-void dr_json_put_string_or_null(struct dr_buf *buf, dr_slice text);  /* null when data is NULL */
+void dr_json_put_string(struct dr_buf *buf, dr_slice text);         /* with quotes */
+void dr_json_put_string_or_null(struct dr_buf *buf, dr_slice text); /* null when data is NULL */
 /* Writes a parsed value back (used by tools and tests, never on the hot path). */
 void dr_json_put_value(struct dr_buf *buf, dr_json value);
 

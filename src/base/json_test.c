@@ -1,4 +1,4 @@
-/* Reading strictly, finding places in the source, duplicates, depth, writing, and failing memory. */
+/* Reading strictly, places in the source, duplicates, depth, writing, and failing memory. */
 #include "base/json.h"
 
 #include "base/alloc.h"
@@ -70,7 +70,7 @@ static void test_valid_texts_are_read_and_written_back(void **state) {
         {"{}", "{}"},
         {"[[],{},[{}],[[]]]", "[[],{},[{}],[[]]]"},
         {" { \"a\" : [ 1 , 2.0 , {\"b\":null} ] , \"c\" : { } , \"\" : \"x\" } ",
-            "{\"a\":[1,2.0,{\"b\":null}],\"c\":{},\"\":\"x\"}"},
+         "{\"a\":[1,2.0,{\"b\":null}],\"c\":{},\"\":\"x\"}"},
         {"{\n  \"a\": [\n    1,\n    true\n  ],\n  \"b\": {}\n}\n", "{\"a\":[1,true],\"b\":{}}"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -83,7 +83,7 @@ static void test_invalid_texts_are_refused_with_a_place(void **state) {
     static const struct {
         const char *name;
         dr_slice text;
-        const char *place;      /* NULL: anywhere */
+        const char *place; /* NULL: anywhere */
     } cases[] = {
         {"empty", {"", 0}, NULL},
         {"nothing", {NULL, 0}, NULL},
@@ -165,7 +165,7 @@ static void test_getters_tell_kinds_apart(void **state) {
         enum dr_json_kind kind;
         size_t count;
     } cases[] = {
-        {{"n", 1}, DR_JSON_NULL, 0}, {{"t", 1}, DR_JSON_BOOL, 0}, {{"f", 1}, DR_JSON_BOOL, 0},
+        {{"n", 1}, DR_JSON_NULL, 0},   {{"t", 1}, DR_JSON_BOOL, 0},   {{"f", 1}, DR_JSON_BOOL, 0},
         {{"i", 1}, DR_JSON_NUMBER, 0}, {{"s", 1}, DR_JSON_STRING, 0}, {{"a", 1}, DR_JSON_ARRAY, 2},
         {{"o", 1}, DR_JSON_OBJECT, 1},
     };
@@ -257,8 +257,7 @@ static void test_iteration_keeps_order(void **state) {
         dr_json_put_value(&seen, iter.value);
     }
     assert_false(dr_json_iter_next(&iter));
-    assert_true(dr_slice_is(
-        dr_buf_slice(&seen), DR_LIT("a[1,[2,3]]b{\"x\":{}}c\"z\"1[2,3]")));
+    assert_true(dr_slice_is(dr_buf_slice(&seen), DR_LIT("a[1,[2,3]]b{\"x\":{}}c\"z\"1[2,3]")));
     dr_buf_clear(&seen);
 }
 
@@ -268,7 +267,7 @@ static void test_duplicates_are_seen_after_unescaping(void **state) {
     (void)state;
     static const struct {
         const char *text;
-        const char *name;   /* NULL: none */
+        const char *name; /* NULL: none */
     } cases[] = {
         {"{}", NULL},
         {"[1,1]", NULL},
@@ -348,7 +347,7 @@ static void test_hundred_thousand_names_take_no_noticeable_time(void **state) {
 /* --- depth --- */
 
 static enum dr_status read_nested(size_t depth, uint32_t depth_max, const char *open,
-    const char *close) {
+                                  const char *close) {
     struct dr_buf buf;
     dr_buf_init(&buf, 16 << 20);
     for (size_t i = 0; i < depth; i++) dr_buf_put(&buf, dr_slice_text(open));
@@ -377,7 +376,7 @@ static void test_depth_is_bounded_exactly(void **state) {
             assert_int_equal(read_nested(depth, depth_max, "[", "]"), expected);
             assert_int_equal(read_nested(depth, depth_max, "{\"a\":", "}"), expected);
             assert_int_equal(read_nested(depth, depth_max, "[1,[],", ",{}]"),
-                depth + (depth > 0) <= depth_max ? DR_OK : DR_TOO_LARGE);
+                             depth + (depth > 0) <= depth_max ? DR_OK : DR_TOO_LARGE);
         }
     }
     assert_int_equal(read_nested(512, UINT32_MAX, "[", "]"), DR_OK);
@@ -391,8 +390,8 @@ static void test_hundred_thousand_brackets_are_refused(void **state) {
     char open[100000];
     memset(open, '[', sizeof(open));
     dr_json root = NULL;
-    assert_int_equal(
-        dr_json_read(reader, (dr_slice){open, sizeof(open)}, 32, &root, NULL), DR_INVALID);
+    assert_int_equal(dr_json_read(reader, (dr_slice){open, sizeof(open)}, 32, &root, NULL),
+                     DR_INVALID);
 }
 
 static void test_siblings_do_not_add_to_depth(void **state) {
@@ -444,7 +443,8 @@ static void test_places_are_those_of_the_source(void **state) {
         {"{\"model\":\"gpt\",\"n\":1}", 4},
         {"\t { \"mod\\u0065l\" : \"g\\npt\\\\x\" , \"n\\t\" : -1 , \"z\":[0,\"\",\"x\"] } ", 8},
         {"{\n  \"a\": {\n    \"b\\ud83d\\ude00\": \"c\xC3\xA4\",\n    \"d\": 1e400\n  },\n"
-         "  \"e\": [1, 2,\n 3]\n}\n", 9},
+         "  \"e\": [1, 2,\n 3]\n}\n",
+         9},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const dr_slice text = dr_slice_text(cases[i].text);
@@ -551,7 +551,11 @@ static void test_strings_are_escaped_and_stay_valid(void **state) {
         {{"\"\\\b\f\n\r\t", 7}, "\"\\\"\\\\\\b\\f\\n\\r\\t\""},
         {{"\0\x01\x1f", 3}, "\"\\u0000\\u0001\\u001f\""},
         {{"\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80", 9}, "\"\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80\""},
-        {{"a\xFF" "b", 3}, "\"a\xEF\xBF\xBD" "b\""},
+        {{"a\xFF"
+          "b",
+          3},
+         "\"a\xEF\xBF\xBD"
+         "b\""},
         {{"a\xE2\x82", 3}, "\"a\xEF\xBF\xBD\""},
         {{"\xE2\x82\"", 3}, "\"\xEF\xBF\xBD\\\"\""},
         {{"\xED\xA0\x80", 3}, "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\""},

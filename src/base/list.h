@@ -10,7 +10,7 @@ struct dr_list {
     struct dr_list *prev;
 };
 
-#define dr_list_item(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define dr_list_item(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 static inline void dr_list_init(struct dr_list *node) {
     node->next = node;

@@ -52,14 +52,14 @@ static bool may_write(enum dr_log_level level, uint32_t *ret_dropped) {
     uint64_t new;
     do {
         new = old >> 32 == second ? old : second << 32;
-        if ((new & UINT32_MAX) < UINT32_MAX) new++;
+        if ((new &UINT32_MAX) < UINT32_MAX) new ++;
     } while (!atomic_compare_exchange_weak_explicit(lines, &old, new, memory_order_relaxed,
                                                     memory_order_relaxed));
     *ret_dropped = 0;
     if (old >> 32 != second && (old & UINT32_MAX) > LINES_PER_SECOND_MAX) {
         *ret_dropped = (uint32_t)(old & UINT32_MAX) - LINES_PER_SECOND_MAX;
     }
-    return (new & UINT32_MAX) <= LINES_PER_SECOND_MAX;
+    return (new &UINT32_MAX) <= LINES_PER_SECOND_MAX;
 }
 
 /* Nothing an outsider named may move a terminal's cursor or begin a line of its own. */
@@ -77,9 +77,9 @@ static void redact(char *line, size_t len) {
     }
 }
 
-__attribute__((format(printf, 3, 0)))
-static void write_line(enum dr_log_level level, const char *event, const char *format,
-                       va_list arguments) {
+__attribute__((format(printf, 3, 0))) static void write_line(enum dr_log_level level,
+                                                             const char *event, const char *format,
+                                                             va_list arguments) {
     char line[LINE_BYTES_MAX + 1];
     char wall[DR_WALL_TEXT_BYTES];
     dr_wall_format(dr_wall_now(), wall);
@@ -90,7 +90,7 @@ static void write_line(enum dr_log_level level, const char *event, const char *f
         line[len++] = ' ';
         const int rest = vsnprintf(line + len, LINE_BYTES_MAX - len, format, arguments);
         if (rest <= 0) {
-            len--;      /* nothing follows the blank */
+            len--; /* nothing follows the blank */
         } else {
             const size_t room = LINE_BYTES_MAX - 1 - len;
             len += (size_t)rest < room ? (size_t)rest : room;

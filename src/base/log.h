@@ -15,7 +15,8 @@ void dr_log_set_level(enum dr_log_level level);
 bool dr_log_is_on(enum dr_log_level level);
 bool dr_log_level_parse(dr_slice text, enum dr_log_level *ret);
 /* `format` gives the rest of the line ("id=%.*s status=%u"). Control characters are replaced; the
- * line is cut at 2 KiB; beyond 1,000 lines a second per level, lines are counted and dropped, and a line says so. */
+ * line is cut at 2 KiB; beyond 1,000 lines a second per level, lines are
+ * counted and dropped, and a line says so. */
 void dr_log(enum dr_log_level level, const char *event, const char *format, ...) DR_PRINTF(3, 4);
 
 #endif

@@ -59,8 +59,8 @@ static void test_line_has_time_level_event_and_rest(void **state) {
     dr_log(DR_LOG_INFO, "exchange.settled", "id=%s status=%u", "req_1", 200u);
     assert_int_equal(errno, 5);
     const dr_slice line = capture_end();
-    assert_true(dr_slice_is(
-        behind_time(line), DR_LIT("info exchange.settled id=req_1 status=200\n")));
+    assert_true(
+        dr_slice_is(behind_time(line), DR_LIT("info exchange.settled id=req_1 status=200\n")));
 }
 
 static void test_event_alone_has_no_trailing_blank(void **state) {
@@ -91,10 +91,13 @@ static void test_lines_above_the_level_are_dropped(void **state) {
 static void test_controls_and_broken_text_are_replaced(void **state) {
     (void)state;
     capture_begin();
-    dr_log(DR_LOG_INFO, "a", "x=%s", "1\n2\r3\t4\x1b[31m5\x7f" "6\xC2\x9B" "7\xC3\xA4\xC2\xA0");
+    dr_log(DR_LOG_INFO, "a", "x=%s",
+           "1\n2\r3\t4\x1b[31m5\x7f"
+           "6\xC2\x9B"
+           "7\xC3\xA4\xC2\xA0");
     dr_slice text = capture_end();
-    assert_true(dr_slice_is(
-        behind_time(text), DR_LIT("info a x=1?2?3?4?[31m5?6??7\xC3\xA4\xC2\xA0\n")));
+    assert_true(
+        dr_slice_is(behind_time(text), DR_LIT("info a x=1?2?3?4?[31m5?6??7\xC3\xA4\xC2\xA0\n")));
     capture_begin();
     dr_log(DR_LOG_INFO, "a", "x=%s", "\xFF\xC3\xA4");
     text = capture_end();

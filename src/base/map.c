@@ -10,7 +10,7 @@ enum { CAPACITY_MIN = 16 };
 struct dr_map_slot {
     dr_slice key;
     uint64_t hash;
-    void *value;        /* NULL: the slot is empty */
+    void *value; /* NULL: the slot is empty */
 };
 
 void dr_map_init(struct dr_map *map, size_t count_max, uint64_t seed) {

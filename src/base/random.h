@@ -11,7 +11,8 @@ struct dr_entropy {
     uint8_t bytes[512];
     size_t left;
 };
-/* Aborts when the kernel has no entropy to give, which it always has after boot. Used bytes are wiped. */
+/* Aborts when the kernel has no entropy to give, which it always has after boot. Used bytes are
+ * wiped. */
 void dr_entropy_take(struct dr_entropy *entropy, void *bytes, size_t len);
 
 /* xoshiro-class generator, predictable by design. */

@@ -11,8 +11,8 @@ struct dr_secret {
     size_t len;
 };
 
-enum dr_status dr_secret_set(struct dr_secret *secret, dr_slice text) DR_MUST_USE;   /* copies */
-void dr_secret_clear(struct dr_secret *secret);     /* wipes; accepts a zeroed one */
+enum dr_status dr_secret_set(struct dr_secret *secret, dr_slice text) DR_MUST_USE; /* copies */
+void dr_secret_clear(struct dr_secret *secret); /* wipes; accepts a zeroed one */
 /* Lent until clear. Only for the wire and for comparison; never for a log. */
 dr_slice dr_secret_reveal(const struct dr_secret *secret);
 /* Constant time in the content. An empty or unset secret matches nothing, not even emptiness. */

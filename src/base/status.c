@@ -1,4 +1,4 @@
-/* Names of outcomes and the filling of errors. Must not log: it only words what its caller knows. */
+/* Names of outcomes and the filling of errors. Must not log: it only words what others know. */
 #include "base/status.h"
 
 #include <stdarg.h>

@@ -9,22 +9,22 @@
 
 enum dr_status {
     DR_OK = 0,
-    DR_NO_MEMORY,   /* allocation failed, or an arena's cap is reached */
-    DR_TOO_LARGE,   /* a stated limit is exceeded */
-    DR_INVALID,     /* outside bytes that break their rule */
+    DR_NO_MEMORY, /* allocation failed, or an arena's cap is reached */
+    DR_TOO_LARGE, /* a stated limit is exceeded */
+    DR_INVALID,   /* outside bytes that break their rule */
     DR_NOT_FOUND,
-    DR_EXISTS,      /* a name or place that is taken */
-    DR_IO,          /* the system refused; `os_code` holds errno */
+    DR_EXISTS, /* a name or place that is taken */
+    DR_IO,     /* the system refused; `os_code` holds errno */
     DR_TIMED_OUT,
-    DR_CLOSED,      /* the other side is gone */
+    DR_CLOSED, /* the other side is gone */
     DR_UNSUPPORTED,
-    DR_CORRUPT,     /* stored data that fails its checksum */
+    DR_CORRUPT, /* stored data that fails its checksum */
 };
 
 struct dr_error {
     enum dr_status status;
-    int os_code;        /* errno, 0 where none applies */
-    char text[256];     /* a sentence without a final period, NUL-terminated */
+    int os_code;    /* errno, 0 where none applies */
+    char text[256]; /* a sentence without a final period, NUL-terminated */
 };
 
 /* A short English word for `status`, static storage. */

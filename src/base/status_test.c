@@ -18,8 +18,8 @@ static void test_every_status_has_its_own_name(void **state) {
     for (int a = DR_OK; a <= DR_CORRUPT; a++) {
         assert_string_not_equal(dr_status_name((enum dr_status)a), "unknown");
         for (int b = DR_OK; b < a; b++) {
-            assert_string_not_equal(
-                dr_status_name((enum dr_status)a), dr_status_name((enum dr_status)b));
+            assert_string_not_equal(dr_status_name((enum dr_status)a),
+                                    dr_status_name((enum dr_status)b));
         }
     }
 }

@@ -5,7 +5,7 @@
 #include "base/slice.h"
 
 struct dr_utf8 {
-    uint32_t state;     /* 0 between characters */
+    uint32_t state; /* 0 between characters */
 };
 
 /* False at the first byte that can't be UTF-8; a piece may end inside a character. */

@@ -20,7 +20,11 @@ static const struct {
     {"three bytes, first and last", {"\xE0\xA0\x80\xEF\xBF\xBF", 6}, true},
     {"around the surrogates", {"\xED\x9F\xBF\xEE\x80\x80", 6}, true},
     {"four bytes, first and last", {"\xF0\x90\x80\x80\xF4\x8F\xBF\xBF", 8}, true},
-    {"text around a smile", {"12345678\xF0\x9F\x98\x80" "12345678", 20}, true},
+    {"text around a smile",
+     {"12345678\xF0\x9F\x98\x80"
+      "12345678",
+      20},
+     true},
     {"lone continuation", {"\x80", 1}, false},
     {"continuation after a character", {"\xC2\x80\x80", 3}, false},
     {"overlong slash of two", {"\xC0\xAF", 2}, false},
@@ -36,7 +40,11 @@ static const struct {
     {"cut after two of three", {"\xE2\x82", 2}, false},
     {"cut after three of four", {"\xF0\x9F\x98", 3}, false},
     {"lead where a continuation belongs", {"\xE2\xE2\x82\xAC", 4}, false},
-    {"ascii where a continuation belongs", {"\xE2\x82" "a", 3}, false},
+    {"ascii where a continuation belongs",
+     {"\xE2\x82"
+      "a",
+      3},
+     false},
 };
 
 static void test_cases_are_judged_whole_and_at_every_split(void **state) {
@@ -48,7 +56,8 @@ static void test_cases_are_judged_whole_and_at_every_split(void **state) {
         for (size_t split = 0; split <= text.len; split++) {
             struct dr_utf8 utf8 = {0};
             const bool is_valid = dr_utf8_check(&utf8, dr_slice_first(text, split)) &&
-                dr_utf8_check(&utf8, dr_slice_from(text, split)) && dr_utf8_is_complete(&utf8);
+                                  dr_utf8_check(&utf8, dr_slice_from(text, split)) &&
+                                  dr_utf8_is_complete(&utf8);
             assert_int_equal(is_valid, cases[i].is_valid);
         }
     }
