@@ -1,0 +1,254 @@
+/* The writing end of one worker's journal: segments with their blocks reserved in advance, one
+ * pwrite(2) a record, promises of room that cost no system call. Must not sync, read back, know the
+ * store, or log: the caller knows what a failed append means.
+ *
+ * Room is counted in promises: a segment holds as many as records of the largest size fit behind
+ * what is written. An append takes at most one of them, so as long as there are no fewer promises
+ * than open reservations, every reservation can be honoured.
+ *
+ * A segment is made under a name of its own (NAME.new), locked, and only then named NAME.log: who
+ * sees a NAME.log without the lock may rely on its writer being gone. */
+#include "store/journal.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/random.h"
+#include "store/journal_record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    SEGMENTS_MAX = 64, /* prepared at once: 1 GiB, 262,144 open reservations */
+    RETRY_MS = 200,
+    NAME_BYTES = 128,
+};
+
+struct segment {
+    int descriptor;
+    size_t written;
+    char name[NAME_BYTES];
+};
+
+struct journal {
+    int folder; /* descriptor */
+    uint32_t worker_index;
+    uint32_t sequence;
+    size_t segment_bytes;
+    int64_t started_ms;
+    uint64_t unique;
+    struct segment segments[SEGMENTS_MAX]; /* the first is written to, the others wait */
+    size_t segment_count;
+    size_t promises; /* of all segments */
+    size_t open;     /* reservations */
+    bool is_full;    /* the last preparation failed */
+    dr_instant retry_at;
+    struct journal_stats stats;
+    char record[JOURNAL_RECORD_BYTES_MAX];
+};
+
+/* --- segments ------------------------------------------------------------------------------- */
+
+static size_t promises_of(const struct journal *journal, const struct segment *segment) {
+    return (journal->segment_bytes - segment->written) / JOURNAL_RECORD_BYTES_MAX;
+}
+
+/* For file systems that cannot reserve: the blocks are taken by writing zeros, which readers know. */
+static int reserve_by_zeros(int descriptor, size_t len) {
+    static const char zeros[16384];
+    for (size_t offset = 0; offset < len;) {
+        const size_t ask = len - offset < sizeof(zeros) ? len - offset : sizeof(zeros);
+        const ssize_t count = pwrite(descriptor, zeros, ask, (off_t)offset);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return errno;
+        if (count == 0) return ENOSPC;
+        offset += (size_t)count;
+    }
+    return 0;
+}
+
+static int reserve_blocks(int descriptor, size_t len) {
+    for (;;) {
+        if (fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, (off_t)len) == 0) return 0;
+        if (errno == EINTR) continue;
+        if (errno == EOPNOTSUPP || errno == ENOSYS) return reserve_by_zeros(descriptor, len);
+        return errno;
+    }
+}
+
+static enum dr_status fail_to_prepare(int code, struct dr_error *error) {
+    if (code == ENOSPC || code == EDQUOT) {
+        return dr_fail(error, DR_IO, code, "the disk is full: no room for a journal segment");
+    }
+    return dr_fail(error, DR_IO, code, "can't prepare a journal segment: %s", strerror(code));
+}
+
+/* Adds a fresh segment behind the others. */
+static enum dr_status prepare_segment(struct journal *journal, struct dr_error *error) {
+    if (journal->segment_count == SEGMENTS_MAX) {
+        return dr_fail(error, DR_TOO_LARGE, 0, "%d journal segments are in use", SEGMENTS_MAX);
+    }
+    struct segment *segment = &journal->segments[journal->segment_count];
+    char draft[NAME_BYTES];
+    *segment = (struct segment){0};
+    const int prefix_len =
+        snprintf(draft, sizeof(draft), "%013" PRId64 "-%ld-%u-%016" PRIx64 "-%06u.new",
+                 journal->started_ms, (long)getpid(), journal->worker_index, journal->unique,
+                 journal->sequence++);
+    dr_assert(prefix_len > 4 && prefix_len < NAME_BYTES);
+    memcpy(segment->name, draft, sizeof(draft));
+    memcpy(segment->name + prefix_len - 4, ".log", 4);
+    segment->descriptor =
+        openat(journal->folder, draft, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (segment->descriptor < 0) return fail_to_prepare(errno, error);
+    int code = flock(segment->descriptor, LOCK_EX | LOCK_NB) != 0 ? errno : 0;
+    if (code == 0) code = reserve_blocks(segment->descriptor, journal->segment_bytes);
+    if (code == 0 && renameat(journal->folder, draft, journal->folder, segment->name) != 0) {
+        code = errno;
+    }
+    if (code != 0) {
+        (void)unlinkat(journal->folder, draft, 0); /* a leftover is removed at the next start */
+        close(segment->descriptor);
+        return fail_to_prepare(code, error);
+    }
+    journal->segment_count++;
+    journal->promises += promises_of(journal, segment);
+    return DR_OK;
+}
+
+/* Gives the segment to the reader: its length is its content, its lock is gone. */
+static void retire_first(struct journal *journal) {
+    struct segment *segment = &journal->segments[0];
+    dr_assert(journal->segment_count > 0);
+    journal->promises -= promises_of(journal, segment);
+    if (segment->written == 0) (void)unlinkat(journal->folder, segment->name, 0); /* or later */
+    /* A failure leaves zeros or a torn record behind the content; readers end there. */
+    (void)!ftruncate(segment->descriptor, (off_t)segment->written);
+    close(segment->descriptor);
+    journal->segment_count--;
+    memmove(&journal->segments[0], &journal->segments[1],
+            journal->segment_count * sizeof(journal->segments[0]));
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+enum dr_status journal_open(const char *folder, uint32_t worker_index, size_t segment_bytes,
+                            struct journal **ret_journal, struct dr_error *error) {
+    if (segment_bytes == 0) segment_bytes = JOURNAL_SEGMENT_BYTES;
+    dr_assert(segment_bytes >= JOURNAL_RECORD_BYTES_MAX);
+    struct journal *journal = dr_alloc_zero(1, sizeof(*journal));
+    if (!journal) return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
+    enum dr_status status = DR_OK;
+    struct dr_entropy entropy = {0};
+    dr_entropy_take(&entropy, &journal->unique, sizeof(journal->unique));
+    journal->worker_index = worker_index;
+    journal->segment_bytes = segment_bytes;
+    journal->started_ms = dr_wall_now().ms;
+    if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
+        status = dr_fail(error, DR_IO, errno, "can't create %s: %s", folder, strerror(errno));
+        dr_free(journal);
+        return status;
+    }
+    journal->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (journal->folder < 0) {
+        status = dr_fail(error, DR_IO, errno, "can't open %s: %s", folder, strerror(errno));
+        dr_free(journal);
+        return status;
+    }
+    status = prepare_segment(journal, error);
+    if (status) {
+        close(journal->folder);
+        dr_free(journal);
+        return status;
+    }
+    *ret_journal = journal;
+    return DR_OK;
+}
+
+void journal_close(struct journal *journal) {
+    if (!journal) return;
+    dr_assert(journal->open == 0);
+    while (journal->segment_count > 0) retire_first(journal);
+    close(journal->folder);
+    dr_free(journal);
+}
+
+/* --- reservations --------------------------------------------------------------------------- */
+
+bool journal_reserve(struct journal *journal, dr_instant now) {
+    if (journal->promises <= journal->open) {
+        if (journal->is_full && now.us < journal->retry_at.us) return false;
+        journal->is_full = prepare_segment(journal, NULL) != DR_OK;
+        if (journal->is_full) {
+            journal->retry_at = dr_instant_after_ms(now, RETRY_MS);
+            return false;
+        }
+    }
+    journal->open++;
+    return true;
+}
+
+void journal_release(struct journal *journal) {
+    dr_assert(journal->open > 0);
+    journal->open--;
+}
+
+bool journal_has_room(const struct journal *journal) {
+    return journal->promises > journal->open || !journal->is_full;
+}
+
+/* --- appending ------------------------------------------------------------------------------ */
+
+/* 0, or the errno; then nothing of the record is left in the file, if the system lets us. */
+static int write_record(struct segment *segment, const char *record, size_t len) {
+    size_t done = 0;
+    while (done < len) {
+        const ssize_t count = pwrite(segment->descriptor, record + done, len - done,
+                                     (off_t)(segment->written + done));
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return count < 0 ? errno : ENOSPC;
+        done += (size_t)count;
+    }
+    return 0;
+}
+
+enum dr_status journal_append(struct journal *journal, const struct ledger_entry *entry,
+                              struct dr_error *error) {
+    dr_assert(journal->open > 0);
+    journal->open--;
+    const size_t len = journal_record_write(journal->record, entry);
+    while (journal->segment_count > 0 && promises_of(journal, &journal->segments[0]) == 0) {
+        retire_first(journal);
+    }
+    /* Only after a segment was given up for an I/O error can a promise be without its room. */
+    if (journal->segment_count == 0) {
+        const enum dr_status status = prepare_segment(journal, error);
+        if (status) {
+            journal->is_full = true;
+            journal->stats.failures++;
+            return status;
+        }
+    }
+    struct segment *segment = &journal->segments[0];
+    const int code = write_record(segment, journal->record, len);
+    if (code != 0) {
+        journal->stats.failures++;
+        retire_first(journal);
+        return dr_fail(error, DR_IO, code, "can't write to the journal: %s", strerror(code));
+    }
+    journal->promises -= promises_of(journal, segment);
+    segment->written += len;
+    journal->promises += promises_of(journal, segment);
+    journal->stats.records++;
+    journal->stats.bytes += len;
+    return DR_OK;
+}
+
+struct journal_stats journal_stats(const struct journal *journal) {
+    return journal->stats;
+}

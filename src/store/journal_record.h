@@ -1,0 +1,32 @@
+/* The bytes of one journal record, for the rooms of the store that write and read them in bulk.
+ *
+ * Payload, version 1, integers little-endian:
+ *   0 version · 1 transport · 2 flags (1: cancelled) · 3 usage source · 4 u16 status
+ *   6 attempts kept · 7 zero · 8 u32 attempt count · 12 u32 first token ms · 16 u32 duration ms
+ *  20 u16 lengths of request id, client id, key name, user, target · 30 zero
+ *  32 i64 created ms · 40 five u64 token counts · 80 three i64 prices · 104 i64 cost
+ * 112 u16 lengths of account id, key id, model, then these three texts, so that what totals are
+ *     grouped by lies in one piece; then the five texts above; then each attempt: u16 length of
+ *     its target, u16 status, u32 duration, the target. */
+#ifndef DR_STORE_JOURNAL_RECORD_H
+#define DR_STORE_JOURNAL_RECORD_H
+
+#include "base/slice.h"
+#include "model/ledger_entry.h"
+#include "store/journal.h"
+
+enum { JOURNAL_RECORD_HEAD_BYTES = 16 };
+
+/* Writes the whole record, head and padding included, and returns its length, a multiple of 8.
+ * Texts beyond LEDGER_TEXT_BYTES_MAX are cut at a character's border. */
+size_t journal_record_write(char record[JOURNAL_RECORD_BYTES_MAX], const struct ledger_entry *entry);
+
+/* The length of the record at the front of `bytes`, read from its head without checking the rest;
+ * 0 when that can't be. For walking over records that were checked before. */
+size_t journal_record_length(dr_slice bytes);
+
+/* Account, key and model of a decoded entry with their lengths, as one slice of the record: equal
+ * exactly where all three are. Valid as long as the record's bytes. */
+dr_slice journal_record_group(const struct ledger_entry *decoded);
+
+#endif

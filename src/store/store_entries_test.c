@@ -1,0 +1,375 @@
+/* Settled exchanges in the store, against a naive recount of everything that was put. */
+#include "store/store.h"
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "store/journal.h"
+#include "store/sample_books.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+enum { ENTRY_COUNT = 4000 };
+
+struct fixture {
+    char folder[SAMPLE_PATH_BYTES];
+    struct store *store;
+    struct sample_entry *samples;   /* ENTRY_COUNT */
+    struct dr_random random;
+    struct dr_arena arena;
+    struct dr_error error;
+};
+
+/* Puts all samples in batches of any size, as one segment. */
+static void put_samples(struct fixture *fixture) {
+    struct dr_buf buf;
+    uint64_t offset = 0;
+    dr_buf_init(&buf, 64 << 20);
+    for (size_t index = 0; index < ENTRY_COUNT; index++) {
+        journal_encode(&buf, &fixture->samples[index].entry);
+        if (index + 1 < ENTRY_COUNT && dr_random_below(&fixture->random, 200) != 0) continue;
+        offset += buf.len;
+        const struct store_position position = {DR_LIT("one.log"), offset};
+        assert_int_equal(store_put_records(fixture->store, dr_buf_slice(&buf), position,
+                                           &fixture->error),
+                         DR_OK);
+        dr_buf_reset(&buf);
+    }
+    dr_buf_clear(&buf);
+}
+
+static int set_up(void **state) {
+    static struct fixture fixture;
+    fixture = (struct fixture){0};
+    dr_arena_init(&fixture.arena, 64 << 20, NULL);
+    dr_random_seed(&fixture.random, 42);
+    sample_folder_make(fixture.folder);
+    assert_int_equal(store_open(fixture.folder, &fixture.store, &fixture.error), DR_OK);
+    fixture.samples = dr_alloc_zero(ENTRY_COUNT, sizeof(*fixture.samples));
+    for (size_t index = 0; index < ENTRY_COUNT; index++) {
+        sample_entry_make(&fixture.samples[index], &fixture.random, 5);
+    }
+    put_samples(&fixture);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    struct fixture *fixture = *state;
+    store_close(fixture->store);
+    dr_free(fixture->samples);
+    dr_arena_clear(&fixture->arena);
+    sample_folder_remove(fixture->folder);
+    return 0;
+}
+
+/* --- receipts ------------------------------------------------------------------------------- */
+
+static void test_every_receipt_is_found_by_its_id(void **state) {
+    struct fixture *fixture = *state;
+    for (size_t index = 0; index < ENTRY_COUNT; index += 17) {
+        const struct ledger_entry *expected = &fixture->samples[index].entry;
+        struct ledger_entry found;
+        assert_int_equal(store_find_entry(fixture->store, expected->request_id,
+                                          expected->account_id, &fixture->arena, &found,
+                                          &fixture->error),
+                         DR_OK);
+        sample_entry_compare(expected, &found);
+    }
+}
+
+static void test_receipts_of_others_and_unknown_ids_are_not_found(void **state) {
+    struct fixture *fixture = *state;
+    const struct ledger_entry *entry = &fixture->samples[0].entry;
+    struct ledger_entry found;
+    char unknown[REQUEST_ID_BYTES];
+    memcpy(unknown, entry->request_id.data, sizeof(unknown));
+    unknown[sizeof(unknown) - 1] = unknown[sizeof(unknown) - 1] == '0' ? '1' : '0';
+    const struct {
+        dr_slice request_id, account_id;
+        enum dr_status status;
+    } cases[] = {
+        {entry->request_id, DR_NONE, DR_OK},
+        {entry->request_id, DR_LIT("acc_other"), DR_NOT_FOUND},
+        {dr_slice_of(unknown, sizeof(unknown)), DR_NONE, DR_NOT_FOUND},
+        {DR_LIT("nonsense"), DR_NONE, DR_NOT_FOUND},
+        {DR_NONE, DR_NONE, DR_NOT_FOUND},
+    };
+    for (size_t index = 0; index < sizeof(cases) / sizeof(cases[0]); index++) {
+        assert_int_equal(store_find_entry(fixture->store, cases[index].request_id,
+                                          cases[index].account_id, &fixture->arena, &found,
+                                          &fixture->error),
+                         cases[index].status);
+    }
+}
+
+static void test_a_receipt_is_found_by_the_time_in_its_id(void **state) {
+    struct fixture *fixture = *state;
+    struct ledger_entry entry = fixture->samples[0].entry;
+    struct ledger_entry found;
+    struct dr_buf buf;
+    char id[REQUEST_ID_BYTES];
+    uint8_t random[16] = {9};
+    dr_buf_init(&buf, 65536);
+    request_id_write((dr_wall){entry.created.ms + 86400000}, random, id);
+    entry.request_id = dr_slice_of(id, sizeof(id));
+    journal_encode(&buf, &entry);
+    const struct store_position position = {DR_LIT("two.log"), buf.len};
+    assert_int_equal(
+        store_put_records(fixture->store, dr_buf_slice(&buf), position, &fixture->error), DR_OK);
+    assert_int_equal(store_find_entry(fixture->store, entry.request_id, DR_NONE, &fixture->arena,
+                                      &found, &fixture->error),
+                     DR_OK);
+    dr_buf_clear(&buf);
+}
+
+/* --- walks ---------------------------------------------------------------------------------- */
+
+struct walk {
+    const struct fixture *fixture;
+    const struct store_filter *filter;
+    size_t index;       /* of the next sample */
+    size_t count;
+    size_t count_max;
+};
+
+static bool is_wanted(const struct store_filter *filter, const struct ledger_entry *entry) {
+    return (filter->account_id.len == 0 || dr_slice_is(filter->account_id, entry->account_id)) &&
+           (filter->key_id.len == 0 || dr_slice_is(filter->key_id, entry->key_id)) &&
+           (filter->model.len == 0 || dr_slice_is(filter->model, entry->model)) &&
+           (filter->from.ms == 0 || entry->created.ms >= filter->from.ms) &&
+           (filter->to.ms == 0 || entry->created.ms < filter->to.ms);
+}
+
+static const struct ledger_entry *next_wanted(struct walk *walk) {
+    while (walk->index < ENTRY_COUNT) {
+        const struct ledger_entry *entry = &walk->fixture->samples[walk->index++].entry;
+        if (is_wanted(walk->filter, entry)) return entry;
+    }
+    return NULL;
+}
+
+static bool visit_entry(void *owner, const struct ledger_entry *entry) {
+    struct walk *walk = owner;
+    const struct ledger_entry *expected = next_wanted(walk);
+    assert_non_null(expected);
+    sample_entry_compare(expected, entry);
+    return ++walk->count < walk->count_max;
+}
+
+static void make_filters(const struct fixture *fixture, struct store_filter filters[6]) {
+    const dr_wall some = fixture->samples[3].entry.created;
+    const dr_wall other = fixture->samples[9].entry.created;
+    filters[0] = (struct store_filter){0};
+    filters[1] = (struct store_filter){.account_id = DR_LIT("acc_3")};
+    filters[2] = (struct store_filter){.key_id = DR_LIT("key_1a"), .model = DR_LIT("gpt-4.1")};
+    filters[3] = (struct store_filter){.from = some};
+    filters[4] = (struct store_filter){.from = {some.ms < other.ms ? some.ms : other.ms},
+                                       .to = {some.ms < other.ms ? other.ms : some.ms}};
+    filters[5] = (struct store_filter){.account_id = DR_LIT("acc_none")};
+}
+
+static void test_walks_give_what_the_filter_wants_in_order(void **state) {
+    struct fixture *fixture = *state;
+    struct store_filter filters[6];
+    make_filters(fixture, filters);
+    for (size_t index = 0; index < 6; index++) {
+        struct walk walk = {.fixture = fixture, .filter = &filters[index], .count_max = SIZE_MAX};
+        assert_int_equal(store_each_entry(fixture->store, &filters[index], visit_entry, &walk,
+                                          &fixture->error),
+                         DR_OK);
+        assert_null(next_wanted(&walk));
+    }
+}
+
+static void test_a_walk_stops_when_told(void **state) {
+    struct fixture *fixture = *state;
+    const struct store_filter all = {0};
+    struct walk walk = {.fixture = fixture, .filter = &all, .count_max = 5};
+    assert_int_equal(
+        store_each_entry(fixture->store, &all, visit_entry, &walk, &fixture->error), DR_OK);
+    assert_int_equal(walk.count, 5);
+}
+
+/* --- totals --------------------------------------------------------------------------------- */
+
+struct recount {
+    const struct fixture *fixture;
+    struct store_filter filter;     /* cut to days */
+    unsigned groups;
+    uint64_t requests;
+    int64_t cost;
+    size_t count;
+};
+
+static bool is_in_total(const struct recount *recount, const struct store_total *total,
+                        const struct ledger_entry *entry) {
+    char text[DR_WALL_TEXT_BYTES];
+    dr_wall_format(entry->created, text);
+    return is_wanted(&recount->filter, entry) &&
+           (!(recount->groups & STORE_BY_ACCOUNT) ||
+            dr_slice_is(total->account_id, entry->account_id)) &&
+           (!(recount->groups & STORE_BY_KEY) || dr_slice_is(total->key_id, entry->key_id)) &&
+           (!(recount->groups & STORE_BY_MODEL) || dr_slice_is(total->model, entry->model)) &&
+           (!(recount->groups & STORE_BY_DAY) || memcmp(total->day, text, 10) == 0);
+}
+
+static bool visit_total(void *owner, const struct store_total *total) {
+    struct recount *recount = owner;
+    struct store_total naive = {0};
+    for (size_t index = 0; index < ENTRY_COUNT; index++) {
+        const struct ledger_entry *entry = &recount->fixture->samples[index].entry;
+        if (!is_in_total(recount, total, entry)) continue;
+        naive.requests++;
+        naive.prompt_tokens += entry->usage.prompt_tokens;
+        naive.completion_tokens += entry->usage.completion_tokens;
+        naive.total_tokens += entry->usage.total_tokens;
+        naive.cached_tokens += entry->usage.cached_tokens;
+        naive.cost.nanousd += entry->cost.nanousd;
+    }
+    assert_int_equal(total->requests, naive.requests);
+    assert_int_equal(total->prompt_tokens, naive.prompt_tokens);
+    assert_int_equal(total->completion_tokens, naive.completion_tokens);
+    assert_int_equal(total->total_tokens, naive.total_tokens);
+    assert_int_equal(total->cached_tokens, naive.cached_tokens);
+    assert_int_equal(total->cost.nanousd, naive.cost.nanousd);
+    assert_int_equal(total->day[0] != '\0', (recount->groups & STORE_BY_DAY) != 0);
+    assert_int_equal(total->model.len > 0, (recount->groups & STORE_BY_MODEL) != 0);
+    recount->requests += total->requests;
+    recount->cost += total->cost.nanousd;
+    recount->count++;
+    return true;
+}
+
+static void test_totals_agree_with_a_naive_recount_in_every_grouping(void **state) {
+    struct fixture *fixture = *state;
+    const int64_t day_ms = 24 * 3600 * 1000;
+    struct store_filter filters[6];
+    make_filters(fixture, filters);
+    for (size_t index = 0; index < 6; index++) {
+        for (unsigned groups = 0; groups < 16; groups++) {
+            struct recount recount = {
+                .fixture = fixture, .filter = filters[index], .groups = groups};
+            /* Whole days that the range touches. */
+            recount.filter.from.ms -= recount.filter.from.ms % day_ms;
+            recount.filter.to.ms = (recount.filter.to.ms + day_ms - 1) / day_ms * day_ms;
+            uint64_t requests = 0;
+            for (size_t at = 0; at < ENTRY_COUNT; at++) {
+                requests += is_wanted(&recount.filter, &fixture->samples[at].entry);
+            }
+            assert_int_equal(store_each_total(fixture->store, &filters[index], groups, visit_total,
+                                              &recount, &fixture->error),
+                             DR_OK);
+            assert_int_equal(recount.requests, requests);
+            if (groups == 0) assert_int_equal(recount.count, 1);
+        }
+    }
+}
+
+static bool visit_saturated(void *owner, const struct store_total *total) {
+    int64_t *cost = owner;
+    *cost = total->cost.nanousd;
+    return true;
+}
+
+static void test_sums_stop_at_the_ends_of_their_integers(void **state) {
+    struct fixture *fixture = *state;
+    char id[ACCOUNT_ID_BYTES];
+    struct ledger_entry entry = fixture->samples[0].entry;
+    struct account account;
+    struct dr_buf buf;
+    int64_t cost = 0;
+    sample_account_make(fixture->store, id);
+    entry.account_id = dr_slice_of(id, sizeof(id));
+    entry.cost.nanousd = INT64_MAX - 1;
+    dr_buf_init(&buf, 65536);
+    journal_encode(&buf, &entry);
+    for (uint64_t batch = 1; batch <= 3; batch++) {
+        const struct store_position position = {DR_LIT("two.log"), batch * buf.len};
+        assert_int_equal(
+            store_put_records(fixture->store, dr_buf_slice(&buf), position, &fixture->error),
+            DR_OK);
+    }
+    const struct store_filter filter = {.account_id = entry.account_id};
+    assert_int_equal(store_each_total(fixture->store, &filter, STORE_BY_ACCOUNT, visit_saturated,
+                                      &cost, &fixture->error),
+                     DR_OK);
+    assert_int_equal(cost, INT64_MAX);
+    assert_int_equal(store_find_account(fixture->store, entry.account_id, &fixture->arena, &account,
+                                        &fixture->error),
+                     DR_OK);
+    assert_int_equal(account.balance.nanousd, INT64_MIN);
+    dr_buf_clear(&buf);
+}
+
+/* --- positions ------------------------------------------------------------------------------ */
+
+static void test_a_place_never_goes_back(void **state) {
+    struct fixture *fixture = *state;
+    struct dr_buf buf;
+    uint64_t offset = 1;
+    dr_buf_init(&buf, 65536);
+    journal_encode(&buf, &fixture->samples[0].entry);
+    const struct store_position position = {DR_LIT("two.log"), 1000};
+    assert_int_equal(store_get_position(fixture->store, position.segment, &offset, NULL), DR_OK);
+    assert_int_equal(offset, 0);
+    assert_int_equal(
+        store_put_records(fixture->store, dr_buf_slice(&buf), position, &fixture->error), DR_OK);
+    assert_int_equal(
+        store_put_records(fixture->store, dr_buf_slice(&buf), position, &fixture->error),
+        DR_EXISTS);
+    assert_int_equal(store_get_position(fixture->store, position.segment, &offset, NULL), DR_OK);
+    assert_int_equal(offset, 1000);
+    assert_int_equal(store_forget_segment(fixture->store, position.segment, NULL), DR_OK);
+    assert_int_equal(store_get_position(fixture->store, position.segment, &offset, NULL), DR_OK);
+    assert_int_equal(offset, 0);
+    dr_buf_clear(&buf);
+}
+
+static void test_a_batch_that_fails_leaves_nothing(void **state) {
+    struct fixture *fixture = *state;
+    struct dr_buf buf;
+    const struct store_filter filter = {0};
+    int64_t before = 0, after = 0;
+    uint64_t offset = 1;
+    dr_buf_init(&buf, 1 << 20);
+    journal_encode(&buf, &fixture->samples[0].entry);
+    journal_encode(&buf, &fixture->samples[1].entry);
+    assert_int_equal(
+        store_each_total(fixture->store, &filter, 0, visit_saturated, &before, NULL), DR_OK);
+    const dr_slice cut = dr_slice_first(dr_buf_slice(&buf), buf.len - 8);
+    const struct store_position position = {DR_LIT("two.log"), cut.len};
+    assert_int_equal(store_put_records(fixture->store, cut, position, &fixture->error),
+                     DR_INVALID);
+    enum dr_status status = DR_NO_MEMORY;
+    for (uint64_t nth = 1; status == DR_NO_MEMORY; nth++) {
+        assert_int_equal(store_get_position(fixture->store, position.segment, &offset, NULL),
+                         DR_OK);
+        assert_int_equal(offset, 0);
+        assert_int_equal(
+            store_each_total(fixture->store, &filter, 0, visit_saturated, &after, NULL), DR_OK);
+        assert_int_equal(before, after);
+        dr_alloc_fail_at(nth);
+        status = store_put_records(fixture->store, dr_buf_slice(&buf), position, NULL);
+        dr_alloc_fail_at(0);
+    }
+    assert_int_equal(status, DR_OK);
+    dr_buf_clear(&buf);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        STORE_TEST(test_every_receipt_is_found_by_its_id),
+        STORE_TEST(test_receipts_of_others_and_unknown_ids_are_not_found),
+        STORE_TEST(test_a_receipt_is_found_by_the_time_in_its_id),
+        STORE_TEST(test_walks_give_what_the_filter_wants_in_order),
+        STORE_TEST(test_a_walk_stops_when_told),
+        STORE_TEST(test_totals_agree_with_a_naive_recount_in_every_grouping),
+        STORE_TEST(test_sums_stop_at_the_ends_of_their_integers),
+        STORE_TEST(test_a_place_never_goes_back),
+        STORE_TEST(test_a_batch_that_fails_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,453 @@
+/* Settled exchanges: journal records in, as pages; receipts and walks out. Takes records as they
+ * stand and never writes one anew, so that what a receipt shows is what the journal was charged.
+ *
+ * One batch is one transaction: its pages, its part of the totals and balances, and how far the
+ * segment was taken in. Totals and balances are summed in memory first, so that a record costs a
+ * look-up in a table and not a statement. */
+#include "store/store_sqlite.h"
+
+#include "base/assert.h"
+#include "base/check.h"
+#include "store/journal.h"
+#include "store/journal_record.h"
+
+#include <sqlite3.h>
+
+enum {
+    PAGE_BYTES_MAX = 64 * 1024, /* a receipt is found by walking over one page */
+    GROUPS_MAX = 4 * 1024 * 1024,
+    DAY_MS = 24 * 60 * 60 * 1000,
+};
+
+/* --- summing a batch ------------------------------------------------------------------------ */
+
+struct batch_group { /* what of the batch falls on one account, key, model and day */
+    struct batch_group *next;       /* of the batch */
+    struct batch_group *other_day;  /* of the same account, key and model */
+    struct batch_account *account;
+    dr_slice name;                  /* account, key and model with their lengths, in the record */
+    dr_slice account_id, key_id, model;
+    int64_t day;
+    uint64_t requests;
+    uint64_t prompt_tokens, completion_tokens, total_tokens, cached_tokens;
+    int64_t cost_nanousd;
+};
+
+struct batch_account {
+    struct batch_account *next;
+    dr_slice id;
+    int64_t cost_nanousd;
+};
+
+struct batch {
+    struct dr_arena *arena;
+    struct dr_map groups_by_name;
+    struct dr_map accounts_by_id;
+    struct batch_group *groups;
+    struct batch_account *accounts;
+    struct batch_group *latest;     /* most records come from the same few */
+};
+
+struct page {
+    dr_slice records;
+    int64_t created_ms_min, created_ms_max;
+    int64_t record_count;
+};
+
+static int64_t add_saturated(int64_t a, int64_t b) {
+    int64_t sum = 0;
+    if (dr_add_i64(a, b, &sum)) return sum;
+    return b > 0 ? INT64_MAX : INT64_MIN;
+}
+
+static int64_t distance_saturated(int64_t from, int64_t to) {
+    int64_t distance = 0;
+    return __builtin_sub_overflow(to, from, &distance) ? INT64_MAX : distance;
+}
+
+static uint64_t count_saturated(uint64_t a, uint64_t b) {
+    uint64_t sum = 0;
+    return dr_add_u64(a, b, &sum) ? sum : UINT64_MAX;
+}
+
+static int64_t day_of(dr_wall wall) {
+    const int64_t day = wall.ms / DAY_MS;
+    return wall.ms % DAY_MS < 0 ? day - 1 : day;
+}
+
+static struct batch_account *get_account(struct batch *batch, dr_slice id) {
+    struct batch_account *account = dr_map_find(&batch->accounts_by_id, id);
+    if (account) return account;
+    account = dr_arena_alloc_zero(batch->arena, sizeof(*account));
+    if (!account) return NULL;
+    account->id = id;
+    if (dr_map_put(&batch->accounts_by_id, id, account)) return NULL;
+    account->next = batch->accounts;
+    batch->accounts = account;
+    return account;
+}
+
+static struct batch_group *add_group(struct batch *batch, const struct ledger_entry *entry,
+                                     dr_slice name, int64_t day, struct batch_group *first) {
+    struct batch_group *group = dr_arena_alloc_zero(batch->arena, sizeof(*group));
+    if (!group) return NULL;
+    group->name = name;
+    group->account_id = entry->account_id;
+    group->key_id = entry->key_id;
+    group->model = entry->model;
+    group->day = day;
+    group->account = get_account(batch, entry->account_id);
+    if (!group->account) return NULL;
+    if (first) {
+        group->other_day = first->other_day;
+        first->other_day = group;
+    } else if (dr_map_put(&batch->groups_by_name, name, group)) {
+        return NULL;
+    }
+    group->next = batch->groups;
+    batch->groups = group;
+    return group;
+}
+
+static struct batch_group *get_group(struct batch *batch, const struct ledger_entry *entry) {
+    const dr_slice name = journal_record_group(entry);
+    const int64_t day = day_of(entry->created);
+    struct batch_group *group = batch->latest;
+    if (group && group->day == day && dr_slice_is(group->name, name)) return group;
+    struct batch_group *first = dr_map_find(&batch->groups_by_name, name);
+    for (group = first; group && group->day != day; group = group->other_day) {
+    }
+    if (!group) group = add_group(batch, entry, name, day, first);
+    batch->latest = group;
+    return group;
+}
+
+static bool sum_entry(struct batch *batch, const struct ledger_entry *entry) {
+    struct batch_group *group = get_group(batch, entry);
+    if (!group) return false;
+    const struct usage *usage = &entry->usage;
+    group->requests++;
+    group->prompt_tokens = count_saturated(group->prompt_tokens, usage->prompt_tokens);
+    group->completion_tokens = count_saturated(group->completion_tokens, usage->completion_tokens);
+    group->total_tokens = count_saturated(group->total_tokens, usage->total_tokens);
+    group->cached_tokens = count_saturated(group->cached_tokens, usage->cached_tokens);
+    group->cost_nanousd = add_saturated(group->cost_nanousd, entry->cost.nanousd);
+    group->account->cost_nanousd =
+        add_saturated(group->account->cost_nanousd, entry->cost.nanousd);
+    return true;
+}
+
+static void note_time(struct page *page, int64_t ms) {
+    if (ms < page->created_ms_min) page->created_ms_min = ms;
+    if (ms > page->created_ms_max) page->created_ms_max = ms;
+}
+
+/* Takes a page's worth of records from the front of `*records`. */
+static enum dr_status take_page(struct batch *batch, dr_slice *records, struct page *page,
+                                struct dr_error *error) {
+    const char *start = records->data;
+    *page = (struct page){.created_ms_min = INT64_MAX, .created_ms_max = INT64_MIN};
+    while (records->len > 0) {
+        const size_t len = journal_record_length(*records);
+        const size_t taken = (size_t)(records->data - start);
+        if (taken > 0 && taken + len > PAGE_BYTES_MAX) break;
+        struct ledger_entry entry;
+        dr_wall made;
+        if (journal_decode(records, &entry) != JOURNAL_RECORD) {
+            return dr_fail(error, DR_INVALID, 0, "bytes that are no journal records");
+        }
+        if (!sum_entry(batch, &entry)) return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
+        note_time(page, entry.created.ms);
+        /* Receipts are looked for at the time in their id, which may differ from the entry's. */
+        if (request_id_read(entry.request_id, &made)) note_time(page, made.ms);
+        page->record_count++;
+    }
+    page->records = dr_slice_of(start, (size_t)(records->data - start));
+    return DR_OK;
+}
+
+/* --- writing a batch ------------------------------------------------------------------------ */
+
+static enum dr_status insert_page(struct store *store, const struct page *page,
+                                  struct dr_error *error) {
+    struct sqlite3_stmt *statement = NULL;
+    const enum dr_status status = store_statement(
+        store, STORE_INSERT_PAGE,
+        "INSERT INTO page (created_ms_min, created_ms_max, record_count, records)"
+        " VALUES (?1, ?2, ?3, ?4)",
+        &statement, error);
+    if (status) return status;
+    store_bind_i64(statement, 1, page->created_ms_min);
+    store_bind_i64(statement, 2, page->created_ms_max);
+    store_bind_i64(statement, 3, page->record_count);
+    store_bind_bytes(statement, 4, page->records);
+    return store_run(store, statement, error);
+}
+
+static enum dr_status put_total(struct store *store, const struct batch_group *group,
+                                struct dr_error *error) {
+    struct sqlite3_stmt *statement = NULL;
+    const enum dr_status status = store_statement(
+        store, STORE_UPSERT_TOTAL,
+        "INSERT INTO total VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        " ON CONFLICT DO UPDATE SET"
+        " requests = plus_saturated(requests, excluded.requests),"
+        " prompt_tokens = plus_saturated(prompt_tokens, excluded.prompt_tokens),"
+        " completion_tokens = plus_saturated(completion_tokens, excluded.completion_tokens),"
+        " total_tokens = plus_saturated(total_tokens, excluded.total_tokens),"
+        " cached_tokens = plus_saturated(cached_tokens, excluded.cached_tokens),"
+        " cost_nanousd = plus_saturated(cost_nanousd, excluded.cost_nanousd)",
+        &statement, error);
+    if (status) return status;
+    store_bind_text(statement, 1, group->account_id);
+    store_bind_i64(statement, 2, group->day);
+    store_bind_text(statement, 3, group->key_id);
+    store_bind_text(statement, 4, group->model);
+    store_bind_count(statement, 5, group->requests);
+    store_bind_count(statement, 6, group->prompt_tokens);
+    store_bind_count(statement, 7, group->completion_tokens);
+    store_bind_count(statement, 8, group->total_tokens);
+    store_bind_count(statement, 9, group->cached_tokens);
+    store_bind_i64(statement, 10, group->cost_nanousd);
+    return store_run(store, statement, error);
+}
+
+static enum dr_status settle_balance(struct store *store, const struct batch_account *account,
+                                     struct dr_error *error) {
+    if (account->cost_nanousd == 0) return DR_OK;
+    struct sqlite3_stmt *statement = NULL;
+    const enum dr_status status = store_statement(
+        store, STORE_SETTLE_BALANCE,
+        "UPDATE account SET balance_nanousd = plus_saturated(balance_nanousd, ?2) WHERE id = ?1",
+        &statement, error);
+    if (status) return status;
+    store_bind_text(statement, 1, account->id);
+    store_bind_i64(statement, 2,
+                   account->cost_nanousd == INT64_MIN ? INT64_MAX : -account->cost_nanousd);
+    return store_run(store, statement, error);
+}
+
+static enum dr_status widen_span(struct store *store, int64_t span_ms, struct dr_error *error) {
+    struct sqlite3_stmt *statement = NULL;
+    const enum dr_status status =
+        store_statement(store, STORE_UPDATE_SPAN,
+                        "UPDATE fact SET value = max(value, ?1) WHERE name = 'page_span_ms_max'",
+                        &statement, error);
+    if (status) return status;
+    store_bind_i64(statement, 1, span_ms);
+    return store_run(store, statement, error);
+}
+
+static enum dr_status put_position(struct store *store, struct store_position position,
+                                   struct dr_error *error) {
+    uint64_t taken = 0;
+    enum dr_status status = store_get_position(store, position.segment, &taken, error);
+    if (status) return status;
+    if (taken > 0 && position.offset <= taken) {
+        return dr_fail(error, DR_EXISTS, 0, "these records of %.*s were taken in before",
+                       DR_FMT(position.segment));
+    }
+    struct sqlite3_stmt *statement = NULL;
+    status = store_statement(store, STORE_UPSERT_POSITION,
+                             "INSERT INTO segment VALUES (?1, ?2)"
+                             " ON CONFLICT DO UPDATE SET taken_bytes = excluded.taken_bytes",
+                             &statement, error);
+    if (status) return status;
+    store_bind_text(statement, 1, position.segment);
+    store_bind_count(statement, 2, position.offset);
+    return store_run(store, statement, error);
+}
+
+static enum dr_status put_batch(struct store *store, struct batch *batch, dr_slice records,
+                                struct store_position position, int64_t *span_ms,
+                                struct dr_error *error) {
+    enum dr_status status = put_position(store, position, error);
+    while (!status && records.len > 0) {
+        struct page page;
+        status = take_page(batch, &records, &page, error);
+        if (status) return status;
+        const int64_t page_span_ms = distance_saturated(page.created_ms_min, page.created_ms_max);
+        if (page_span_ms > *span_ms) *span_ms = page_span_ms;
+        status = insert_page(store, &page, error);
+    }
+    for (const struct batch_group *group = batch->groups; !status && group; group = group->next) {
+        status = put_total(store, group, error);
+    }
+    for (const struct batch_account *account = batch->accounts; !status && account;
+         account = account->next) {
+        status = settle_balance(store, account, error);
+    }
+    if (!status && *span_ms > store->page_span_ms_max) status = widen_span(store, *span_ms, error);
+    return status;
+}
+
+enum dr_status store_put_records(struct store *store, dr_slice records,
+                                 struct store_position position, struct dr_error *error) {
+    struct batch batch = {.arena = &store->batch};
+    int64_t span_ms = 0;
+    uint64_t seeds[2];
+    dr_entropy_take(&store->entropy, seeds, sizeof(seeds));
+    dr_map_init(&batch.groups_by_name, GROUPS_MAX, seeds[0]);
+    dr_map_init(&batch.accounts_by_id, GROUPS_MAX, seeds[1]);
+    enum dr_status status = store_begin(store, error);
+    if (!status) {
+        status = put_batch(store, &batch, records, position, &span_ms, error);
+        status = store_end(store, status, error);
+    }
+    if (!status && span_ms > store->page_span_ms_max) store->page_span_ms_max = span_ms;
+    dr_map_clear(&batch.groups_by_name);
+    dr_map_clear(&batch.accounts_by_id);
+    dr_arena_clear(&store->batch);
+    return status;
+}
+
+/* --- positions ------------------------------------------------------------------------------ */
+
+enum dr_status store_get_position(struct store *store, dr_slice segment, uint64_t *ret_offset,
+                                  struct dr_error *error) {
+    struct sqlite3_stmt *row = NULL;
+    enum dr_status status =
+        store_statement(store, STORE_SELECT_POSITION,
+                        "SELECT taken_bytes FROM segment WHERE name = ?1", &row, error);
+    if (status) return status;
+    store_bind_text(row, 1, segment);
+    status = store_step(store, row, error);
+    if (!status) *ret_offset = (uint64_t)store_column_i64(row, 0);
+    if (status == DR_NOT_FOUND) {
+        *ret_offset = 0;
+        status = DR_OK;
+    }
+    sqlite3_reset(row);
+    return status;
+}
+
+enum dr_status store_forget_segment(struct store *store, dr_slice segment,
+                                    struct dr_error *error) {
+    struct sqlite3_stmt *statement = NULL;
+    const enum dr_status status = store_statement(
+        store, STORE_DELETE_POSITION, "DELETE FROM segment WHERE name = ?1", &statement, error);
+    if (status) return status;
+    store_bind_text(statement, 1, segment);
+    return store_run(store, statement, error);
+}
+
+/* --- reading pages -------------------------------------------------------------------------- */
+
+static enum dr_status fail_page(const struct store *store, struct dr_error *error) {
+    return dr_fail(error, DR_CORRUPT, 0, "%s/drover.db: a page of settled exchanges is damaged",
+                   store->folder);
+}
+
+static bool copy_entry(struct dr_arena *arena, const struct ledger_entry *entry,
+                       struct ledger_entry *ret) {
+    struct ledger_entry copy = *entry;
+    dr_slice *texts[] = {&copy.request_id, &copy.client_id, &copy.account_id, &copy.key_id,
+                         &copy.key_name,   &copy.user,      &copy.model,      &copy.target};
+    for (size_t index = 0; index < sizeof(texts) / sizeof(texts[0]); index++) {
+        if (texts[index]->len == 0) continue; /* an absent text stays absent */
+        if (!dr_arena_copy(arena, *texts[index], texts[index])) return false;
+    }
+    for (size_t index = 0; index < LEDGER_ATTEMPTS_MAX; index++) {
+        dr_slice *target = &copy.attempts[index].target;
+        if (target->len > 0 && !dr_arena_copy(arena, *target, target)) return false;
+    }
+    *ret = copy;
+    return true;
+}
+
+/* DR_NOT_FOUND when the page has no such entry. */
+static enum dr_status find_in_page(const struct store *store, dr_slice records, dr_slice request_id,
+                                   struct dr_arena *arena, struct ledger_entry *ret_entry,
+                                   struct dr_error *error) {
+    while (records.len > 0) {
+        const size_t len = journal_record_length(records);
+        if (len == 0) return fail_page(store, error);
+        dr_slice record = dr_slice_first(records, len);
+        records = dr_slice_from(records, len);
+        /* Ids hold random bits: where the bytes do not occur, the record need not be decoded. */
+        if (!memmem(record.data, record.len, request_id.data, request_id.len)) continue;
+        struct ledger_entry entry;
+        if (journal_decode(&record, &entry) != JOURNAL_RECORD) return fail_page(store, error);
+        if (!dr_slice_is(entry.request_id, request_id)) continue;
+        if (copy_entry(arena, &entry, ret_entry)) return DR_OK;
+        return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
+    }
+    return DR_NOT_FOUND;
+}
+
+/* Pages that may hold a record of time `at`, as rows to step through. */
+static enum dr_status select_pages_at(struct store *store, dr_wall at, struct sqlite3_stmt **ret_row,
+                                      struct dr_error *error) {
+    const enum dr_status status = store_statement(
+        store, STORE_SELECT_PAGES_AT,
+        "SELECT records FROM page"
+        " WHERE created_ms_max BETWEEN ?1 AND ?2 AND created_ms_min <= ?1",
+        ret_row, error);
+    if (status) return status;
+    store_bind_i64(*ret_row, 1, at.ms);
+    store_bind_i64(*ret_row, 2, add_saturated(at.ms, store->page_span_ms_max));
+    return DR_OK;
+}
+
+enum dr_status store_find_entry(struct store *store, dr_slice request_id, dr_slice account_id,
+                                struct dr_arena *arena, struct ledger_entry *ret_entry,
+                                struct dr_error *error) {
+    struct sqlite3_stmt *row = NULL;
+    struct ledger_entry entry;
+    dr_wall made;
+    enum dr_status status = DR_NOT_FOUND;
+    if (request_id_read(request_id, &made)) status = select_pages_at(store, made, &row, error);
+    while (!status) {
+        status = store_step(store, row, error);
+        if (status) break;
+        status = find_in_page(store, store_column(row, 0), request_id, arena, &entry, error);
+        if (status != DR_NOT_FOUND) break;
+        status = DR_OK;
+    }
+    sqlite3_reset(row);
+    if (!status && account_id.len > 0 && !dr_slice_is(entry.account_id, account_id)) {
+        status = DR_NOT_FOUND;
+    }
+    if (status == DR_NOT_FOUND) return dr_fail(error, DR_NOT_FOUND, 0, "there is no such request");
+    if (!status) *ret_entry = entry;
+    return status;
+}
+
+static bool is_wanted(const struct store_filter *filter, const struct ledger_entry *entry) {
+    if (filter->account_id.len > 0 && !dr_slice_is(filter->account_id, entry->account_id)) {
+        return false;
+    }
+    if (filter->key_id.len > 0 && !dr_slice_is(filter->key_id, entry->key_id)) return false;
+    if (filter->model.len > 0 && !dr_slice_is(filter->model, entry->model)) return false;
+    if (filter->from.ms != 0 && entry->created.ms < filter->from.ms) return false;
+    return filter->to.ms == 0 || entry->created.ms < filter->to.ms;
+}
+
+enum dr_status store_each_entry(struct store *store, const struct store_filter *filter,
+                                bool (*visit)(void *owner, const struct ledger_entry *entry),
+                                void *owner, struct dr_error *error) {
+    struct sqlite3_stmt *row = NULL;
+    enum dr_status status = store_prepare(store,
+                                          "SELECT records FROM page"
+                                          " WHERE created_ms_max >= ?1 AND created_ms_min < ?2"
+                                          " ORDER BY number",
+                                          &row, error);
+    if (status) return status;
+    store_bind_i64(row, 1, filter->from.ms != 0 ? filter->from.ms : INT64_MIN);
+    store_bind_i64(row, 2, filter->to.ms != 0 ? filter->to.ms : INT64_MAX);
+    bool is_going_on = true;
+    for (status = store_step(store, row, error); !status && is_going_on;) {
+        dr_slice records = store_column(row, 0);
+        while (!status && is_going_on && records.len > 0) {
+            struct ledger_entry entry;
+            if (journal_decode(&records, &entry) != JOURNAL_RECORD) {
+                status = fail_page(store, error);
+            } else if (is_wanted(filter, &entry)) {
+                is_going_on = visit(owner, &entry);
+            }
+        }
+        if (!status && is_going_on) status = store_step(store, row, error);
+    }
+    sqlite3_finalize(row);
+    return status == DR_NOT_FOUND ? DR_OK : status;
+}
