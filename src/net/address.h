@@ -28,10 +28,12 @@ void dr_resolver_close(struct dr_resolver *resolver);
 struct dr_resolve {
     struct dr_list node;
     struct dr_resolver *resolver;
-    /* IPv6 and IPv4 addresses, interleaved, IPv6 first; borrowed for the call. `count` 0 means `error` tells why. */
+    /* IPv6 and IPv4 addresses, interleaved, IPv6 first ("localhost": IPv4 first, where most local servers
+     * listen); try them in order. Borrowed for the call. `count` 0 means `error` tells why. */
     void (*resolved)(void *owner, const struct dr_address *addresses, size_t count,
                      const struct dr_error *error);
     void *owner;
+    uint16_t port;      /* set by dr_resolve_start */
 };
 /* Literal addresses and names in the hosts file need no server. `resolved` is called from here when the
  * answer is at hand, otherwise later. Wait bounded to 5 s by the resolver itself. */
