@@ -1,0 +1,372 @@
+/* TCP streams over the loopback interface: back-pressure, pausing, ends and failures. */
+#include "net/stream.h"
+
+#include "base/alloc.h"
+#include "net/address.h"
+#include "net/listener.h"
+#include "net/stream_private.h"
+#include "net/stream_probe.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <malloc.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MEBIBYTE = 1024 * 1024 };
+
+/* A client and a server end, connected. */
+struct line {
+    struct dr_loop *loop;
+    struct dr_listener *listener;
+    struct probe client;
+    struct probe server;
+};
+
+static void line_accepted(void *owner, struct dr_stream *stream) {
+    struct line *line = owner;
+    probe_take(&line->server, stream);
+}
+
+static struct dr_stream *connect_to(struct line *line, uint16_t port) {
+    struct dr_address address;
+    struct dr_stream *stream = NULL;
+    assert_true(dr_address_parse(DR_LIT("127.0.0.1"), port, &address));
+    assert_int_equal(dr_stream_connect(line->loop, (const struct sockaddr *)&address.storage, NULL,
+                                       NULL, &probe_events, &line->client, &stream, NULL), DR_OK);
+    return stream;
+}
+
+static void line_open(struct line *line) {
+    assert_int_equal(dr_loop_new(&line->loop, NULL), DR_OK);
+    probe_init(&line->client, line->loop);
+    probe_init(&line->server, line->loop);
+    const struct dr_listener_options options = {
+        .address = DR_LIT("127.0.0.1:0"),
+        .connections_max = 8,
+        .accepted = line_accepted,
+        .owner = line,
+    };
+    assert_int_equal(dr_listener_open(line->loop, &options, NULL, &line->listener, NULL), DR_OK);
+    line->client.stream = connect_to(line, dr_listener_port(line->listener));
+    RUN_UNTIL(line->loop, line->client.opened == 1 && line->server.stream);
+}
+
+static void line_close(struct line *line) {
+    probe_end(&line->client);
+    probe_end(&line->server);
+    dr_listener_close(line->listener);
+    dr_listener_note_closed(line->listener);
+    dr_loop_free(line->loop);
+}
+
+static enum dr_status say(struct probe *probe, dr_slice text) {
+    return dr_stream_write(probe->stream, &text, 1);
+}
+
+static void noise_fill(char *bytes, size_t len) {
+    uint32_t state = 1;
+    for (size_t i = 0; i < len; i++) {
+        state = state * 1664525 + 1013904223;
+        bytes[i] = (char)(state >> 24);
+    }
+}
+
+static void test_a_mebibyte_comes_back_through_a_slow_reader(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    static char noise[MEBIBYTE];
+    noise_fill(noise, sizeof(noise));
+    line.server.echoes = true;
+    dr_stream_set_pending_max(line.client.stream, 2 * MEBIBYTE);
+    dr_stream_pause(line.client.stream);
+    const dr_slice parts[] = {{noise, 1}, DR_NONE, {noise + 1, MEBIBYTE / 2},
+                              {noise + 1 + MEBIBYTE / 2, MEBIBYTE / 2 - 1}};
+    for (int i = 0; i < 60; i++) {     /* the system holds several MiB */
+        assert_int_equal(dr_stream_write(line.client.stream, parts, 4), DR_OK);
+        for (int turn = 0; turn < 10; turn++) dr_loop_run_once(line.loop, 1);
+        if (dr_stream_pending(line.client.stream) > 0) break;
+    }
+    /* The reader reads nothing: the echo must come to a halt, holding no more than one read. */
+    assert_true(dr_stream_pending(line.client.stream) > 0);
+    assert_true(dr_stream_is_paused(line.server.stream));
+    assert_true(line.server.pending_most <= DR_LOOP_READ_BYTES);
+    assert_int_equal(line.client.received.len, 0);
+    line.client.pauses = true;
+    dr_stream_resume(line.client.stream);
+    for (int turn = 0; turn < 100000 && line.client.received.len < MEBIBYTE; turn++) {
+        dr_loop_run_once(line.loop, 1);
+        dr_stream_resume(line.client.stream);
+    }
+    assert_memory_equal(line.client.received.data, noise, MEBIBYTE);
+    line.client.pauses = false;
+    dr_stream_resume(line.client.stream);
+    RUN_UNTIL(line.loop, line.client.received.len == line.server.received.len &&
+                             dr_stream_pending(line.client.stream) == 0);
+    assert_int_equal(line.client.received.len % MEBIBYTE, 0);
+    assert_true(line.client.drained > 0 && line.server.drained > 0);
+    assert_int_equal(line.client.failed + line.server.failed, 0);
+    line_close(&line);
+}
+
+static void test_more_than_the_pending_limit_is_refused(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    static char noise[MEBIBYTE];
+    dr_stream_set_pending_max(line.client.stream, 100000);
+    dr_stream_pause(line.server.stream);
+    enum dr_status status = DR_OK;
+    for (int i = 0; i < 100 && !status; i++) {
+        status = say(&line.client, dr_slice_of(noise, 50000));
+        assert_true(dr_stream_pending(line.client.stream) <= 100000);
+    }
+    assert_int_equal(status, DR_TOO_LARGE);
+    line_close(&line);
+}
+
+static void test_nothing_arrives_while_paused_and_all_after_resume(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    dr_stream_pause(line.server.stream);
+    dr_stream_pause(line.server.stream);
+    assert_int_equal(say(&line.client, DR_LIT("hello")), DR_OK);
+    dr_stream_finish(line.client.stream);
+    for (int i = 0; i < 20; i++) dr_loop_run_once(line.loop, 1);
+    assert_int_equal(line.server.pieces + line.server.ended, 0);
+    dr_stream_resume(line.server.stream);
+    RUN_UNTIL(line.loop, line.server.ended == 1);
+    assert_int_equal(line.server.received.len, 5);
+    /* Half closed: the other direction goes on. */
+    assert_int_equal(say(&line.server, DR_LIT("bye")), DR_OK);
+    dr_stream_finish(line.server.stream);
+    RUN_UNTIL(line.loop, line.client.ended == 1);
+    assert_int_equal(line.client.received.len, 3);
+    assert_int_equal(say(&line.client, DR_LIT("late")), DR_CLOSED);
+    line_close(&line);
+}
+
+static void test_finish_waits_for_what_is_pending(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    static char noise[8 * MEBIBYTE];
+    dr_stream_set_pending_max(line.client.stream, sizeof(noise));
+    dr_stream_pause(line.server.stream);
+    assert_int_equal(say(&line.client, dr_slice_of(noise, sizeof(noise))), DR_OK);
+    assert_true(dr_stream_pending(line.client.stream) > 0);
+    dr_stream_finish(line.client.stream);
+    dr_stream_resume(line.server.stream);
+    RUN_UNTIL(line.loop, line.server.ended == 1);
+    assert_int_equal(line.server.received.len, sizeof(noise));
+    assert_int_equal(line.client.drained, 1);
+    line_close(&line);
+}
+
+static void test_gathering_joins_a_burst_into_one_piece(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    assert_int_equal(say(&line.client, DR_LIT("a")), DR_OK);
+    RUN_UNTIL(line.loop, line.server.pieces == 1);
+    dr_stream_gather(line.server.stream);
+    dr_stream_gather(line.server.stream);
+    assert_false(dr_stream_is_paused(line.server.stream));
+    assert_int_equal(say(&line.client, DR_LIT("b")), DR_OK);
+    assert_int_equal(say(&line.client, DR_LIT("c")), DR_OK);
+    RUN_UNTIL(line.loop, line.server.received.len == 3);
+    assert_int_equal(line.server.pieces, 2);
+    /* A pause that comes meanwhile outlasts the gathering. */
+    dr_stream_gather(line.server.stream);
+    dr_stream_pause(line.server.stream);
+    assert_int_equal(say(&line.client, DR_LIT("d")), DR_OK);
+    for (int i = 0; i < 20; i++) dr_loop_run_once(line.loop, 1);
+    assert_int_equal(line.server.pieces, 2);
+    dr_stream_resume(line.server.stream);
+    RUN_UNTIL(line.loop, line.server.pieces == 3);
+    dr_stream_gather(line.server.stream);   /* closed while it gathers */
+    line_close(&line);
+}
+
+static void test_a_reset_is_told_as_failure(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    dr_stream_reset(line.client.stream);
+    RUN_UNTIL(line.loop, line.server.failed == 1);
+    assert_int_equal(line.server.error.status, DR_CLOSED);
+    assert_string_equal(line.server.error.text, "connection reset by peer");
+    assert_int_equal(line.server.ended, 0);
+    assert_int_equal(say(&line.server, DR_LIT("x")), DR_CLOSED);
+    line_close(&line);
+}
+
+static void test_writing_to_a_dead_peer_fails_in_a_later_turn(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    dr_stream_pause(line.server.stream);    /* so that the reset is not read */
+    dr_stream_reset(line.client.stream);
+    for (int i = 0; i < 20; i++) dr_loop_run_once(line.loop, 1);
+    assert_int_equal(line.server.failed, 0);
+    enum dr_status status = DR_OK;
+    for (int i = 0; i < 3 && !status; i++) status = say(&line.server, DR_LIT("x"));
+    assert_int_equal(status, DR_CLOSED);
+    assert_int_equal(line.server.failed, 0);
+    RUN_UNTIL(line.loop, line.server.failed == 1);
+    assert_true(line.server.error.os_code != 0);
+    line_close(&line);
+}
+
+static void test_a_refused_connection_names_address_and_reason(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    int fd;
+    assert_int_equal(dr_listener_claim(DR_LIT("127.0.0.1:0"), &fd, NULL), DR_OK);
+    struct sockaddr_in name;
+    socklen_t len = sizeof(name);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+    const uint16_t port = ntohs(name.sin_port);
+    struct probe refused;
+    probe_init(&refused, line.loop);
+    struct dr_address address;
+    assert_true(dr_address_parse(DR_LIT("127.0.0.1"), port, &address));
+    assert_int_equal(dr_stream_connect(line.loop, (const struct sockaddr *)&address.storage, NULL,
+                                       NULL, &probe_events, &refused, &refused.stream, NULL), DR_OK);
+    const dr_slice early = DR_LIT("waits for the connection");
+    assert_int_equal(dr_stream_write(refused.stream, &early, 1), DR_OK);
+    RUN_UNTIL(line.loop, refused.failed == 1);
+    char expected[100];
+    (void)snprintf(expected, sizeof(expected),
+                   "cannot connect to 127.0.0.1:%u: connection refused", port);
+    assert_string_equal(refused.error.text, expected);
+    assert_int_equal(refused.opened, 0);
+    probe_end(&refused);
+    dr_listener_unclaim(fd);
+    line_close(&line);
+}
+
+static void test_what_is_written_while_connecting_arrives_first(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    probe_end(&line.client);
+    RUN_UNTIL(line.loop, line.server.ended == 1);
+    probe_end(&line.server);
+    dr_listener_note_closed(line.listener);
+    probe_init(&line.client, line.loop);
+    probe_init(&line.server, line.loop);
+    line.client.stream = connect_to(&line, dr_listener_port(line.listener));
+    assert_int_equal(say(&line.client, DR_LIT("one ")), DR_OK);
+    assert_int_equal(say(&line.client, DR_LIT("two")), DR_OK);
+    assert_int_equal(dr_stream_pending(line.client.stream), 7);
+    dr_stream_finish(line.client.stream);
+    RUN_UNTIL(line.loop, line.server.ended == 1);
+    assert_int_equal(line.server.received.len, 7);
+    assert_memory_equal(line.server.received.data, "one two", 7);
+    assert_int_equal(line.client.drained, 1);
+    line_close(&line);
+}
+
+static void test_closing_inside_a_fact_is_safe_and_ends_the_facts(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    line.server.closes = true;
+    assert_int_equal(say(&line.client, DR_LIT("x")), DR_OK);
+    dr_stream_finish(line.client.stream);
+    RUN_UNTIL(line.loop, line.server.closed == 1);
+    RUN_UNTIL(line.loop, line.client.ended == 1);
+    assert_int_equal(line.server.failed, 0);
+    line_close(&line);
+}
+
+static void test_the_peer_is_named(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    char text[DR_ADDRESS_TEXT_BYTES];
+    char expected[DR_ADDRESS_TEXT_BYTES];
+    dr_stream_peer_text(line.client.stream, text);
+    (void)snprintf(expected, sizeof(expected), "127.0.0.1:%u", dr_listener_port(line.listener));
+    assert_string_equal(text, expected);
+    assert_false(dr_stream_is_tls(line.client.stream));
+    assert_ptr_equal(dr_stream_loop(line.client.stream), line.loop);
+    line_close(&line);
+}
+
+static void test_an_idle_stream_is_one_block_of_about_330_bytes(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    const uint64_t before = dr_alloc_count();
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    struct probe probe;
+    probe_init(&probe, line.loop);
+    struct dr_stream *stream;
+    assert_int_equal(dr_stream_tcp_accept(line.loop, fds[0], &stream, NULL), DR_OK);
+    probe_take(&probe, stream);
+    assert_int_equal(dr_alloc_count() - before, 1);
+    assert_true(dr_stream_tcp_bytes() <= 330);
+    print_message("bytes per accepted stream: %zu (block %zu)\n", dr_stream_tcp_bytes(),
+                  malloc_usable_size(stream));
+    /* Bytes that pass leave no buffer behind. */
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    RUN_UNTIL(line.loop, probe.pieces == 1);
+    assert_int_equal(say(&probe, DR_LIT("y")), DR_OK);
+    assert_int_equal(dr_alloc_count() - before, 2);     /* the second is the probe's own */
+    probe_end(&probe);
+    (void)close(fds[1]);
+    line_close(&line);
+}
+
+static void test_no_memory_while_writing_or_connecting_is_reported(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    static char noise[8 * MEBIBYTE];
+    dr_stream_set_pending_max(line.client.stream, sizeof(noise));
+    dr_alloc_fail_at(1);
+    assert_int_equal(say(&line.client, dr_slice_of(noise, sizeof(noise))), DR_NO_MEMORY);
+    dr_alloc_fail_at(0);
+    struct dr_address address;
+    struct dr_stream *stream = NULL;
+    assert_true(dr_address_parse(DR_LIT("127.0.0.1"), 1, &address));
+    for (uint64_t nth = 1; nth <= 2; nth++) {
+        dr_alloc_fail_at(nth);
+        assert_int_equal(dr_stream_connect(line.loop, (const struct sockaddr *)&address.storage,
+                                           NULL, NULL, &probe_events, &line.client, &stream, NULL),
+                         DR_NO_MEMORY);
+        dr_alloc_fail_at(0);
+    }
+    line_close(&line);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_mebibyte_comes_back_through_a_slow_reader),
+        cmocka_unit_test(test_more_than_the_pending_limit_is_refused),
+        cmocka_unit_test(test_nothing_arrives_while_paused_and_all_after_resume),
+        cmocka_unit_test(test_finish_waits_for_what_is_pending),
+        cmocka_unit_test(test_gathering_joins_a_burst_into_one_piece),
+        cmocka_unit_test(test_a_reset_is_told_as_failure),
+        cmocka_unit_test(test_writing_to_a_dead_peer_fails_in_a_later_turn),
+        cmocka_unit_test(test_a_refused_connection_names_address_and_reason),
+        cmocka_unit_test(test_what_is_written_while_connecting_arrives_first),
+        cmocka_unit_test(test_closing_inside_a_fact_is_safe_and_ends_the_facts),
+        cmocka_unit_test(test_the_peer_is_named),
+        cmocka_unit_test(test_an_idle_stream_is_one_block_of_about_330_bytes),
+        cmocka_unit_test(test_no_memory_while_writing_or_connecting_is_reported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
