@@ -473,7 +473,7 @@ void dr_loop_free(struct dr_loop *loop) {
     for (int turn = 0; turn < 1000 && code == UV_EBUSY; turn++) {
         deferred_run(loop);
         (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
-        code = uv_loop_close(&loop->uv);
+        if (dr_list_is_empty(&loop->deferred)) code = uv_loop_close(&loop->uv);
     }
     dr_assert(code == 0);
     dr_assert(loop->timers_running == 0);

@@ -73,6 +73,9 @@ enum dr_status dr_stream_tls_accept(struct dr_stream *inner, struct dr_tls_serve
                                     struct dr_stream **ret_stream,
                                     struct dr_error *error) DR_MUST_USE;
 
+/* Whether the handshake took up an earlier session. */
+bool dr_stream_tls_is_resumed(const struct dr_stream *stream);
+
 /* "127.0.0.1:80", "[::1]:80". */
 void dr_sockaddr_text(const struct sockaddr *address, char text[DR_ADDRESS_TEXT_BYTES]);
 

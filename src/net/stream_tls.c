@@ -462,8 +462,14 @@ enum dr_status dr_stream_tls_connect(struct dr_stream *inner, struct dr_tls_clie
     tls->base.events = events;
     tls->base.owner = owner;
     dr_stream_set_owner(inner, &inner_events, tls);
+    if (!inner->is_connecting) dr_deferred_queue(&tls->deferred, dr_stream_loop(inner));
     *ret_stream = &tls->base;
     return DR_OK;
+}
+
+bool dr_stream_tls_is_resumed(const struct dr_stream *stream) {
+    dr_assert(stream->kind == &tls_kind);
+    return SSL_session_reused(((const struct stream_tls *)(const void *)stream)->ssl) == 1;
 }
 
 enum dr_status dr_stream_tls_accept(struct dr_stream *inner, struct dr_tls_server *server,

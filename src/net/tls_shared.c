@@ -109,7 +109,7 @@ static SSL *connection_new(SSL_CTX *context, const BIO_METHOD *method, struct dr
 /* ---- what both ends have in common */
 
 static enum dr_status ssl_failed(struct dr_error *error, const char *what, const char *name) {
-    const unsigned long code = ERR_peek_last_error();
+    const unsigned long code = ERR_peek_error();    /* the oldest is the cause of the others */
     const char *reason = NULL;
     if (ERR_SYSTEM_ERROR(code)) reason = strerror(ERR_GET_REASON(code));
     if (!reason && code) reason = ERR_reason_error_string(code);
