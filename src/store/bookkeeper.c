@@ -1,6 +1,6 @@
-/* The store's thread: sleeps until the next batch is due or a job comes, takes in the journals, runs
- * the jobs. What other threads touch (jobs, wishes, published numbers) is under one mutex, held for
- * a few instructions and never during a call of the store. */
+/* The store's thread: sleeps until the next batch is due or a job comes, takes in the journals,
+ * runs the jobs. What other threads touch (jobs, wishes, published numbers) is under one mutex,
+ * held for a few instructions and never during a call of the store. */
 #include "store/bookkeeper.h"
 
 #include "base/alloc.h"
@@ -44,8 +44,7 @@ struct bookkeeper {
 
 /* --- replay --------------------------------------------------------------------------------- */
 
-enum dr_status bookkeeper_replay(struct store *store, uint64_t *ret_count,
-                                 struct dr_error *error) {
+enum dr_status bookkeeper_replay(struct store *store, uint64_t *ret_count, struct dr_error *error) {
     struct intake *intake = NULL;
     enum dr_status status = intake_new(store, &(struct intake_options){0}, &intake, error);
     if (status) return status;
@@ -108,8 +107,8 @@ static void reopen_log(struct bookkeeper *bookkeeper) {
     memcpy(path, bookkeeper->usage_log, sizeof(path));
     pthread_mutex_unlock(&bookkeeper->mutex);
     if (usage_lines_reopen(bookkeeper->lines, has_log ? path : NULL, &error)) {
-        dr_log(DR_LOG_ERROR, "usage_log.failing", "text=\"%s\" (lines are lost; the store has them)",
-               error.text);
+        dr_log(DR_LOG_ERROR, "usage_log.failing",
+               "text=\"%s\" (lines are lost; the store has them)", error.text);
     }
 }
 

@@ -30,10 +30,9 @@ static void start(struct fixture *fixture, const char *usage_log, int64_t batch_
     struct dr_error error = {0};
     const struct bookkeeper_options options = {.usage_log = usage_log, .batch_ms = batch_ms};
     assert_int_equal(store_open(fixture->folder, &fixture->store, &error), DR_OK);
-    assert_int_equal(
-        bookkeeper_start(fixture->store, &options, &fixture->bookkeeper, &error), DR_OK);
-    assert_int_equal(journal_open(fixture->journal_folder, 0, 0, &fixture->journal, &error),
+    assert_int_equal(bookkeeper_start(fixture->store, &options, &fixture->bookkeeper, &error),
                      DR_OK);
+    assert_int_equal(journal_open(fixture->journal_folder, 0, 0, &fixture->journal, &error), DR_OK);
 }
 
 static void stop(struct fixture *fixture) {
@@ -104,7 +103,8 @@ static void run_count(struct bookkeeper_job *job, struct store *store) {
 }
 
 static uint64_t count_requests(struct fixture *fixture, bool needs_fresh_records) {
-    struct count_job count = {.job = {.run = run_count, .needs_fresh_records = needs_fresh_records}};
+    struct count_job count = {
+        .job = {.run = run_count, .needs_fresh_records = needs_fresh_records}};
     pthread_mutex_init(&count.mutex, NULL);
     pthread_cond_init(&count.done, NULL);
     bookkeeper_submit(fixture->bookkeeper, &count.job);

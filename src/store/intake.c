@@ -4,9 +4,9 @@
  *   3. only then its place is forgotten, so that a file that is still there never looks new.
  *
  * Whether a segment is finished is asked before its end is read: who holds no lock then has written
- * all it ever will. Behind a live writer's last whole record there may be part of the next one; that
- * is no damage. Syncs: what is committed is durable by the store's own sync, so journals are synced
- * only while the store can't take them. */
+ * all it ever will. Behind a live writer's last whole record there may be part of the next one,
+ * which is no damage. Syncs: what is committed is durable by the store's own sync, so journals are
+ * synced only while the store can't take them. */
 #include "store/intake.h"
 
 #include "base/alloc.h"
@@ -23,13 +23,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 1024 * 1024, PATH_BYTES = 4096, SEGMENTS_MAX = 65536 };
+enum { BLOCK_BYTES = 4 * 1024 * 1024, PATH_BYTES = 4096, SEGMENTS_MAX = 65536 };
 
 struct segment {
-    struct segment *next;   /* by name: a worker's older segments come first */
+    struct segment *next; /* by name: a worker's older segments come first */
     int descriptor;
-    uint64_t offset;        /* taken in before it */
-    bool is_final;          /* the writer is gone */
+    uint64_t offset; /* taken in before it */
+    bool is_final;   /* the writer is gone */
     char name[NAME_MAX + 1];
 };
 
@@ -97,8 +97,7 @@ static enum dr_status add_segment(struct intake *intake, int folder, const char 
     const int descriptor = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (descriptor < 0 && errno == ENOENT) return DR_OK; /* its writer removed it, being empty */
     if (descriptor < 0) {
-        return dr_fail(error, DR_IO, errno, "can't open the journal %s: %s", name,
-                       strerror(errno));
+        return dr_fail(error, DR_IO, errno, "can't open the journal %s: %s", name, strerror(errno));
     }
     struct segment *segment = dr_alloc_zero(1, sizeof(*segment));
     if (!segment) {
@@ -107,8 +106,8 @@ static enum dr_status add_segment(struct intake *intake, int folder, const char 
     }
     segment->descriptor = descriptor;
     memcpy(segment->name, name, strlen(name));
-    const enum dr_status status = store_get_position(intake->store, dr_slice_text(segment->name),
-                                                     &segment->offset, error);
+    const enum dr_status status =
+        store_get_position(intake->store, dr_slice_text(segment->name), &segment->offset, error);
     if (status) {
         close(descriptor);
         dr_free(segment);
@@ -175,9 +174,8 @@ static enum dr_status read_block(struct intake *intake, const struct segment *se
                                  dr_slice *ret_block, struct dr_error *error) {
     size_t len = 0;
     while (len < intake->block_bytes) {
-        const ssize_t count =
-            pread(segment->descriptor, intake->block + len, intake->block_bytes - len,
-                  (off_t)(segment->offset + len));
+        const ssize_t count = pread(segment->descriptor, intake->block + len,
+                                    intake->block_bytes - len, (off_t)(segment->offset + len));
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) {
             return dr_fail(error, DR_IO, errno, "can't read the journal %s: %s", segment->name,
@@ -243,7 +241,8 @@ static enum dr_status measure_tail(struct intake *intake, const struct segment *
     return DR_OK;
 }
 
-/* Whether a whole record stands somewhere in the tail: then its beginning is not torn but damaged. */
+/* Whether a whole record stands somewhere in the tail: then its beginning is not torn but
+ * damaged. */
 static bool has_record_behind(struct intake *intake, const struct segment *segment) {
     dr_slice block;
     if (read_block(intake, segment, &block, NULL)) return true; /* better kept than lost */

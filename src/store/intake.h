@@ -1,7 +1,7 @@
 /* From the journals into the store: finds segments in DATA/journal, takes in what they hold in
- * batches, and removes those whose writer is gone and whose last record is in the store. One thread;
- * blocks. What a crash leaves between any two of its steps is finished by the next pass, and no
- * record is taken in twice, because a batch and its place are one transaction. */
+ * batches, and removes those whose writer is gone and whose last record is in the store. One
+ * thread; blocks. What a crash leaves between any two of its steps is finished by the next pass,
+ * and no record is taken in twice, because a batch and its place are one transaction. */
 #ifndef DR_STORE_INTAKE_H
 #define DR_STORE_INTAKE_H
 
@@ -19,7 +19,7 @@ struct intake_options {
     /* Tests: called between the steps, where a crash may strike. May be NULL. */
     void (*stepped)(void *owner, enum intake_step step);
     void *owner;
-    size_t block_bytes;     /* 0: default; at least JOURNAL_RECORD_BYTES_MAX */
+    size_t block_bytes; /* 0: default; at least JOURNAL_RECORD_BYTES_MAX */
 };
 
 struct intake_stats {

@@ -23,8 +23,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { SMALL_SEGMENT = 3 * JOURNAL_RECORD_BYTES_MAX, LIVES = 50, LIFE_ENTRIES_MAX = 400,
-       IDS_MAX = LIVES * LIFE_ENTRIES_MAX };
+enum {
+    SMALL_SEGMENT = 3 * JOURNAL_RECORD_BYTES_MAX,
+    LIVES = 50,
+    LIFE_ENTRIES_MAX = 400,
+    IDS_MAX = LIVES * LIFE_ENTRIES_MAX
+};
 
 static const int64_t deposit = 1000000000000;
 
@@ -104,8 +108,7 @@ static void append_entry(const struct fixture *fixture, struct journal *journal,
 
 static struct journal *open_journal(const struct fixture *fixture, uint32_t worker_index) {
     struct journal *journal = NULL;
-    dr_assert(journal_open(fixture->journal, worker_index, SMALL_SEGMENT, &journal, NULL) ==
-              DR_OK);
+    dr_assert(journal_open(fixture->journal, worker_index, SMALL_SEGMENT, &journal, NULL) == DR_OK);
     return journal;
 }
 
@@ -113,7 +116,7 @@ static struct journal *open_journal(const struct fixture *fixture, uint32_t work
 
 struct verdict {
     const struct witness *witness;
-    uint8_t *seen;          /* per witnessed entry */
+    uint8_t *seen; /* per witnessed entry */
     uint64_t count;
     uint64_t unwitnessed;
     int64_t cost;
@@ -124,9 +127,8 @@ static bool visit_entry(void *owner, const struct ledger_entry *entry) {
     verdict->count++;
     verdict->cost += entry->cost.nanousd;
     const uint64_t index = entry->usage.reasoning_tokens;
-    if (index >= verdict->witness->count ||
-        memcmp(verdict->witness->entries[index].id, entry->request_id.data, REQUEST_ID_BYTES) !=
-            0) {
+    if (index >= verdict->witness->count || memcmp(verdict->witness->entries[index].id,
+                                                   entry->request_id.data, REQUEST_ID_BYTES) != 0) {
         verdict->unwitnessed++;
         return true;
     }
@@ -143,8 +145,9 @@ static bool visit_total(void *owner, const struct store_total *total) {
     return true;
 }
 
-/* Replays and compares: nothing of the witness is missing, nothing twice, the balance is the deposit
- * less all costs. Up to `unwitnessed_max` records may have been written without being witnessed. */
+/* Replays and compares: nothing of the witness is missing, nothing twice, the balance is the
+ * deposit less all costs. Up to `unwitnessed_max` records may have been written without being
+ * witnessed. */
 static void judge(const struct fixture *fixture, uint64_t unwitnessed_max) {
     uint64_t replayed = 0;
     struct account account;
@@ -182,9 +185,8 @@ static void test_journals_of_two_workers_are_taken_in_while_they_write(void **st
     dr_random_seed(&random, 5);
     struct store *store = open_store(fixture);
     struct journal *journals[2] = {open_journal(fixture, 0), open_journal(fixture, 1)};
-    assert_int_equal(intake_new(store, &(struct intake_options){.block_bytes = 8192}, &intake,
-                                &error),
-                     DR_OK);
+    assert_int_equal(
+        intake_new(store, &(struct intake_options){.block_bytes = 8192}, &intake, &error), DR_OK);
     for (unsigned index = 0; index < 1000; index++) {
         append_entry(fixture, journals[dr_random_below(&random, 2)], &random);
         if (dr_random_below(&random, 20) != 0) continue;
@@ -280,6 +282,13 @@ static void live_and_die(const struct fixture *fixture, unsigned steps, uint64_t
     for (;;) {
         for (unsigned index = 0; index < 15; index++) append_entry(fixture, journal, &random);
         dr_assert(intake_run(intake, NULL) == DR_OK);
+        /* Balances are read, and so brought up to the latest batch, between the steps. */
+        struct dr_arena arena;
+        struct account account;
+        dr_arena_init(&arena, 65536, NULL);
+        dr_assert(store_find_account(store, dr_slice_of(fixture->account, ACCOUNT_ID_BYTES), &arena,
+                                     &account, NULL) == DR_OK);
+        dr_arena_clear(&arena);
     }
 }
 

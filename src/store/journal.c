@@ -58,7 +58,8 @@ static size_t promises_of(const struct journal *journal, const struct segment *s
     return (journal->segment_bytes - segment->written) / JOURNAL_RECORD_BYTES_MAX;
 }
 
-/* For file systems that cannot reserve: the blocks are taken by writing zeros, which readers know. */
+/* For file systems that cannot reserve: the blocks are taken by writing zeros, which readers
+ * know. */
 static int reserve_by_zeros(int descriptor, size_t len) {
     static const char zeros[16384];
     for (size_t offset = 0; offset < len;) {
@@ -96,10 +97,9 @@ static enum dr_status prepare_segment(struct journal *journal, struct dr_error *
     struct segment *segment = &journal->segments[journal->segment_count];
     char draft[NAME_BYTES];
     *segment = (struct segment){0};
-    const int prefix_len =
-        snprintf(draft, sizeof(draft), "%013" PRId64 "-%ld-%u-%016" PRIx64 "-%06u.new",
-                 journal->started_ms, (long)getpid(), journal->worker_index, journal->unique,
-                 journal->sequence++);
+    const int prefix_len = snprintf(
+        draft, sizeof(draft), "%013" PRId64 "-%ld-%u-%016" PRIx64 "-%06u.new", journal->started_ms,
+        (long)getpid(), journal->worker_index, journal->unique, journal->sequence++);
     dr_assert(prefix_len > 4 && prefix_len < NAME_BYTES);
     memcpy(segment->name, draft, sizeof(draft));
     memcpy(segment->name + prefix_len - 4, ".log", 4);

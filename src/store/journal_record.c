@@ -1,5 +1,6 @@
-/* Ledger entries as journal bytes and back. Pure: no file, no clock, no allocation but the buffer's.
- * Reading trusts nothing: the bytes come from a disk that may have torn or rotted them. */
+/* Ledger entries as journal bytes and back. Pure: no file, no clock, no allocation but the
+ * buffer's. Reading trusts nothing: the bytes come from a disk that may have torn or rotted
+ * them. */
 #include "store/journal_record.h"
 
 #include "base/assert.h"
@@ -197,9 +198,8 @@ static void get_fixed(const char *at, struct ledger_entry *entry) {
         .cached_tokens = get_u64(at + 64),
         .reasoning_tokens = get_u64(at + 72),
     };
-    entry->price = (struct price){.input = get_i64(at + 80),
-                                  .output = get_i64(at + 88),
-                                  .cached_input = get_i64(at + 96)};
+    entry->price = (struct price){
+        .input = get_i64(at + 80), .output = get_i64(at + 88), .cached_input = get_i64(at + 96)};
     entry->cost.nanousd = get_i64(at + 104);
 }
 

@@ -19,7 +19,8 @@ enum { JOURNAL_RECORD_HEAD_BYTES = 16 };
 
 /* Writes the whole record, head and padding included, and returns its length, a multiple of 8.
  * Texts beyond LEDGER_TEXT_BYTES_MAX are cut at a character's border. */
-size_t journal_record_write(char record[JOURNAL_RECORD_BYTES_MAX], const struct ledger_entry *entry);
+size_t journal_record_write(char record[JOURNAL_RECORD_BYTES_MAX],
+                            const struct ledger_entry *entry);
 
 /* The length of the record at the front of `bytes`, read from its head without checking the rest;
  * 0 when that can't be. For walking over records that were checked before. */

@@ -31,8 +31,8 @@ static void open_journal(struct fixture *fixture, size_t segment_bytes) {
     struct dr_error error = {0};
     sample_folder_make(fixture->folder);
     dr_random_seed(&fixture->random, 7);
-    assert_int_equal(
-        journal_open(fixture->folder, 3, segment_bytes, &fixture->journal, &error), DR_OK);
+    assert_int_equal(journal_open(fixture->folder, 3, segment_bytes, &fixture->journal, &error),
+                     DR_OK);
 }
 
 static void close_journal(struct fixture *fixture) {

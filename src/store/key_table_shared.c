@@ -14,7 +14,7 @@ enum { KEYS_MAX = 16 * 1024 * 1024, TEXT_BYTES_MAX = 1 << 30 };
 
 struct key_table {
     atomic_size_t holders;
-    struct dr_arena rows;           /* the rows and their texts */
+    struct dr_arena rows; /* the rows and their texts */
     struct dr_map by_digest;
     struct dr_map by_id;
 };
@@ -89,8 +89,8 @@ static void free_table(struct key_table *table) {
     dr_free(table);
 }
 
-enum dr_status key_table_build(struct store *store, struct tally *tally, struct key_table **ret_table,
-                               struct dr_error *error) {
+enum dr_status key_table_build(struct store *store, struct tally *tally,
+                               struct key_table **ret_table, struct dr_error *error) {
     struct key_table *table = dr_alloc_zero(1, sizeof(*table));
     if (!table) return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
     struct dr_entropy entropy = {0};

@@ -149,11 +149,11 @@ static void test_without_memory_there_is_no_table_and_no_leak(void **state) {
         if (status) assert_string_equal(error.text, "out of memory");
     }
     assert_int_equal(status, DR_OK);
-    assert_int_equal(tally_account_balance(
-                         tally_find_account(fixture->tally,
-                                            dr_slice_of(fixture->account, ACCOUNT_ID_BYTES)))
-                         .nanousd,
-                     500);
+    assert_int_equal(
+        tally_account_balance(
+            tally_find_account(fixture->tally, dr_slice_of(fixture->account, ACCOUNT_ID_BYTES)))
+            .nanousd,
+        500);
     key_table_release(table);
 }
 

@@ -66,7 +66,9 @@ static const struct migration steps[] = {
      " name TEXT PRIMARY KEY,"
      " value INTEGER NOT NULL"
      ") STRICT, WITHOUT ROWID;"
-     "INSERT INTO fact VALUES ('page_span_ms_max', 0);"},
+     /* Totals and balances hold what is in pages up to folded_page; the rest is added on
+      * reading. */
+     "INSERT INTO fact VALUES ('page_span_ms_max', 0), ('folded_page', 0);"},
 };
 
 size_t migrate_count(void) {

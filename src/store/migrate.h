@@ -7,7 +7,7 @@
 
 struct migration {
     const char *name;
-    const char *sql;    /* statements, run in one transaction */
+    const char *sql; /* statements, run in one transaction */
 };
 
 /* The schema's version, that is, how many steps there are. */

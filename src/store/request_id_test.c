@@ -34,8 +34,12 @@ static void test_ids_sort_by_time_and_differ_by_their_random_bits(void **state) 
 static void test_texts_of_another_shape_are_no_ids(void **state) {
     (void)state;
     static const char *const texts[] = {
-        "", "req_", "req_0000000000000000000000000000000", "res_0000000000000000000000000000000",
-        "req_00000000000000000000000000000000", "req_000000000000000000000000000000-",
+        "",
+        "req_",
+        "req_0000000000000000000000000000000",
+        "res_0000000000000000000000000000000",
+        "req_00000000000000000000000000000000",
+        "req_000000000000000000000000000000-",
         "req_000000000000000000000000000000",
     };
     for (size_t index = 0; index < sizeof(texts) / sizeof(texts[0]); index++) {

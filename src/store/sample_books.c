@@ -1,11 +1,7 @@
-/* Material for tests. Fails the running test where something does not work. */
+/* Material for tests. Asserts where something does not work, also in the children of tests. */
 #include "store/sample_books.h"
 
 #include "base/assert.h"
-
-#include <stdarg.h>
-#include <setjmp.h>
-#include <cmocka.h>
 
 #include <dirent.h>
 #include <limits.h>
@@ -60,7 +56,7 @@ bool sample_disk_mount(const char *path, size_t bytes) {
 }
 
 void sample_disk_unmount(const char *path) {
-    assert_int_equal(umount2(path, MNT_DETACH), 0);
+    dr_assert(umount2(path, MNT_DETACH) == 0);
 }
 
 void sample_entry_make(struct sample_entry *sample, struct dr_random *random,
@@ -118,31 +114,31 @@ void sample_entry_compare(const struct ledger_entry *entry, const struct ledger_
         {entry->model, other->model},           {entry->target, other->target},
     };
     for (size_t index = 0; index < sizeof(texts) / sizeof(texts[0]); index++) {
-        assert_true(dr_slice_is(texts[index][0], texts[index][1]));
+        dr_assert(dr_slice_is(texts[index][0], texts[index][1]));
     }
-    assert_int_equal(entry->transport, other->transport);
-    assert_int_equal(entry->status, other->status);
-    assert_int_equal(entry->is_cancelled, other->is_cancelled);
-    assert_int_equal(entry->created.ms, other->created.ms);
-    assert_int_equal(entry->first_token_ms, other->first_token_ms);
-    assert_int_equal(entry->duration_ms, other->duration_ms);
-    assert_int_equal(entry->usage.source, other->usage.source);
-    assert_int_equal(entry->usage.prompt_tokens, other->usage.prompt_tokens);
-    assert_int_equal(entry->usage.completion_tokens, other->usage.completion_tokens);
-    assert_int_equal(entry->usage.total_tokens, other->usage.total_tokens);
-    assert_int_equal(entry->usage.cached_tokens, other->usage.cached_tokens);
-    assert_int_equal(entry->usage.reasoning_tokens, other->usage.reasoning_tokens);
-    assert_int_equal(entry->price.input, other->price.input);
-    assert_int_equal(entry->price.output, other->price.output);
-    assert_int_equal(entry->price.cached_input, other->price.cached_input);
-    assert_int_equal(entry->cost.nanousd, other->cost.nanousd);
-    assert_int_equal(entry->attempt_count, other->attempt_count);
+    dr_assert(entry->transport == other->transport);
+    dr_assert(entry->status == other->status);
+    dr_assert(entry->is_cancelled == other->is_cancelled);
+    dr_assert(entry->created.ms == other->created.ms);
+    dr_assert(entry->first_token_ms == other->first_token_ms);
+    dr_assert(entry->duration_ms == other->duration_ms);
+    dr_assert(entry->usage.source == other->usage.source);
+    dr_assert(entry->usage.prompt_tokens == other->usage.prompt_tokens);
+    dr_assert(entry->usage.completion_tokens == other->usage.completion_tokens);
+    dr_assert(entry->usage.total_tokens == other->usage.total_tokens);
+    dr_assert(entry->usage.cached_tokens == other->usage.cached_tokens);
+    dr_assert(entry->usage.reasoning_tokens == other->usage.reasoning_tokens);
+    dr_assert(entry->price.input == other->price.input);
+    dr_assert(entry->price.output == other->price.output);
+    dr_assert(entry->price.cached_input == other->price.cached_input);
+    dr_assert(entry->cost.nanousd == other->cost.nanousd);
+    dr_assert(entry->attempt_count == other->attempt_count);
     for (size_t index = 0; index < LEDGER_ATTEMPTS_MAX; index++) {
         const struct ledger_attempt *attempt = &entry->attempts[index];
         const struct ledger_attempt *twin = &other->attempts[index];
-        assert_true(dr_slice_is(attempt->target, twin->target));
-        assert_int_equal(attempt->status, twin->status);
-        assert_int_equal(attempt->duration_ms, twin->duration_ms);
+        dr_assert(dr_slice_is(attempt->target, twin->target));
+        dr_assert(attempt->status == twin->status);
+        dr_assert(attempt->duration_ms == twin->duration_ms);
     }
 }
 
@@ -153,9 +149,8 @@ void sample_account_make(struct store *store, char id[ACCOUNT_ID_BYTES]) {
     dr_arena_init(&arena, 65536, NULL);
     const enum dr_status status =
         store_create_account(store, DR_LIT("sample"), (dr_wall){1}, &arena, &account, &error);
-    assert_string_equal(error.text, "");
-    assert_int_equal(status, DR_OK);
-    assert_int_equal(account.id.len, ACCOUNT_ID_BYTES);
+    dr_assert(status == DR_OK);
+    dr_assert(account.id.len == ACCOUNT_ID_BYTES);
     memcpy(id, account.id.data, ACCOUNT_ID_BYTES);
     dr_arena_clear(&arena);
 }

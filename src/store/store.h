@@ -1,9 +1,14 @@
-/* What outlives us: accounts, keys, top-ups, settled exchanges, totals. One SQLite database, DATA/drover.db, used by one thread
- * at a time (the bookkeeper's while a gateway runs, a command's own otherwise). Calls block. Nothing here decides anything.
+/* What outlives us: accounts, keys, top-ups, settled exchanges, totals. One SQLite database,
+ * DATA/drover.db, used by one thread at a time (the bookkeeper's while a gateway runs, a command's
+ * own otherwise). Calls block. Nothing here decides anything.
  *
- * Settled exchanges are kept in pages, many encoded records a row, because a row each costs as much CPU as relaying the request
- * (see docs/adr). A request id carries its time, so that a receipt is found by the pages of that time. Totals by day, account, key, model
- * are kept beside, and balances; a page, its totals, balances and the journal position change in one transaction: each record counts exactly once. */
+ * Settled exchanges are kept in pages, many encoded records a row, because a row each costs as
+ * much CPU as relaying the request (see docs/adr). A request id carries its time, so that a
+ * receipt is found by the pages of that time. A page and the journal position change in one
+ * transaction. Totals by day, account, key, model and the balances are kept beside; they follow
+ * the pages by a few seconds, in one transaction with the number of the page they have come to,
+ * and are brought up to date before any call here reads them. So each record counts exactly once,
+ * everywhere. */
 #ifndef DR_STORE_STORE_H
 #define DR_STORE_STORE_H
 
@@ -15,14 +20,18 @@
 
 struct store;
 
-/* Opens (and creates, migrates) DATA/drover.db and takes the lock on DATA/lock, so that no second gateway or command shares the folder:
- * DR_EXISTS says who holds it (pid). The folder is created when absent, mode 0700. */
-enum dr_status store_open(const char *folder, struct store **ret_store, struct dr_error *error) DR_MUST_USE;
-void store_close(struct store *store);
+/* Opens (and creates, migrates) DATA/drover.db and takes the lock on DATA/lock, so that no second
+ * gateway or command shares the folder: DR_EXISTS says who holds it (pid). The folder is created
+ * when absent, mode 0700; its parent must exist. */
+enum dr_status store_open(const char *folder, struct store **ret_store,
+                          struct dr_error *error) DR_MUST_USE;
+void store_close(struct store *store); /* accepts NULL */
 const char *store_folder(const struct store *store);
 
-/* --- accounts and keys; returned records live in `arena` ---------------------------------------------------- */
+/* --- accounts and keys; returned records live in `arena` ------------------------------------- */
 
+/* DR_INVALID: the name is empty, longer than ACCOUNT_NAME_BYTES_MAX, not UTF-8 or has a control
+ * character. Names need not be unique. */
 enum dr_status store_create_account(struct store *store, dr_slice name, dr_wall now,
                                     struct dr_arena *arena, struct account *ret_account,
                                     struct dr_error *error) DR_MUST_USE;
@@ -30,16 +39,20 @@ enum dr_status store_create_account(struct store *store, dr_slice name, dr_wall 
 enum dr_status store_find_account(struct store *store, dr_slice id, struct dr_arena *arena,
                                   struct account *ret_account, struct dr_error *error) DR_MUST_USE;
 /* `visit` returns false to stop. Records are lent for the call. */
-enum dr_status store_each_account(struct store *store, bool (*visit)(void *owner, const struct account *account),
+enum dr_status store_each_account(struct store *store,
+                                  bool (*visit)(void *owner, const struct account *account),
                                   void *owner, struct dr_error *error) DR_MUST_USE;
-/* Adds `amount` (> 0) once per `reference` (empty: no check): a repeated reference is DR_EXISTS. Durable when it returns. */
-enum dr_status store_topup(struct store *store, dr_slice account_id, money amount, dr_slice reference,
-                           dr_wall now, struct dr_error *error) DR_MUST_USE;
+/* Adds `amount` (> 0) once per `reference` (empty: no check): a reference that was used before, for
+ * any account, is DR_EXISTS. Durable when it returns. */
+enum dr_status store_topup(struct store *store, dr_slice account_id, money amount,
+                           dr_slice reference, dr_wall now, struct dr_error *error) DR_MUST_USE;
 
-/* What a new key gets; `digest` and `hint` are of the text that the caller made. `key->id` empty: made here. DR_NOT_FOUND: no such account;
- * DR_EXISTS: this digest is there already. */
-enum dr_status store_create_key(struct store *store, const struct api_key *key, struct dr_arena *arena,
-                                struct api_key *ret_key, struct dr_error *error) DR_MUST_USE;
+/* What a new key gets; `digest` and `hint` are of the text that the caller made. `key->id` empty:
+ * made here. The name may be empty, else as an account's. DR_NOT_FOUND: no such account;
+ * DR_EXISTS: this digest or id is there already; DR_INVALID: a text breaks its rule. */
+enum dr_status store_create_key(struct store *store, const struct api_key *key,
+                                struct dr_arena *arena, struct api_key *ret_key,
+                                struct dr_error *error) DR_MUST_USE;
 enum dr_status store_find_key(struct store *store, dr_slice id, struct dr_arena *arena,
                               struct api_key *ret_key, struct dr_error *error) DR_MUST_USE;
 /* `account_id` empty: all. */
@@ -47,52 +60,62 @@ enum dr_status store_each_key(struct store *store, dr_slice account_id,
                               bool (*visit)(void *owner, const struct api_key *key), void *owner,
                               struct dr_error *error) DR_MUST_USE;
 /* Idempotent: the first time stays. DR_NOT_FOUND. */
-enum dr_status store_revoke_key(struct store *store, dr_slice id, dr_wall now, struct dr_error *error) DR_MUST_USE;
+enum dr_status store_revoke_key(struct store *store, dr_slice id, dr_wall now,
+                                struct dr_error *error) DR_MUST_USE;
 
-/* --- settled exchanges -------------------------------------------------------------------------------------- */
+/* --- settled exchanges ----------------------------------------------------------------------- */
 
 /* A place in a journal segment: everything before `offset` has been taken in. */
 struct store_position {
     dr_slice segment;
     uint64_t offset;
 };
+/* 0 for an unknown segment. */
 enum dr_status store_get_position(struct store *store, dr_slice segment, uint64_t *ret_offset,
-                                  struct dr_error *error) DR_MUST_USE;    /* 0 for an unknown segment */
-/* `records` are whole encoded records (journal_encode), the journal bytes as they stand. One durable transaction. */
-enum dr_status store_put_records(struct store *store, dr_slice records, struct store_position position,
+                                  struct dr_error *error) DR_MUST_USE;
+/* `records` are whole encoded records (journal_encode), the journal bytes as they stand. One
+ * durable transaction. DR_EXISTS: `position` is not behind the one the segment has come to;
+ * DR_INVALID: not records; nothing changes on failure. */
+enum dr_status store_put_records(struct store *store, dr_slice records,
+                                 struct store_position position,
                                  struct dr_error *error) DR_MUST_USE;
 /* The segment's file is gone. */
-enum dr_status store_forget_segment(struct store *store, dr_slice segment, struct dr_error *error) DR_MUST_USE;
+enum dr_status store_forget_segment(struct store *store, dr_slice segment,
+                                    struct dr_error *error) DR_MUST_USE;
 
-/* DR_NOT_FOUND also when it belongs to another account (`account_id` empty: any). The entry's slices live in `arena`. */
+/* DR_NOT_FOUND also when it belongs to another account (`account_id` empty: any), and for an id
+ * that request_id_read refuses. The entry's slices live in `arena`. */
 enum dr_status store_find_entry(struct store *store, dr_slice request_id, dr_slice account_id,
                                 struct dr_arena *arena, struct ledger_entry *ret_entry,
                                 struct dr_error *error) DR_MUST_USE;
 
 struct store_filter {
-    dr_slice account_id;    /* empty: all */
+    dr_slice account_id; /* empty: all */
     dr_slice key_id;
     dr_slice model;
-    dr_wall from;           /* by `created`; ms 0: from the beginning */
-    dr_wall to;             /* exclusive; ms 0: without end */
+    dr_wall from; /* by `created`; ms 0: from the beginning */
+    dr_wall to;   /* exclusive; ms 0: without end */
 };
-/* In the order they were settled. */
+/* In the order they were taken in: as settled, of several workers batch by batch. */
 enum dr_status store_each_entry(struct store *store, const struct store_filter *filter,
-                                bool (*visit)(void *owner, const struct ledger_entry *entry), void *owner,
-                                struct dr_error *error) DR_MUST_USE;
+                                bool (*visit)(void *owner, const struct ledger_entry *entry),
+                                void *owner, struct dr_error *error) DR_MUST_USE;
 
 enum store_group { STORE_BY_ACCOUNT = 1, STORE_BY_KEY = 2, STORE_BY_MODEL = 4, STORE_BY_DAY = 8 };
 struct store_total {
-    dr_slice account_id, account_name, key_id, key_name, model;   /* empty unless grouped by it */
-    char day[11];                                   /* "2026-11-24", empty unless grouped by day; UTC */
+    dr_slice account_id, account_name, key_id, key_name, model; /* empty unless grouped by it */
+    char day[11]; /* "2026-11-24", empty unless grouped by day; UTC */
     uint64_t requests;
     uint64_t prompt_tokens, completion_tokens, total_tokens, cached_tokens;
     money cost;
 };
-/* Totals by day granularity: `filter.from` and `.to` are cut to UTC days. `groups` is a set of enum store_group. */
-enum dr_status store_each_total(struct store *store, const struct store_filter *filter, unsigned groups,
-                                bool (*visit)(void *owner, const struct store_total *total), void *owner,
-                                struct dr_error *error) DR_MUST_USE;
+/* Totals by day granularity: the whole UTC days that `filter.from` to `.to` touches. `groups` is
+ * a set of enum store_group; with 0 there is exactly one total. Ordered by day, account, key,
+ * model. */
+enum dr_status store_each_total(struct store *store, const struct store_filter *filter,
+                                unsigned groups,
+                                bool (*visit)(void *owner, const struct store_total *total),
+                                void *owner, struct dr_error *error) DR_MUST_USE;
 
 /* A request id: "req_", 9 characters of base62 for the UTC milliseconds, 22 for 128 random bits. */
 enum { REQUEST_ID_BYTES = 4 + 9 + 22 };

@@ -2,6 +2,7 @@
 #include "store/store.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "base/buf.h"
 #include "store/journal.h"
 #include "store/sample_books.h"
@@ -10,12 +11,15 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 enum { ENTRY_COUNT = 4000 };
 
 struct fixture {
     char folder[SAMPLE_PATH_BYTES];
     struct store *store;
-    struct sample_entry *samples;   /* ENTRY_COUNT */
+    struct sample_entry *samples; /* ENTRY_COUNT */
     struct dr_random random;
     struct dr_arena arena;
     struct dr_error error;
@@ -31,9 +35,9 @@ static void put_samples(struct fixture *fixture) {
         if (index + 1 < ENTRY_COUNT && dr_random_below(&fixture->random, 200) != 0) continue;
         offset += buf.len;
         const struct store_position position = {DR_LIT("one.log"), offset};
-        assert_int_equal(store_put_records(fixture->store, dr_buf_slice(&buf), position,
-                                           &fixture->error),
-                         DR_OK);
+        assert_int_equal(
+            store_put_records(fixture->store, dr_buf_slice(&buf), position, &fixture->error),
+            DR_OK);
         dr_buf_reset(&buf);
     }
     dr_buf_clear(&buf);
@@ -129,7 +133,7 @@ static void test_a_receipt_is_found_by_the_time_in_its_id(void **state) {
 struct walk {
     const struct fixture *fixture;
     const struct store_filter *filter;
-    size_t index;       /* of the next sample */
+    size_t index; /* of the next sample */
     size_t count;
     size_t count_max;
 };
@@ -176,9 +180,9 @@ static void test_walks_give_what_the_filter_wants_in_order(void **state) {
     make_filters(fixture, filters);
     for (size_t index = 0; index < 6; index++) {
         struct walk walk = {.fixture = fixture, .filter = &filters[index], .count_max = SIZE_MAX};
-        assert_int_equal(store_each_entry(fixture->store, &filters[index], visit_entry, &walk,
-                                          &fixture->error),
-                         DR_OK);
+        assert_int_equal(
+            store_each_entry(fixture->store, &filters[index], visit_entry, &walk, &fixture->error),
+            DR_OK);
         assert_null(next_wanted(&walk));
     }
 }
@@ -187,8 +191,8 @@ static void test_a_walk_stops_when_told(void **state) {
     struct fixture *fixture = *state;
     const struct store_filter all = {0};
     struct walk walk = {.fixture = fixture, .filter = &all, .count_max = 5};
-    assert_int_equal(
-        store_each_entry(fixture->store, &all, visit_entry, &walk, &fixture->error), DR_OK);
+    assert_int_equal(store_each_entry(fixture->store, &all, visit_entry, &walk, &fixture->error),
+                     DR_OK);
     assert_int_equal(walk.count, 5);
 }
 
@@ -196,7 +200,7 @@ static void test_a_walk_stops_when_told(void **state) {
 
 struct recount {
     const struct fixture *fixture;
-    struct store_filter filter;     /* cut to days */
+    struct store_filter filter; /* cut to days */
     unsigned groups;
     uint64_t requests;
     int64_t cost;
@@ -299,7 +303,7 @@ static void test_sums_stop_at_the_ends_of_their_integers(void **state) {
     assert_int_equal(store_find_account(fixture->store, entry.account_id, &fixture->arena, &account,
                                         &fixture->error),
                      DR_OK);
-    assert_int_equal(account.balance.nanousd, INT64_MIN);
+    assert_int_equal(account.balance.nanousd, -INT64_MAX);
     dr_buf_clear(&buf);
 }
 
@@ -336,26 +340,93 @@ static void test_a_batch_that_fails_leaves_nothing(void **state) {
     dr_buf_init(&buf, 1 << 20);
     journal_encode(&buf, &fixture->samples[0].entry);
     journal_encode(&buf, &fixture->samples[1].entry);
-    assert_int_equal(
-        store_each_total(fixture->store, &filter, 0, visit_saturated, &before, NULL), DR_OK);
+    assert_int_equal(store_each_total(fixture->store, &filter, 0, visit_saturated, &before, NULL),
+                     DR_OK);
     const dr_slice cut = dr_slice_first(dr_buf_slice(&buf), buf.len - 8);
     const struct store_position position = {DR_LIT("two.log"), cut.len};
-    assert_int_equal(store_put_records(fixture->store, cut, position, &fixture->error),
-                     DR_INVALID);
-    enum dr_status status = DR_NO_MEMORY;
-    for (uint64_t nth = 1; status == DR_NO_MEMORY; nth++) {
-        assert_int_equal(store_get_position(fixture->store, position.segment, &offset, NULL),
-                         DR_OK);
-        assert_int_equal(offset, 0);
-        assert_int_equal(
-            store_each_total(fixture->store, &filter, 0, visit_saturated, &after, NULL), DR_OK);
-        assert_int_equal(before, after);
-        dr_alloc_fail_at(nth);
-        status = store_put_records(fixture->store, dr_buf_slice(&buf), position, NULL);
-        dr_alloc_fail_at(0);
-    }
-    assert_int_equal(status, DR_OK);
+    assert_int_equal(store_put_records(fixture->store, cut, position, &fixture->error), DR_INVALID);
+    assert_int_equal(store_get_position(fixture->store, position.segment, &offset, NULL), DR_OK);
+    assert_int_equal(offset, 0);
+    assert_int_equal(store_each_total(fixture->store, &filter, 0, visit_saturated, &after, NULL),
+                     DR_OK);
+    assert_int_equal(before, after);
     dr_buf_clear(&buf);
+}
+
+static void test_sums_lost_for_want_of_memory_are_made_again(void **state) {
+    struct fixture *fixture = *state;
+    struct dr_buf buf;
+    const struct store_filter filter = {0};
+    int64_t before = 0, after = 0;
+    dr_buf_init(&buf, 1 << 20);
+    for (size_t index = 0; index < 40; index++) {
+        journal_encode(&buf, &fixture->samples[index].entry);
+    }
+    int64_t batch_cost = 0;
+    for (size_t index = 0; index < 40; index++) {
+        batch_cost += fixture->samples[index].entry.cost.nanousd;
+    }
+    assert_int_equal(store_each_total(fixture->store, &filter, 0, visit_saturated, &before, NULL),
+                     DR_OK);
+    for (uint64_t nth = 1; nth < 60; nth++) {
+        const struct store_position position = {DR_LIT("two.log"), nth * buf.len};
+        dr_alloc_fail_at(nth);
+        assert_int_equal(store_put_records(fixture->store, dr_buf_slice(&buf), position, NULL),
+                         DR_OK);
+        enum dr_status status =
+            store_each_total(fixture->store, &filter, 0, visit_saturated, &after, NULL);
+        dr_alloc_fail_at(0);
+        if (status) {
+            assert_int_equal(status, DR_NO_MEMORY);
+            status = store_each_total(fixture->store, &filter, 0, visit_saturated, &after, NULL);
+        }
+        assert_int_equal(status, DR_OK);
+        assert_int_equal(after, before + (int64_t)nth * batch_cost);
+    }
+    dr_buf_clear(&buf);
+}
+
+static void put_batch_of_child(struct fixture *fixture, uint64_t number) {
+    struct dr_buf buf;
+    dr_buf_init(&buf, 1 << 20);
+    journal_encode(&buf, &fixture->samples[number].entry);
+    const struct store_position position = {DR_LIT("two.log"), (number + 1) * 4096};
+    dr_assert(store_put_records(fixture->store, dr_buf_slice(&buf), position, NULL) == DR_OK);
+    dr_buf_clear(&buf);
+}
+
+/* Totals are folded in now and then; a death at any distance from that changes nothing. */
+static void test_a_death_between_foldings_leaves_the_totals_right(void **state) {
+    struct fixture *fixture = *state;
+    const struct store_filter filter = {0};
+    int64_t cost = 0, expected = 0;
+    assert_int_equal(store_each_total(fixture->store, &filter, 0, visit_saturated, &expected, NULL),
+                     DR_OK);
+    for (uint64_t number = 0; number < 20; number += 2) {
+        store_close(fixture->store);
+        fixture->store = NULL;
+        const pid_t child = fork();
+        if (child == 0) {
+            int64_t seen = 0;
+            dr_assert(store_open(fixture->folder, &fixture->store, NULL) == DR_OK);
+            put_batch_of_child(fixture, number);
+            if (number % 4 == 0) {
+                dr_assert(store_each_total(fixture->store, &filter, 0, visit_saturated, &seen,
+                                           NULL) == DR_OK);
+            }
+            put_batch_of_child(fixture, number + 1);
+            _exit(0);
+        }
+        int status = 1;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        expected += fixture->samples[number].entry.cost.nanousd +
+                    fixture->samples[number + 1].entry.cost.nanousd;
+        assert_int_equal(store_open(fixture->folder, &fixture->store, &fixture->error), DR_OK);
+        assert_int_equal(store_each_total(fixture->store, &filter, 0, visit_saturated, &cost, NULL),
+                         DR_OK);
+        assert_int_equal(cost, expected);
+    }
 }
 
 int main(void) {
@@ -370,6 +441,8 @@ int main(void) {
         STORE_TEST(test_sums_stop_at_the_ends_of_their_integers),
         STORE_TEST(test_a_place_never_goes_back),
         STORE_TEST(test_a_batch_that_fails_leaves_nothing),
+        STORE_TEST(test_sums_lost_for_want_of_memory_are_made_again),
+        STORE_TEST(test_a_death_between_foldings_leaves_the_totals_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

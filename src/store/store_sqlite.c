@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, ID_RANDOM_BYTES = 14, ID_DIGITS = 20, BATCH_ARENA_BYTES = 256 << 20 };
+enum { PATH_BYTES = 4096, ID_RANDOM_BYTES = 14, ID_DIGITS = 20 };
 
 /* --- failures ------------------------------------------------------------------------------- */
 
@@ -149,7 +149,7 @@ void store_make_id(struct store *store, const char prefix[4], char text[24]) {
 
 /* SQLite's own `+` turns an overflow into floating point and its SUM into an error; money may do
  * neither, so sums stop at the ends of int64. */
-static int64_t add_saturated(int64_t a, int64_t b) {
+int64_t store_add_saturated(int64_t a, int64_t b) {
     int64_t sum = 0;
     if (dr_add_i64(a, b, &sum)) return sum;
     return b > 0 ? INT64_MAX : INT64_MIN;
@@ -158,7 +158,7 @@ static int64_t add_saturated(int64_t a, int64_t b) {
 static void plus_call(sqlite3_context *call, int count, sqlite3_value **values) {
     dr_assert(count == 2);
     sqlite3_result_int64(
-        call, add_saturated(sqlite3_value_int64(values[0]), sqlite3_value_int64(values[1])));
+        call, store_add_saturated(sqlite3_value_int64(values[0]), sqlite3_value_int64(values[1])));
 }
 
 static void total_step(sqlite3_context *call, int count, sqlite3_value **values) {
@@ -168,7 +168,7 @@ static void total_step(sqlite3_context *call, int count, sqlite3_value **values)
         sqlite3_result_error_nomem(call);
         return;
     }
-    *sum = add_saturated(*sum, sqlite3_value_int64(values[0]));
+    *sum = store_add_saturated(*sum, sqlite3_value_int64(values[0]));
 }
 
 static void total_final(sqlite3_context *call) {
@@ -254,7 +254,7 @@ static enum dr_status open_database(struct store *store, struct dr_error *error)
     if (add_functions(store->database) != SQLITE_OK) return store_fail(store, error);
     /* The batches are few and large; FULL makes each of them durable when it returns. */
     return execute(store,
-                   "PRAGMA page_size = 8192;"
+                   "PRAGMA page_size = 16384;"
                    "PRAGMA busy_timeout = 5000;"
                    "PRAGMA journal_mode = WAL;"
                    "PRAGMA synchronous = FULL;"
@@ -302,9 +302,9 @@ static enum dr_status migrate(struct store *store, struct dr_error *error) {
 
 static enum dr_status read_span(struct store *store, struct dr_error *error) {
     struct sqlite3_stmt *statement = NULL;
-    enum dr_status status =
-        store_statement(store, STORE_SELECT_SPAN,
-                        "SELECT value FROM fact WHERE name = 'page_span_ms_max'", &statement, error);
+    enum dr_status status = store_statement(
+        store, STORE_SELECT_SPAN, "SELECT value FROM fact WHERE name = 'page_span_ms_max'",
+        &statement, error);
     if (status) return status;
     status = store_step(store, statement, error);
     if (!status) store->page_span_ms_max = store_column_i64(statement, 0);
@@ -321,7 +321,7 @@ enum dr_status store_open(const char *folder, struct store **ret_store, struct d
     struct store *store = dr_alloc_zero(1, sizeof(*store));
     if (!store) return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
     store->lock = -1;
-    dr_arena_init(&store->batch, BATCH_ARENA_BYTES, NULL);
+    fold_init(&store->fold, &store->entropy);
     store->folder = dr_alloc(folder_len + 1);
     if (!store->folder) {
         status = dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
@@ -340,6 +340,7 @@ enum dr_status store_open(const char *folder, struct store **ret_store, struct d
     if (status) goto done;
     status = read_span(store, error);
     if (status) goto done;
+    store->is_ready = true;
     *ret_store = store; /* given */
     store = NULL;
 done:
@@ -349,6 +350,8 @@ done:
 
 void store_close(struct store *store) {
     if (!store) return;
+    /* Not needed for the books, but kind to who looks at the file with another program. */
+    if (store->is_ready) (void)!store_fold(store, NULL);
     for (size_t index = 0; index < STORE_STATEMENT_COUNT; index++) {
         sqlite3_finalize(store->statements[index]);
     }
@@ -357,7 +360,7 @@ void store_close(struct store *store) {
         dr_assert(code == SQLITE_OK);
     }
     if (store->lock >= 0) close(store->lock);
-    dr_arena_clear(&store->batch);
+    fold_clear(&store->fold);
     dr_free(store->folder);
     dr_free(store);
 }

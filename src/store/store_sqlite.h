@@ -4,6 +4,7 @@
 #define DR_STORE_STORE_SQLITE_H
 
 #include "base/arena.h"
+#include "base/instant.h"
 #include "base/map.h"
 #include "base/random.h"
 #include "base/slice.h"
@@ -33,17 +34,41 @@ enum store_statement {
     STORE_UPDATE_SPAN,
     STORE_SELECT_SPAN,
     STORE_SELECT_PAGES_AT,
+    STORE_SELECT_PAGE_BEHIND,
+    STORE_SELECT_FOLDED,
+    STORE_UPDATE_FOLDED,
     STORE_STATEMENT_COUNT,
+};
+
+struct fold_group;
+struct fold_account;
+
+/* What pages add to totals and balances and is not yet there: sums by account, key, model and day.
+ * Folded in every few seconds and before totals or balances are read, in one transaction with the
+ * number of the last page that is in them, so that each page counts once. Only a cache: the pages
+ * behind that number hold it all, and are read again when it is lost (start, failed batch). */
+struct fold {
+    struct dr_arena arena;
+    struct dr_map groups_by_name;
+    struct dr_map accounts_by_id;
+    struct fold_group *groups;
+    struct fold_account *accounts;
+    struct fold_group *latest; /* most records come from the same few */
+    size_t group_count;
+    int64_t page;     /* the last one that is in the sums */
+    dr_instant since; /* of the last folding */
+    bool is_lost;
 };
 
 struct store {
     struct sqlite3 *database;
     struct sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
     char *folder;
-    int lock;                   /* descriptor of DATA/lock, -1 while not held */
+    int lock; /* descriptor of DATA/lock, -1 while not held */
     struct dr_entropy entropy;
-    int64_t page_span_ms_max;   /* of any page: how far apart its records' times are */
-    struct dr_arena batch;      /* groups of the batch being put */
+    bool is_ready;            /* opened and migrated */
+    int64_t page_span_ms_max; /* of any page: how far apart its records' times are */
+    struct fold fold;
 };
 
 /* The kept statement, ready to be bound: prepared from `sql` on first use. */
@@ -79,7 +104,19 @@ void store_bind_count(struct sqlite3_stmt *statement, int index, uint64_t value)
 dr_slice store_column(struct sqlite3_stmt *statement, int index);
 int64_t store_column_i64(struct sqlite3_stmt *statement, int index);
 
-/* The first id of its kind that is free of doubt: `prefix` and 20 characters of base62. */
+void fold_init(struct fold *fold, struct dr_entropy *entropy);
+void fold_clear(struct fold *fold);
+/* Adds an entry of a page that is being put. Out of memory loses the sums, not the entry. */
+void fold_note(struct fold *fold, const struct ledger_entry *entry);
+/* Forgets the sums; they are made again from the pages. */
+void fold_lose(struct fold *fold);
+bool fold_is_due(const struct fold *fold);
+/* Brings totals and balances up to the last page. */
+enum dr_status store_fold(struct store *store, struct dr_error *error) DR_MUST_USE;
+
+int64_t store_add_saturated(int64_t a, int64_t b);
+
+/* A new id: `prefix` and 20 characters of base62. */
 void store_make_id(struct store *store, const char prefix[4], char text[24]);
 
 #endif

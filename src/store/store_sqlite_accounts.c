@@ -1,4 +1,5 @@
-/* Accounts, top-ups and keys as rows. Checks what a name may be; decides nothing about their use. */
+/* Accounts, top-ups and keys as rows. Checks what a name may be; decides nothing about their
+ * use. */
 #include "store/store_sqlite.h"
 
 #include "base/assert.h"
@@ -8,7 +9,7 @@
 
 #include <sqlite3.h>
 
-#define KEY_COLUMNS                                                                                \
+#define KEY_COLUMNS \
     "id, account_id, name, digest, hint, created_ms, expires_ms, revoked_ms, requests_per_minute," \
     " models"
 
@@ -55,7 +56,8 @@ static enum dr_status fail_memory(struct dr_error *error) {
 enum dr_status store_create_account(struct store *store, dr_slice name, dr_wall now,
                                     struct dr_arena *arena, struct account *ret_account,
                                     struct dr_error *error) {
-    enum dr_status status = check_present(name, ACCOUNT_NAME_BYTES_MAX, "the account's name", error);
+    enum dr_status status =
+        check_present(name, ACCOUNT_NAME_BYTES_MAX, "the account's name", error);
     if (status) return status;
     char id[ACCOUNT_ID_BYTES];
     store_make_id(store, "acc_", id);
@@ -91,10 +93,9 @@ static struct account account_of_row(struct sqlite3_stmt *row) {
 /* A row with the account, to be reset by the caller in any case. */
 static enum dr_status select_account(struct store *store, dr_slice id,
                                      struct sqlite3_stmt **ret_row, struct dr_error *error) {
-    enum dr_status status =
-        store_statement(store, STORE_SELECT_ACCOUNT,
-                        "SELECT id, name, balance_nanousd, created_ms FROM account WHERE id = ?1",
-                        ret_row, error);
+    enum dr_status status = store_statement(
+        store, STORE_SELECT_ACCOUNT,
+        "SELECT id, name, balance_nanousd, created_ms FROM account WHERE id = ?1", ret_row, error);
     if (status) return status;
     store_bind_text(*ret_row, 1, id);
     status = store_step(store, *ret_row, error);
@@ -108,7 +109,8 @@ static enum dr_status select_account(struct store *store, dr_slice id,
 enum dr_status store_find_account(struct store *store, dr_slice id, struct dr_arena *arena,
                                   struct account *ret_account, struct dr_error *error) {
     struct sqlite3_stmt *row = NULL;
-    enum dr_status status = select_account(store, id, &row, error);
+    enum dr_status status = store_fold(store, error);
+    if (!status) status = select_account(store, id, &row, error);
     if (!status) {
         struct account account = account_of_row(row);
         if (dr_arena_copy(arena, account.id, &account.id) &&
@@ -126,9 +128,12 @@ enum dr_status store_each_account(struct store *store,
                                   bool (*visit)(void *owner, const struct account *account),
                                   void *owner, struct dr_error *error) {
     struct sqlite3_stmt *row = NULL;
-    enum dr_status status = store_prepare(
-        store, "SELECT id, name, balance_nanousd, created_ms FROM account ORDER BY number", &row,
-        error);
+    enum dr_status status = store_fold(store, error);
+    if (status) return status;
+    status = store_prepare(store,
+                           "SELECT id, name, balance_nanousd, created_ms FROM account"
+                           " ORDER BY number",
+                           &row, error);
     if (status) return status;
     for (status = store_step(store, row, error); !status; status = store_step(store, row, error)) {
         const struct account account = account_of_row(row);
@@ -247,10 +252,10 @@ static bool copy_key_texts(struct dr_arena *arena, struct api_key *key) {
 static enum dr_status insert_key(struct store *store, const struct api_key *key, dr_slice models,
                                  struct dr_error *error) {
     struct sqlite3_stmt *statement = NULL;
-    enum dr_status status = store_statement(
-        store, STORE_INSERT_KEY,
-        "INSERT INTO api_key (" KEY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        &statement, error);
+    enum dr_status status = store_statement(store, STORE_INSERT_KEY,
+                                            "INSERT INTO api_key (" KEY_COLUMNS
+                                            ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                                            &statement, error);
     if (status) return status;
     store_bind_text(statement, 1, key->id);
     store_bind_text(statement, 2, key->account_id);
@@ -328,9 +333,8 @@ enum dr_status store_find_key(struct store *store, dr_slice id, struct dr_arena 
                               struct api_key *ret_key, struct dr_error *error) {
     struct sqlite3_stmt *row = NULL;
     struct api_key key;
-    enum dr_status status =
-        store_statement(store, STORE_SELECT_KEY,
-                        "SELECT " KEY_COLUMNS " FROM api_key WHERE id = ?1", &row, error);
+    enum dr_status status = store_statement(
+        store, STORE_SELECT_KEY, "SELECT " KEY_COLUMNS " FROM api_key WHERE id = ?1", &row, error);
     if (status) return status;
     store_bind_text(row, 1, id);
     status = store_step(store, row, error);
@@ -350,12 +354,12 @@ enum dr_status store_each_key(struct store *store, dr_slice account_id,
                               struct dr_error *error) {
     struct sqlite3_stmt *row = NULL;
     struct dr_arena arena;
-    enum dr_status status = store_prepare(
-        store,
-        account_id.len > 0
-            ? "SELECT " KEY_COLUMNS " FROM api_key WHERE account_id = ?1 ORDER BY number"
-            : "SELECT " KEY_COLUMNS " FROM api_key ORDER BY number",
-        &row, error);
+    enum dr_status status =
+        store_prepare(store,
+                      account_id.len > 0 ? "SELECT " KEY_COLUMNS
+                                           " FROM api_key WHERE account_id = ?1 ORDER BY number"
+                                         : "SELECT " KEY_COLUMNS " FROM api_key ORDER BY number",
+                      &row, error);
     if (status) return status;
     if (account_id.len > 0) store_bind_text(row, 1, account_id);
     dr_arena_init(&arena, ROW_ARENA_BYTES, NULL);

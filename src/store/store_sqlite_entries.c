@@ -1,52 +1,18 @@
 /* Settled exchanges: journal records in, as pages; receipts and walks out. Takes records as they
  * stand and never writes one anew, so that what a receipt shows is what the journal was charged.
  *
- * One batch is one transaction: its pages, its part of the totals and balances, and how far the
- * segment was taken in. Totals and balances are summed in memory first, so that a record costs a
- * look-up in a table and not a statement. */
+ * One batch is one transaction: its pages and how far the segment was taken in. What it adds to
+ * totals and balances is noted on the way and folded in later (store_sqlite_fold.c). */
 #include "store/store_sqlite.h"
 
-#include "base/assert.h"
-#include "base/check.h"
 #include "store/journal.h"
 #include "store/journal_record.h"
 
 #include <sqlite3.h>
 
-enum {
-    PAGE_BYTES_MAX = 64 * 1024, /* a receipt is found by walking over one page */
-    GROUPS_MAX = 4 * 1024 * 1024,
-    DAY_MS = 24 * 60 * 60 * 1000,
-};
+enum { PAGE_BYTES_MAX = 64 * 1024 }; /* a receipt is found by walking over one page */
 
-/* --- summing a batch ------------------------------------------------------------------------ */
-
-struct batch_group { /* what of the batch falls on one account, key, model and day */
-    struct batch_group *next;       /* of the batch */
-    struct batch_group *other_day;  /* of the same account, key and model */
-    struct batch_account *account;
-    dr_slice name;                  /* account, key and model with their lengths, in the record */
-    dr_slice account_id, key_id, model;
-    int64_t day;
-    uint64_t requests;
-    uint64_t prompt_tokens, completion_tokens, total_tokens, cached_tokens;
-    int64_t cost_nanousd;
-};
-
-struct batch_account {
-    struct batch_account *next;
-    dr_slice id;
-    int64_t cost_nanousd;
-};
-
-struct batch {
-    struct dr_arena *arena;
-    struct dr_map groups_by_name;
-    struct dr_map accounts_by_id;
-    struct batch_group *groups;
-    struct batch_account *accounts;
-    struct batch_group *latest;     /* most records come from the same few */
-};
+/* --- pages ---------------------------------------------------------------------------------- */
 
 struct page {
     dr_slice records;
@@ -54,87 +20,9 @@ struct page {
     int64_t record_count;
 };
 
-static int64_t add_saturated(int64_t a, int64_t b) {
-    int64_t sum = 0;
-    if (dr_add_i64(a, b, &sum)) return sum;
-    return b > 0 ? INT64_MAX : INT64_MIN;
-}
-
 static int64_t distance_saturated(int64_t from, int64_t to) {
     int64_t distance = 0;
     return __builtin_sub_overflow(to, from, &distance) ? INT64_MAX : distance;
-}
-
-static uint64_t count_saturated(uint64_t a, uint64_t b) {
-    uint64_t sum = 0;
-    return dr_add_u64(a, b, &sum) ? sum : UINT64_MAX;
-}
-
-static int64_t day_of(dr_wall wall) {
-    const int64_t day = wall.ms / DAY_MS;
-    return wall.ms % DAY_MS < 0 ? day - 1 : day;
-}
-
-static struct batch_account *get_account(struct batch *batch, dr_slice id) {
-    struct batch_account *account = dr_map_find(&batch->accounts_by_id, id);
-    if (account) return account;
-    account = dr_arena_alloc_zero(batch->arena, sizeof(*account));
-    if (!account) return NULL;
-    account->id = id;
-    if (dr_map_put(&batch->accounts_by_id, id, account)) return NULL;
-    account->next = batch->accounts;
-    batch->accounts = account;
-    return account;
-}
-
-static struct batch_group *add_group(struct batch *batch, const struct ledger_entry *entry,
-                                     dr_slice name, int64_t day, struct batch_group *first) {
-    struct batch_group *group = dr_arena_alloc_zero(batch->arena, sizeof(*group));
-    if (!group) return NULL;
-    group->name = name;
-    group->account_id = entry->account_id;
-    group->key_id = entry->key_id;
-    group->model = entry->model;
-    group->day = day;
-    group->account = get_account(batch, entry->account_id);
-    if (!group->account) return NULL;
-    if (first) {
-        group->other_day = first->other_day;
-        first->other_day = group;
-    } else if (dr_map_put(&batch->groups_by_name, name, group)) {
-        return NULL;
-    }
-    group->next = batch->groups;
-    batch->groups = group;
-    return group;
-}
-
-static struct batch_group *get_group(struct batch *batch, const struct ledger_entry *entry) {
-    const dr_slice name = journal_record_group(entry);
-    const int64_t day = day_of(entry->created);
-    struct batch_group *group = batch->latest;
-    if (group && group->day == day && dr_slice_is(group->name, name)) return group;
-    struct batch_group *first = dr_map_find(&batch->groups_by_name, name);
-    for (group = first; group && group->day != day; group = group->other_day) {
-    }
-    if (!group) group = add_group(batch, entry, name, day, first);
-    batch->latest = group;
-    return group;
-}
-
-static bool sum_entry(struct batch *batch, const struct ledger_entry *entry) {
-    struct batch_group *group = get_group(batch, entry);
-    if (!group) return false;
-    const struct usage *usage = &entry->usage;
-    group->requests++;
-    group->prompt_tokens = count_saturated(group->prompt_tokens, usage->prompt_tokens);
-    group->completion_tokens = count_saturated(group->completion_tokens, usage->completion_tokens);
-    group->total_tokens = count_saturated(group->total_tokens, usage->total_tokens);
-    group->cached_tokens = count_saturated(group->cached_tokens, usage->cached_tokens);
-    group->cost_nanousd = add_saturated(group->cost_nanousd, entry->cost.nanousd);
-    group->account->cost_nanousd =
-        add_saturated(group->account->cost_nanousd, entry->cost.nanousd);
-    return true;
 }
 
 static void note_time(struct page *page, int64_t ms) {
@@ -143,7 +31,7 @@ static void note_time(struct page *page, int64_t ms) {
 }
 
 /* Takes a page's worth of records from the front of `*records`. */
-static enum dr_status take_page(struct batch *batch, dr_slice *records, struct page *page,
+static enum dr_status take_page(struct store *store, dr_slice *records, struct page *page,
                                 struct dr_error *error) {
     const char *start = records->data;
     *page = (struct page){.created_ms_min = INT64_MAX, .created_ms_max = INT64_MIN};
@@ -156,7 +44,7 @@ static enum dr_status take_page(struct batch *batch, dr_slice *records, struct p
         if (journal_decode(records, &entry) != JOURNAL_RECORD) {
             return dr_fail(error, DR_INVALID, 0, "bytes that are no journal records");
         }
-        if (!sum_entry(batch, &entry)) return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
+        fold_note(&store->fold, &entry);
         note_time(page, entry.created.ms);
         /* Receipts are looked for at the time in their id, which may differ from the entry's. */
         if (request_id_read(entry.request_id, &made)) note_time(page, made.ms);
@@ -171,60 +59,19 @@ static enum dr_status take_page(struct batch *batch, dr_slice *records, struct p
 static enum dr_status insert_page(struct store *store, const struct page *page,
                                   struct dr_error *error) {
     struct sqlite3_stmt *statement = NULL;
-    const enum dr_status status = store_statement(
-        store, STORE_INSERT_PAGE,
-        "INSERT INTO page (created_ms_min, created_ms_max, record_count, records)"
-        " VALUES (?1, ?2, ?3, ?4)",
-        &statement, error);
+    const enum dr_status status =
+        store_statement(store, STORE_INSERT_PAGE,
+                        "INSERT INTO page (created_ms_min, created_ms_max, record_count, records)"
+                        " VALUES (?1, ?2, ?3, ?4)",
+                        &statement, error);
     if (status) return status;
     store_bind_i64(statement, 1, page->created_ms_min);
     store_bind_i64(statement, 2, page->created_ms_max);
     store_bind_i64(statement, 3, page->record_count);
     store_bind_bytes(statement, 4, page->records);
-    return store_run(store, statement, error);
-}
-
-static enum dr_status put_total(struct store *store, const struct batch_group *group,
-                                struct dr_error *error) {
-    struct sqlite3_stmt *statement = NULL;
-    const enum dr_status status = store_statement(
-        store, STORE_UPSERT_TOTAL,
-        "INSERT INTO total VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-        " ON CONFLICT DO UPDATE SET"
-        " requests = plus_saturated(requests, excluded.requests),"
-        " prompt_tokens = plus_saturated(prompt_tokens, excluded.prompt_tokens),"
-        " completion_tokens = plus_saturated(completion_tokens, excluded.completion_tokens),"
-        " total_tokens = plus_saturated(total_tokens, excluded.total_tokens),"
-        " cached_tokens = plus_saturated(cached_tokens, excluded.cached_tokens),"
-        " cost_nanousd = plus_saturated(cost_nanousd, excluded.cost_nanousd)",
-        &statement, error);
-    if (status) return status;
-    store_bind_text(statement, 1, group->account_id);
-    store_bind_i64(statement, 2, group->day);
-    store_bind_text(statement, 3, group->key_id);
-    store_bind_text(statement, 4, group->model);
-    store_bind_count(statement, 5, group->requests);
-    store_bind_count(statement, 6, group->prompt_tokens);
-    store_bind_count(statement, 7, group->completion_tokens);
-    store_bind_count(statement, 8, group->total_tokens);
-    store_bind_count(statement, 9, group->cached_tokens);
-    store_bind_i64(statement, 10, group->cost_nanousd);
-    return store_run(store, statement, error);
-}
-
-static enum dr_status settle_balance(struct store *store, const struct batch_account *account,
-                                     struct dr_error *error) {
-    if (account->cost_nanousd == 0) return DR_OK;
-    struct sqlite3_stmt *statement = NULL;
-    const enum dr_status status = store_statement(
-        store, STORE_SETTLE_BALANCE,
-        "UPDATE account SET balance_nanousd = plus_saturated(balance_nanousd, ?2) WHERE id = ?1",
-        &statement, error);
-    if (status) return status;
-    store_bind_text(statement, 1, account->id);
-    store_bind_i64(statement, 2,
-                   account->cost_nanousd == INT64_MIN ? INT64_MAX : -account->cost_nanousd);
-    return store_run(store, statement, error);
+    const enum dr_status result = store_run(store, statement, error);
+    if (!result) store->fold.page = sqlite3_last_insert_rowid(store->database);
+    return result;
 }
 
 static enum dr_status widen_span(struct store *store, int64_t span_ms, struct dr_error *error) {
@@ -258,24 +105,17 @@ static enum dr_status put_position(struct store *store, struct store_position po
     return store_run(store, statement, error);
 }
 
-static enum dr_status put_batch(struct store *store, struct batch *batch, dr_slice records,
+static enum dr_status put_batch(struct store *store, dr_slice records,
                                 struct store_position position, int64_t *span_ms,
                                 struct dr_error *error) {
     enum dr_status status = put_position(store, position, error);
     while (!status && records.len > 0) {
         struct page page;
-        status = take_page(batch, &records, &page, error);
+        status = take_page(store, &records, &page, error);
         if (status) return status;
         const int64_t page_span_ms = distance_saturated(page.created_ms_min, page.created_ms_max);
         if (page_span_ms > *span_ms) *span_ms = page_span_ms;
         status = insert_page(store, &page, error);
-    }
-    for (const struct batch_group *group = batch->groups; !status && group; group = group->next) {
-        status = put_total(store, group, error);
-    }
-    for (const struct batch_account *account = batch->accounts; !status && account;
-         account = account->next) {
-        status = settle_balance(store, account, error);
     }
     if (!status && *span_ms > store->page_span_ms_max) status = widen_span(store, *span_ms, error);
     return status;
@@ -283,22 +123,20 @@ static enum dr_status put_batch(struct store *store, struct batch *batch, dr_sli
 
 enum dr_status store_put_records(struct store *store, dr_slice records,
                                  struct store_position position, struct dr_error *error) {
-    struct batch batch = {.arena = &store->batch};
     int64_t span_ms = 0;
-    uint64_t seeds[2];
-    dr_entropy_take(&store->entropy, seeds, sizeof(seeds));
-    dr_map_init(&batch.groups_by_name, GROUPS_MAX, seeds[0]);
-    dr_map_init(&batch.accounts_by_id, GROUPS_MAX, seeds[1]);
     enum dr_status status = store_begin(store, error);
-    if (!status) {
-        status = put_batch(store, &batch, records, position, &span_ms, error);
-        status = store_end(store, status, error);
+    if (status) return status;
+    status = put_batch(store, records, position, &span_ms, error);
+    status = store_end(store, status, error);
+    if (status) {
+        /* Pages that are not there after all have left their mark in the sums. */
+        fold_lose(&store->fold);
+        return status;
     }
-    if (!status && span_ms > store->page_span_ms_max) store->page_span_ms_max = span_ms;
-    dr_map_clear(&batch.groups_by_name);
-    dr_map_clear(&batch.accounts_by_id);
-    dr_arena_clear(&store->batch);
-    return status;
+    if (span_ms > store->page_span_ms_max) store->page_span_ms_max = span_ms;
+    /* The records are in, whatever becomes of this; it is tried again. */
+    if (fold_is_due(&store->fold)) (void)!store_fold(store, NULL);
+    return DR_OK;
 }
 
 /* --- positions ------------------------------------------------------------------------------ */
@@ -321,8 +159,7 @@ enum dr_status store_get_position(struct store *store, dr_slice segment, uint64_
     return status;
 }
 
-enum dr_status store_forget_segment(struct store *store, dr_slice segment,
-                                    struct dr_error *error) {
+enum dr_status store_forget_segment(struct store *store, dr_slice segment, struct dr_error *error) {
     struct sqlite3_stmt *statement = NULL;
     const enum dr_status status = store_statement(
         store, STORE_DELETE_POSITION, "DELETE FROM segment WHERE name = ?1", &statement, error);
@@ -376,16 +213,16 @@ static enum dr_status find_in_page(const struct store *store, dr_slice records, 
 }
 
 /* Pages that may hold a record of time `at`, as rows to step through. */
-static enum dr_status select_pages_at(struct store *store, dr_wall at, struct sqlite3_stmt **ret_row,
-                                      struct dr_error *error) {
-    const enum dr_status status = store_statement(
-        store, STORE_SELECT_PAGES_AT,
-        "SELECT records FROM page"
-        " WHERE created_ms_max BETWEEN ?1 AND ?2 AND created_ms_min <= ?1",
-        ret_row, error);
+static enum dr_status select_pages_at(struct store *store, dr_wall at,
+                                      struct sqlite3_stmt **ret_row, struct dr_error *error) {
+    const enum dr_status status =
+        store_statement(store, STORE_SELECT_PAGES_AT,
+                        "SELECT records FROM page"
+                        " WHERE created_ms_max BETWEEN ?1 AND ?2 AND created_ms_min <= ?1",
+                        ret_row, error);
     if (status) return status;
     store_bind_i64(*ret_row, 1, at.ms);
-    store_bind_i64(*ret_row, 2, add_saturated(at.ms, store->page_span_ms_max));
+    store_bind_i64(*ret_row, 2, store_add_saturated(at.ms, store->page_span_ms_max));
     return DR_OK;
 }
 

@@ -26,8 +26,7 @@ static void put_query(struct dr_buf *sql, unsigned groups) {
     const bool by_key = groups & STORE_BY_KEY;
     const bool by_model = groups & STORE_BY_MODEL;
     const bool by_day = groups & STORE_BY_DAY;
-    dr_buf_format(sql, "SELECT %s, %s, %s, %s, %s, %s,",
-                  by_account ? "total.account_id" : "''",
+    dr_buf_format(sql, "SELECT %s, %s, %s, %s, %s, %s,", by_account ? "total.account_id" : "''",
                   by_account ? "coalesce(account.name, '')" : "''", by_key ? "total.key_id" : "''",
                   by_key ? "coalesce(api_key.name, '')" : "''", by_model ? "total.model" : "''",
                   by_day ? "total.day" : "NULL");
@@ -85,9 +84,11 @@ enum dr_status store_each_total(struct store *store, const struct store_filter *
     dr_assert(groups <= (STORE_BY_ACCOUNT | STORE_BY_KEY | STORE_BY_MODEL | STORE_BY_DAY));
     struct sqlite3_stmt *row = NULL;
     struct dr_buf sql;
+    enum dr_status status = store_fold(store, error);
+    if (status) return status;
     dr_buf_init(&sql, SQL_BYTES_MAX);
     put_query(&sql, groups);
-    enum dr_status status = dr_buf_status(&sql);
+    status = dr_buf_status(&sql);
     if (status) status = dr_fail(error, status, 0, "out of memory");
     if (!status) status = store_prepare(store, sql.data, &row, error);
     dr_buf_clear(&sql);

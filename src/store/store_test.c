@@ -148,9 +148,9 @@ static void test_accounts_are_found_listed_and_survive(void **state) {
                      DR_OK);
     assert_true(dr_slice_starts(made.id, DR_LIT("acc_")));
     open_again(fixture);
-    assert_int_equal(store_find_account(fixture->store, made.id, &fixture->arena, &found,
-                                        &fixture->error),
-                     DR_OK);
+    assert_int_equal(
+        store_find_account(fixture->store, made.id, &fixture->arena, &found, &fixture->error),
+        DR_OK);
     assert_true(dr_slice_is(found.name, DR_LIT("Ada")));
     assert_int_equal(found.created.ms, 77);
     assert_int_equal(found.balance.nanousd, 0);
@@ -159,8 +159,8 @@ static void test_accounts_are_found_listed_and_survive(void **state) {
                      DR_NOT_FOUND);
     make_account(fixture);
     make_account(fixture);
-    assert_int_equal(
-        store_each_account(fixture->store, count_account, &count, &fixture->error), DR_OK);
+    assert_int_equal(store_each_account(fixture->store, count_account, &count, &fixture->error),
+                     DR_OK);
     assert_int_equal(count, 2);
 }
 
@@ -259,8 +259,7 @@ static void test_keys_that_cannot_be_are_refused(void **state) {
     assert_int_equal(
         store_create_key(fixture->store, &key, &fixture->arena, &made, &fixture->error), DR_OK);
     assert_int_equal(
-        store_create_key(fixture->store, &key, &fixture->arena, &made, &fixture->error),
-        DR_EXISTS);
+        store_create_key(fixture->store, &key, &fixture->arena, &made, &fixture->error), DR_EXISTS);
     key = sample_key(DR_LIT("acc_none"), 2);
     assert_int_equal(
         store_create_key(fixture->store, &key, &fixture->arena, &made, &fixture->error),
@@ -277,9 +276,9 @@ static void test_keys_that_cannot_be_are_refused(void **state) {
     assert_int_equal(
         store_create_key(fixture->store, &key, &fixture->arena, &made, &fixture->error),
         DR_INVALID);
-    assert_int_equal(store_find_key(fixture->store, DR_LIT("key_none"), &fixture->arena, &made,
-                                    &fixture->error),
-                     DR_NOT_FOUND);
+    assert_int_equal(
+        store_find_key(fixture->store, DR_LIT("key_none"), &fixture->arena, &made, &fixture->error),
+        DR_NOT_FOUND);
 }
 
 static void test_the_first_revocation_stays(void **state) {
@@ -289,11 +288,11 @@ static void test_the_first_revocation_stays(void **state) {
     assert_int_equal(
         store_create_key(fixture->store, &asked, &fixture->arena, &key, &fixture->error), DR_OK);
     for (int64_t at = 100; at < 103; at++) {
-        assert_int_equal(
-            store_revoke_key(fixture->store, key.id, (dr_wall){at}, &fixture->error), DR_OK);
+        assert_int_equal(store_revoke_key(fixture->store, key.id, (dr_wall){at}, &fixture->error),
+                         DR_OK);
     }
-    assert_int_equal(
-        store_find_key(fixture->store, key.id, &fixture->arena, &key, &fixture->error), DR_OK);
+    assert_int_equal(store_find_key(fixture->store, key.id, &fixture->arena, &key, &fixture->error),
+                     DR_OK);
     assert_int_equal(key.revoked.ms, 100);
     assert_int_equal(
         store_revoke_key(fixture->store, DR_LIT("key_none"), (dr_wall){1}, &fixture->error),
@@ -318,14 +317,13 @@ static void test_keys_are_listed_by_account(void **state) {
         const struct api_key key =
             sample_key(dr_slice_of(seed < 2 ? first : second, ACCOUNT_ID_BYTES), seed);
         assert_int_equal(
-            store_create_key(fixture->store, &key, &fixture->arena, &made, &fixture->error),
-            DR_OK);
+            store_create_key(fixture->store, &key, &fixture->arena, &made, &fixture->error), DR_OK);
     }
     assert_int_equal(store_each_key(fixture->store, dr_slice_of(first, sizeof(first)), count_key,
                                     &of_first, &fixture->error),
                      DR_OK);
-    assert_int_equal(
-        store_each_key(fixture->store, DR_NONE, count_key, &of_all, &fixture->error), DR_OK);
+    assert_int_equal(store_each_key(fixture->store, DR_NONE, count_key, &of_all, &fixture->error),
+                     DR_OK);
     assert_int_equal(of_first, 2);
     assert_int_equal(of_all, 5);
 }

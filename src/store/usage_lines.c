@@ -16,11 +16,11 @@
 enum { PIECE_BYTES = 64 * 1024, BUF_BYTES_MAX = PIECE_BYTES + 64 * 1024 };
 
 struct usage_lines {
-    char path[PATH_MAX];    /* empty: no log */
-    int descriptor;         /* -1: not open */
-    bool is_failing;        /* said once */
+    char path[PATH_MAX]; /* empty: no log */
+    int descriptor;      /* -1: not open */
+    bool is_failing;     /* said once */
     uint64_t lost;
-    uint64_t buffered;      /* lines */
+    uint64_t buffered; /* lines */
     struct dr_buf buf;
 };
 
