@@ -3,8 +3,8 @@
  * closed before any byte of the response is replaced by a fresh one, once, without the asker
  * noticing.
  *
- *   dr_http_ask_open ─► RESOLVING ─► CONNECTING ─► SENDING ─► WAITING ─head─► RECEIVING ─done─► over
- *                          └────────────┴─────────────┴──────────┴────failed─────┴──► over
+ *   open ─► RESOLVING ─► CONNECTING ─► SENDING ─► WAITING ─head─► RECEIVING ─done─► over
+ *              └─────────────┴────────────┴──────────┴─────failed─────┴──► over
  *
  * After `done`, `failed` or dr_http_ask_close the ask is gone; no fact follows. Inside `done`
  * and `failed` the ask is already detached. */

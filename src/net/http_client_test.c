@@ -9,6 +9,12 @@
 #include "net/http_probe.h"
 #include "net/stream.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
 enum { ASKS_MAX = 256 };
 
 struct fixture {

@@ -3,13 +3,9 @@
 #ifndef DR_NET_HTTP_PROBE_H
 #define DR_NET_HTTP_PROBE_H
 
+#include "base/alloc.h"
+#include "base/assert.h"
 #include "net/loop.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,7 +26,8 @@ struct probe {
 #define PROBE_CALL static inline __attribute__((unused))
 
 PROBE_CALL struct probe probe_of(int fd) {
-    char *text = test_malloc(PROBE_BYTES + 1);
+    char *text = dr_alloc(PROBE_BYTES + 1);
+    dr_assert(text);
     text[0] = '\0';
     return (struct probe){.fd = fd, .text = text};
 }
@@ -43,9 +40,9 @@ PROBE_CALL struct sockaddr_in probe_address(uint16_t port) {
 PROBE_CALL struct probe probe_connect(uint16_t port) {
     const struct sockaddr_in address = probe_address(port);
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)(const void *)&address, sizeof address),
-                     0);
+    dr_assert(fd >= 0);
+    const struct sockaddr *const target = (const struct sockaddr *)(const void *)&address;
+    dr_assert(connect(fd, target, sizeof address) == 0);
     return probe_of(fd);
 }
 
@@ -54,10 +51,10 @@ PROBE_CALL int probe_listen(int backlog, uint16_t *ret_port) {
     struct sockaddr_in address = probe_address(0);
     socklen_t len = sizeof address;
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)(void *)&address, len), 0);
-    assert_int_equal(listen(fd, backlog), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)(void *)&address, &len), 0);
+    dr_assert(fd >= 0);
+    dr_assert(bind(fd, (struct sockaddr *)(void *)&address, len) == 0);
+    dr_assert(listen(fd, backlog) == 0);
+    dr_assert(getsockname(fd, (struct sockaddr *)(void *)&address, &len) == 0);
     *ret_port = ntohs(address.sin_port);
     return fd;
 }
@@ -88,7 +85,7 @@ PROBE_CALL size_t probe_send_some(struct probe *probe, const char *text, size_t 
 }
 
 PROBE_CALL void probe_send_bytes(struct probe *probe, const char *text, size_t len) {
-    assert_int_equal(probe_send_some(probe, text, len), len);
+    dr_assert(probe_send_some(probe, text, len) == len);
 }
 
 PROBE_CALL void probe_send(struct probe *probe, const char *text) {
@@ -113,7 +110,7 @@ PROBE_CALL void probe_forget(struct probe *probe) {
 PROBE_CALL void probe_close(struct probe *probe) {
     if (probe->fd >= 0) close(probe->fd);
     probe->fd = -1;
-    if (probe->text) test_free(probe->text);
+    dr_free(probe->text);
     probe->text = NULL;
 }
 

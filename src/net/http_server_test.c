@@ -7,6 +7,12 @@
 #include "net/listener.h"
 #include "net/stream.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
 _Static_assert(sizeof(struct dr_http_connection) <= 200, "an idle connection stays small");
 
 enum { CALLS_MAX = 128 };
