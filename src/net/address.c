@@ -1,9 +1,10 @@
-/* Addresses: literals, and names by c-ares with a cache in front. Must not block (but for the hosts file, a
- * small local read) and not connect.
+/* Addresses: literals, and names by c-ares with a cache in front. Must not block (but for the hosts
+ * file, a small local read) and not connect.
  *
- * A name in the cache is FRESH until its time to live is over, then STALE: still served at once while one question
- * refreshes it, for an hour at most. Askers of a name that has no answer yet wait in its list. c-ares's own callback only
- * stores; askers are told from a deferred call, so that they may close the resolver. */
+ * A name in the cache is FRESH until its time to live is over, then STALE: still served at once
+ * while one question refreshes it, for an hour at most. Askers of a name that has no answer yet
+ * wait in its list. c-ares's own callback only stores; askers are told from a deferred call, so
+ * that they may close the resolver. */
 #include "net/address.h"
 
 #include "base/alloc.h"
@@ -360,7 +361,8 @@ static void name_ask(struct name *name) {
         .ai_family = AF_UNSPEC,
         .ai_socktype = SOCK_STREAM,
     };
-    name->is_asking = true;     /* before the call: hosts file and errors are answered from within */
+    /* before the call: hosts file and errors are answered from within */
+    name->is_asking = true;
     ares_getaddrinfo(resolver->channel, name->text, NULL, &hints, found_answer, name);
     retry_arm(resolver);
 }
@@ -456,7 +458,8 @@ enum dr_status dr_resolver_open(struct dr_loop *loop, const char *servers,
         .sock_state_cb = socket_changed,
         .sock_state_cb_data = resolver,
     };
-    const int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
+    const int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
+                     ARES_OPT_SOCK_STATE_CB;
     int code = ares_init_options(&resolver->channel, &options, mask);
     if (code == ARES_SUCCESS && servers) {
         code = ares_set_servers_ports_csv(resolver->channel, servers);

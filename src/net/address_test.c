@@ -1,5 +1,5 @@
-/* Addresses and the resolver, against a small DNS server of our own on loopback UDP, driven by the same
- * loop. */
+/* Addresses and the resolver, against a small DNS server of our own on loopback UDP, driven by the
+ * same loop. */
 #include "net/address.h"
 
 #include "base/alloc.h"
@@ -23,8 +23,8 @@
 
 enum { TYPE_A = 1, TYPE_AAAA = 28, PACKET_BYTES = 512, HEAD_BYTES = 12 };
 
-/* Answers each question by its first label: "none" does not exist, "silent" gets no answer, "six" has both
- * families, others have one IPv4 address that ends in the number of the answer. */
+/* Answers each question by its first label: "none" does not exist, "silent" gets no answer, "six"
+ * has both families, others have one IPv4 address that ends in the number of the answer. */
 struct dns {
     struct dr_loop *loop;
     int fd;
@@ -296,8 +296,8 @@ static void test_failures_are_explained_and_bounded(void **state) {
     assert_string_equal(none.error.text, "cannot resolve none.provider.test: no such host");
     RUN_UNTIL(dns.loop, silent.answers == 1);
     assert_int_equal(silent.error.status, DR_TIMED_OUT);
-    assert_string_equal(silent.error.text, "cannot resolve silent.provider.test: no answer from the "
-                                           "name servers within 5 s");
+    assert_string_equal(silent.error.text, "cannot resolve silent.provider.test: no answer from "
+                                           "the name servers within 5 s");
     assert_true(dr_instant_us_since(dr_instant_now(), start) < 6000000);
     dr_resolver_close(resolver);
     dns_close(&dns);

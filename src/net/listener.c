@@ -1,6 +1,6 @@
-/* Accepting connections. The listening socket is ours and only watched by libuv: its own acceptor closes
- * connections when descriptors run out, where we want to leave them in the system's queue and wait.
- * Must not read or write on what it accepts. */
+/* Accepting connections. The listening socket is ours and only watched by libuv: its own acceptor
+ * closes connections when descriptors run out, where we want to leave them in the system's queue
+ * and wait. Must not read or write on what it accepts. */
 #include "net/listener.h"
 
 #include "base/alloc.h"
@@ -86,7 +86,8 @@ static bool is_any_ipv6(const struct dr_address *address) {
     return IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
 }
 
-/* A socket of the address's family. A machine without IPv6 gets 0.0.0.0 for "::". -1 with errno set. */
+/* A socket of the address's family. A machine without IPv6 gets 0.0.0.0 for "::". -1 with errno
+ * set. */
 static int socket_make(struct dr_address *address) {
     const int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
     int fd = socket(address->storage.ss_family, type, 0);
@@ -167,7 +168,8 @@ static bool connection_accept(struct dr_listener *listener) {
         return true;
     }
     if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
-    /* The connection was gone before it was taken, or a packet filter forbids it: on to the next. */
+    /* The connection was gone before it was taken, or a packet filter forbids it: on to the
+     * next. */
     if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO || errno == EPERM) return true;
     watch_set(listener, false);
     if (!listener->is_closing) dr_timer_start(&listener->back_off, listener->loop, BACK_OFF_MS);
@@ -263,10 +265,10 @@ uint16_t dr_listener_port(const struct dr_listener *listener) {
 
 /* ---- the claim */
 
-/* Binds without any sharing first, since two claims that both share would both succeed. Connections of an
- * earlier run that linger in TIME_WAIT refuse that; then SO_REUSEADDR helps, and is taken back at
- * once, so that the next one who asks meets a socket that does not share. SO_REUSEPORT, set after the bind, lets
- * this program's own shared listeners pass. */
+/* Binds without any sharing first, since two claims that both share would both succeed. Connections
+ * of an earlier run that linger in TIME_WAIT refuse that; then SO_REUSEADDR helps, and is taken
+ * back at once, so that the next one who asks meets a socket that does not share. SO_REUSEPORT, set
+ * after the bind, lets this program's own shared listeners pass. */
 enum dr_status dr_listener_claim(dr_slice address, int *ret_fd, struct dr_error *error) {
     struct dr_address parsed;
     const enum dr_status status = address_read(address, &parsed, error);

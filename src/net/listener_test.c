@@ -1,4 +1,5 @@
-/* Listening: what accepted sockets inherit, the cap, sharing a port, the claim, running out of descriptors. */
+/* Listening: what accepted sockets inherit, the cap, sharing a port, the claim, running out of
+ * descriptors. */
 #include "net/listener.h"
 
 #include "net/address.h"
@@ -49,7 +50,8 @@ static void house_open(struct house *house, const char *address, bool is_shared,
         .owner = house,
     };
     struct dr_error error;
-    assert_int_equal(dr_listener_open(house->loop, &options, NULL, &house->listener, &error), DR_OK);
+    assert_int_equal(dr_listener_open(house->loop, &options, NULL, &house->listener, &error),
+                     DR_OK);
 }
 
 static void house_close(struct house *house) {
@@ -175,7 +177,8 @@ static void test_addresses_that_cannot_be_are_explained(void **state) {
                  "[::1]:8080 or :8080"},
         {"::1:8080", "cannot listen on \"::1:8080\": expected an address and a port, as in "
                      "127.0.0.1:8080, [::1]:8080 or :8080"},
-        {"example.org:80", "cannot listen on example.org:80: expected a literal address, not a name"},
+        {"example.org:80",
+         "cannot listen on example.org:80: expected a literal address, not a name"},
         {"192.0.2.1:8080", "cannot listen on 192.0.2.1:8080: this machine has no such address"},
     };
     struct dr_loop *loop;
@@ -229,7 +232,8 @@ static void test_a_claim_finds_a_second_gateway_and_lets_the_own_listeners_pass(
         dr_loop_run_once(right.loop, 1);
     }
     assert_int_equal(left.count + right.count, 1);
-    /* The gateway closes first, so that its side lingers in TIME_WAIT: a restart must still claim. */
+    /* The gateway closes first, so that its side lingers in TIME_WAIT: a restart must still
+     * claim. */
     house_close(&left);
     house_close(&right);
     char byte;

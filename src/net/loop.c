@@ -1,5 +1,5 @@
-/* The event loop: libuv's, with time, timers, deferred calls and gathering laid over it so that none
- * of them costs a system call in the steady state. Must not know of sockets or protocols.
+/* The event loop: libuv's, with time, timers, deferred calls and gathering laid over it so that
+ * none of them costs a system call in the steady state. Must not know of sockets or protocols.
  *
  * A turn of libuv and where we hang in:
  *   timers (`timer_fired`) → idle → prepare (`turn_ends`) → poll, with all I/O callbacks → check
@@ -51,7 +51,8 @@ struct dr_loop {
     struct dr_list deferred;
 
     uv_timer_t timer;
-    int64_t armed_us;           /* when `timer` fires; INT64_MAX: not armed; INT64_MIN: being served */
+    /* when `timer` fires; INT64_MAX: not armed; INT64_MIN: being served */
+    int64_t armed_us;
     size_t timers_running;
     uint32_t class_count;
     struct timer_class classes[TIMER_CLASSES_MAX];
@@ -116,7 +117,8 @@ void dr_deferred_cancel(struct dr_deferred *deferred) {
     if (is_queued(&deferred->node)) dr_list_remove(&deferred->node);
 }
 
-/* Moves all of `from` to the empty `to`, so that what is queued meanwhile waits for the next round. */
+/* Moves all of `from` to the empty `to`, so that what is queued meanwhile waits for the next
+ * round. */
 static void list_move(struct dr_list *from, struct dr_list *to) {
     dr_list_init(to);
     if (dr_list_is_empty(from)) return;
@@ -243,7 +245,8 @@ void dr_timer_start(struct dr_timer *timer, struct dr_loop *loop, int64_t after_
     timer_arm(loop, timer->due.us);
 }
 
-/* libuv's timer is left where it is: firing once for nothing is cheaper than moving it each time. */
+/* libuv's timer is left where it is: firing once for nothing is cheaper than moving it each
+ * time. */
 void dr_timer_stop(struct dr_timer *timer) {
     struct dr_loop *loop = timer->loop;
     if (!loop) return;
@@ -266,7 +269,8 @@ static struct dr_timer *timer_first(struct dr_loop *loop) {
     return first;
 }
 
-/* What is due is taken aside first, so that a timer started by a callback waits for its own turn. */
+/* What is due is taken aside first, so that a timer started by a callback waits for its own
+ * turn. */
 static void timer_fired(uv_timer_t *handle) {
     struct dr_loop *loop = handle->data;
     clock_read(loop->clock);

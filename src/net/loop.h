@@ -9,7 +9,8 @@
 
 struct dr_loop;
 
-/* Also makes the process ignore SIGPIPE unless it has a handler of its own: libuv writes by write(2). */
+/* Also makes the process ignore SIGPIPE unless it has a handler of its own: libuv writes by
+ * write(2). */
 enum dr_status dr_loop_new(struct dr_loop **ret_loop, struct dr_error *error) DR_MUST_USE;
 /* All handles opened on it must have been closed. Accepts NULL. */
 void dr_loop_free(struct dr_loop *loop);
@@ -41,15 +42,16 @@ static inline bool dr_timer_is_running(const struct dr_timer *timer) {
     return timer->loop != NULL;
 }
 
-/* A call at the end of the current turn, before the loop waits again; embedded by its owner, at most once
- * queued. This is where work that gathers (flushes, closing) is done. */
+/* A call at the end of the current turn, before the loop waits again; embedded by its owner, at
+ * most once queued. This is where work that gathers (flushes, closing) is done. */
 struct dr_deferred {
     struct dr_list node;
     void (*run)(void *owner);
     void *owner;
 };
 void dr_deferred_init(struct dr_deferred *deferred, void *owner, void (*run)(void *owner));
-void dr_deferred_queue(struct dr_deferred *deferred, struct dr_loop *loop);  /* harmless when queued */
+/* harmless when queued */
+void dr_deferred_queue(struct dr_deferred *deferred, struct dr_loop *loop);
 void dr_deferred_cancel(struct dr_deferred *deferred);
 
 /* Microsecond alarms for gathering bursts: all that wait are served by one timerfd, about

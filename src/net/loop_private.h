@@ -1,4 +1,5 @@
-/* What the loop lends to the streams beside its public buffer. For the files of this folder only. */
+/* What the loop lends to the streams beside its public buffer. For the files of this folder
+ * only. */
 #ifndef DR_NET_LOOP_PRIVATE_H
 #define DR_NET_LOOP_PRIVATE_H
 

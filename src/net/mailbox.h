@@ -5,7 +5,8 @@
 #include "base/status.h"
 #include "net/loop.h"
 
-/* Embedded by the sender's object, which belongs to the receiver from post until `run` is called. */
+/* Embedded by the sender's object, which belongs to the receiver from post until `run` is
+ * called. */
 struct dr_message {
     struct dr_message *next;
     void (*run)(struct dr_message *message);    /* called on the receiver's thread */
@@ -13,7 +14,8 @@ struct dr_message {
 
 struct dr_mailbox;
 
-/* The receiver's thread opens, closes. `closed` may be NULL. Messages still queued at close are run before. */
+/* The receiver's thread opens, closes. Messages still queued at close are run
+ * before. */
 enum dr_status dr_mailbox_open(struct dr_loop *loop, struct dr_mailbox **ret_mailbox,
                                struct dr_error *error) DR_MUST_USE;
 /* Frees itself on the loop's next turns. Nobody may post any more. */

@@ -1,4 +1,5 @@
-/* The mailbox under four senders: nothing is lost, each sender's order is kept. Run it under TSan too. */
+/* The mailbox under four senders: nothing is lost, each sender's order is kept. Run it under TSan
+ * too. */
 #include "net/mailbox.h"
 
 #include "base/alloc.h"

@@ -1,5 +1,5 @@
-/* The verbs every stream has, whatever carries its bytes: checks the state that is common and hands on to
- * the kind. Must not know a socket, nor OpenSSL. */
+/* The verbs every stream has, whatever carries its bytes: checks the state that is common and hands
+ * on to the kind. Must not know a socket, nor OpenSSL. */
 #include "net/stream.h"
 
 #include "base/assert.h"

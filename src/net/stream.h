@@ -5,7 +5,7 @@
  *                      │
  *     CONNECTING ──opened──► OPEN ──ended (peer's FIN)──► OPEN, no more to read
  *          │                  │
- *          └──failed──────────┴──failed──► FAILED ──dr_stream_close──► CLOSED ──closed──► memory gone
+ *          └──failed──────────┴──failed──► FAILED ──dr_stream_close──► CLOSED ──closed──► gone
  *
  * After `failed` no other fact comes but `closed`, which comes only after `dr_stream_close`, never
  * from within it. The owner may close inside any callback. TCP_NODELAY is always on. */
@@ -22,8 +22,9 @@ struct dr_tls_server;
 struct sockaddr;
 
 struct dr_stream_events {
-    /* Connected (TLS: handshake done). Not called for accepted plain streams, which are open from the
-     * start; accepted TLS streams get it after the handshake. May be NULL for accepted streams. */
+    /* Connected (TLS: handshake done). Not called for accepted plain streams, which are open
+     * from the start; accepted TLS streams get it after the handshake. May be NULL for accepted
+     * streams. */
     void (*opened)(void *owner);
     /* Bytes, borrowed for this call. They lie in the loop's shared buffer. */
     void (*received)(void *owner, dr_slice bytes);
@@ -37,9 +38,9 @@ struct dr_stream_events {
     void (*closed)(void *owner);
 };
 
-/* Connects to `address`. `tls` NULL means plain; otherwise `server_name` (a NUL-terminated host name or literal
- * address, borrowed) is sent as SNI (names only) and verified. Failure to start is reported by status; later failure by `failed`.
- * `events` is kept (static tables). */
+/* Connects to `address`. `tls` NULL means plain; otherwise `server_name` (a NUL-terminated host
+ * name or literal address, borrowed) is sent as SNI (names only) and verified. Failure to start is
+ * reported by status; later failure by `failed`. `events` is kept (static tables). */
 enum dr_status dr_stream_connect(struct dr_loop *loop, const struct sockaddr *address,
                                  struct dr_tls_client *tls, const char *server_name,
                                  const struct dr_stream_events *events, void *owner,
@@ -50,8 +51,9 @@ void dr_stream_set_owner(struct dr_stream *stream, const struct dr_stream_events
                          void *owner);
 
 /* Writes the parts in order: at once as far as the system takes them, the rest is copied and waits.
- * DR_OK also when a rest waits; DR_TOO_LARGE when the rest would exceed `dr_stream_set_pending_max` (nothing
- * of this call has then been promised: the stream is to be closed); DR_CLOSED after failure. */
+ * DR_OK also when a rest waits; DR_TOO_LARGE when the rest would exceed `dr_stream_set_pending_max`
+ * (nothing of this call has then been promised: the stream is to be closed); DR_CLOSED after
+ * failure. */
 enum dr_status dr_stream_write(struct dr_stream *stream, const dr_slice *parts,
                                size_t part_count) DR_MUST_USE;
 /* Bytes that wait for the system (TLS: also ciphertext). */
@@ -59,8 +61,8 @@ size_t dr_stream_pending(const struct dr_stream *stream);
 /* Default 1 MiB. */
 void dr_stream_set_pending_max(struct dr_stream *stream, size_t bytes);
 
-/* Reading is on from the start. While paused neither `received` nor `ended` comes; a TCP reset still does where
- * the system tells. */
+/* Reading is on from the start. While paused neither `received` nor `ended` comes; a TCP reset
+ * still does where the system tells. */
 void dr_stream_pause(struct dr_stream *stream);
 void dr_stream_resume(struct dr_stream *stream);
 bool dr_stream_is_paused(const struct dr_stream *stream);
@@ -69,8 +71,8 @@ void dr_stream_gather(struct dr_stream *stream);
 
 /* Sends FIN after what waits. `received` goes on. */
 void dr_stream_finish(struct dr_stream *stream);
-/* Drops what waits, stops all facts but `closed`. For a graceful end call dr_stream_finish first and close at
- * `drained` (or at once if nothing is pending). */
+/* Drops what waits, stops all facts but `closed`. For a graceful end call dr_stream_finish first
+ * and close at `drained` (or at once if nothing is pending). */
 void dr_stream_close(struct dr_stream *stream);
 /* As close, but the peer sees a reset (RST), so that it stops sending at once. */
 void dr_stream_reset(struct dr_stream *stream);

@@ -1,5 +1,6 @@
-/* Two ends of a pipe in memory, for tests: every byte moves in a deferred call, in a fixed order, so that
- * a run can be repeated exactly. Must behave as a TCP connection does, as far as the owner can see. */
+/* Two ends of a pipe in memory, for tests: every byte moves in a deferred call, in a fixed order,
+ * so that a run can be repeated exactly. Must behave as a TCP connection does, as far as the owner
+ * can see. */
 #include "net/stream.h"
 
 #include "base/alloc.h"

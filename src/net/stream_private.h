@@ -1,7 +1,8 @@
 /* What a kind of stream (TCP, TLS, memory) implements. For the files of this folder only.
  *
- * Every kind embeds `struct dr_stream` as its first member. The verbs of stream.h check what is common and
- * call these. Facts go up through the statics below, which know when none may be told any more. */
+ * Every kind embeds `struct dr_stream` as its first member. The verbs of stream.h check what is
+ * common and call these. Facts go up through the statics below, which know when none may be told
+ * any more. */
 #ifndef DR_NET_STREAM_PRIVATE_H
 #define DR_NET_STREAM_PRIVATE_H
 
@@ -56,8 +57,8 @@ enum dr_status dr_stream_tcp_connect(struct dr_loop *loop, const struct sockaddr
                                      const struct dr_stream_events *events, void *owner,
                                      struct dr_stream **ret_stream,
                                      struct dr_error *error) DR_MUST_USE;
-/* A connected, non-blocking socket with TCP_NODELAY set. Taken, closed also on failure. Reading begins at
- * the end of the turn, so that the owner can be set first. */
+/* A connected, non-blocking socket with TCP_NODELAY set. Taken, closed also on failure. Reading
+ * begins at the end of the turn, so that the owner can be set first. */
 enum dr_status dr_stream_tcp_accept(struct dr_loop *loop, int fd, struct dr_stream **ret_stream,
                                     struct dr_error *error) DR_MUST_USE;
 /* Bytes of memory of one idle TCP stream. */

@@ -1,9 +1,11 @@
-/* Streams over TCP by libuv. One allocation for stream and handle; a second one (`struct work`) lives only
- * while a connection is being made or bytes wait for the system. Must not parse what passes through.
+/* Streams over TCP by libuv. One allocation for stream and handle; a second one (`struct work`)
+ * lives only while a connection is being made or bytes wait for the system. Must not parse what
+ * passes through.
  *
- * Reading is started once; libuv then reads into the loop's shared buffer without touching epoll again. Writing
- * tries the system call at once; only what it leaves is copied: into `waiting` while an earlier rest
- * (`writing`) is under way, so that libuv sees one request at a time and many small writes become one. */
+ * Reading is started once; libuv then reads into the loop's shared buffer without touching epoll
+ * again. Writing tries the system call at once; only what it leaves is copied: into `waiting` while
+ * an earlier rest (`writing`) is under way, so that libuv sees one request at a time and many small
+ * writes become one. */
 #include "net/stream.h"
 
 #include "base/alloc.h"
@@ -28,13 +30,15 @@ struct work {
     bool is_writing;
     uv_write_t write;
     uv_connect_t connect;
-    char peer[DR_ADDRESS_TEXT_BYTES];   /* while connecting: the system cannot tell it after a failure */
+    /* while connecting: the system cannot tell it after a failure */
+    char peer[DR_ADDRESS_TEXT_BYTES];
 };
 
 struct stream_tcp {
     struct dr_stream base;
     struct work *work;
-    struct dr_deferred deferred;    /* ends gathering, or tells a failure that dr_stream_write found */
+    /* ends gathering, or tells a failure that dr_stream_write found */
+    struct dr_deferred deferred;
     uv_tcp_t handle;
 };
 

@@ -241,7 +241,8 @@ static void test_a_refused_connection_names_address_and_reason(void **state) {
     struct dr_address address;
     assert_true(dr_address_parse(DR_LIT("127.0.0.1"), port, &address));
     assert_int_equal(dr_stream_connect(line.loop, (const struct sockaddr *)&address.storage, NULL,
-                                       NULL, &probe_events, &refused, &refused.stream, NULL), DR_OK);
+                                       NULL, &probe_events, &refused, &refused.stream, NULL),
+                     DR_OK);
     const dr_slice early = DR_LIT("waits for the connection");
     assert_int_equal(dr_stream_write(refused.stream, &early, 1), DR_OK);
     RUN_UNTIL(line.loop, refused.failed == 1);

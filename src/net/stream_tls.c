@@ -1,10 +1,11 @@
-/* Streams that speak TLS over another stream. OpenSSL takes ciphertext where it lies (the loop's read buffer) and
- * deciphers into the loop's second buffer; what it produces is gathered in the loop's scratch buffer and
- * written at once. An idle connection so holds no buffer of ours, and by SSL_MODE_RELEASE_BUFFERS none of
- * OpenSSL's. Must not decide whom to trust: that is tls_shared.c.
+/* Streams that speak TLS over another stream. OpenSSL takes ciphertext where it lies (the loop's
+ * read buffer) and deciphers into the loop's second buffer; what it produces is gathered in the
+ * loop's scratch buffer and written at once. An idle connection so holds no buffer of ours, and by
+ * SSL_MODE_RELEASE_BUFFERS none of OpenSSL's. Must not decide whom to trust: that is tls_shared.c.
  *
- * Bounds: ciphertext is kept (`held`) only when the owner pauses in the middle of what one read brought, and the
- * stream below is paused then too; plaintext waits only for the handshake, up to `pending_max`. */
+ * Bounds: ciphertext is kept (`held`) only when the owner pauses in the middle of what one read
+ * brought, and the stream below is paused then too; plaintext waits only for the handshake, up to
+ * `pending_max`. */
 #include "net/stream.h"
 
 #include "base/alloc.h"
@@ -36,7 +37,8 @@ struct stream_tls {
     struct dr_buf held;
     struct dr_buf waiting;
     bool is_open;                   /* the handshake is done */
-    struct dr_deferred deferred;    /* goes on after a pause, or tells a failure found while writing */
+    /* goes on after a pause, or tells a failure found while writing */
+    struct dr_deferred deferred;
     struct dr_timer handshake_bound;
     char server_name[];
 };
@@ -122,8 +124,8 @@ static enum dr_status ssl_end(struct stream_tls *tls) {
 
 /* ---- writing */
 
-/* The next record's bytes: where they lie when one part fills the record or is the last, otherwise gathered
- * into `gathered`. Takes them from the parts. */
+/* The next record's bytes: where they lie when one part fills the record or is the last, otherwise
+ * gathered into `gathered`. Takes them from the parts. */
 static dr_slice record_take(const dr_slice **parts, size_t *count, size_t *skip,
                             char gathered[RECORD_BYTES]) {
     size_t len = 0;
@@ -205,7 +207,8 @@ static enum ssl_progress ssl_read(struct stream_tls *tls, char *buffer, size_t *
     ssl_begin(tls);
     while (filled < DR_LOOP_READ_BYTES) {
         size_t len = 0;
-        const int result = SSL_read_ex(tls->ssl, buffer + filled, DR_LOOP_READ_BYTES - filled, &len);
+        const int result = SSL_read_ex(tls->ssl, buffer + filled, DR_LOOP_READ_BYTES - filled,
+                                       &len);
         if (result == 1) {
             filled += len;
             continue;

@@ -1,4 +1,5 @@
-/* TLS streams: over TCP and over a pipe that cuts everything into small pieces. The certificate is made here. */
+/* TLS streams: over TCP and over a pipe that cuts everything into small pieces. The certificate is
+ * made here. */
 #include "net/stream.h"
 
 #include "base/alloc.h"
@@ -31,9 +32,7 @@ struct files {
 };
 
 static void extension_add(X509 *cert, int kind, const char *value) {
-    X509V3_CTX names;
-    X509V3_set_ctx(&names, cert, cert, NULL, NULL, 0);
-    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &names, kind, value);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, kind, value);
     assert_non_null(extension);
     assert_int_equal(X509_add_ext(cert, extension, -1), 1);
     X509_EXTENSION_free(extension);
@@ -418,7 +417,8 @@ static void test_files_that_cannot_be_used_are_named(void **state) {
     struct dr_tls_client *client = NULL;
     struct dr_error error;
     char expected[256];
-    assert_int_equal(dr_tls_server_new("/nowhere/cert.pem", files->key, &server, &error), DR_INVALID);
+    assert_int_equal(dr_tls_server_new("/nowhere/cert.pem", files->key, &server, &error),
+                     DR_INVALID);
     assert_string_equal(error.text, "cannot use the certificate in /nowhere/cert.pem: "
                                     "No such file or directory");
     assert_int_equal(dr_tls_server_new(files->cert, files->empty, &server, &error), DR_INVALID);

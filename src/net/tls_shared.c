@@ -1,5 +1,5 @@
-/* TLS contexts: certificates, verification, ALPN, sessions. Counted by atomics and with a lock round the
- * sessions, since the workers share them. Must not move a byte: that is stream_tls.c. */
+/* TLS contexts: certificates, verification, ALPN, sessions. Counted by atomics and with a lock
+ * round the sessions, since the workers share them. Must not move a byte: that is stream_tls.c. */
 #include "net/tls.h"
 
 #include "base/alloc.h"
@@ -114,7 +114,8 @@ static enum dr_status ssl_failed(struct dr_error *error, const char *what, const
     if (ERR_SYSTEM_ERROR(code)) reason = strerror(ERR_GET_REASON(code));
     if (!reason && code) reason = ERR_reason_error_string(code);
     ERR_clear_error();
-    return dr_fail(error, DR_INVALID, 0, "%s %s: %s", what, name, reason ? reason : "unknown reason");
+    return dr_fail(error, DR_INVALID, 0, "%s %s: %s", what, name,
+                   reason ? reason : "unknown reason");
 }
 
 /* Instead of a prompt on the terminal: an encrypted key is an error. */
@@ -212,7 +213,8 @@ static void client_free(struct dr_tls_client *tls) {
 static enum dr_status client_trust(struct dr_tls_client *tls, const char *ca_file,
                                    struct dr_error *error) {
     SSL_CTX_set_verify(tls->ssl, SSL_VERIFY_PEER, NULL);
-    /* Without any roots of the system every server is refused, with the reason, unless `ca_file` helps. */
+    /* Without any roots of the system every server is refused, with the reason, unless `ca_file`
+     * helps. */
     (void)SSL_CTX_set_default_verify_paths(tls->ssl);
     ERR_clear_error();
     if (ca_file && SSL_CTX_load_verify_locations(tls->ssl, ca_file, NULL) != 1) {
@@ -268,8 +270,8 @@ SSL *dr_tls_client_connection(struct dr_tls_client *tls, const char *server_name
     SSL *ssl = connection_new(tls->ssl, tls->wire_method, wire);
     if (!ssl) return NULL;
     X509_VERIFY_PARAM *verify = SSL_get0_param(ssl);
-    /* A literal address is compared with the certificate's addresses and is not sent as SNI (RFC 6066
-     * section 3). */
+    /* A literal address is compared with the certificate's addresses and is not sent as SNI (RFC
+     * 6066 section 3). */
     bool is_ready = X509_VERIFY_PARAM_set1_ip_asc(verify, server_name) == 1;
     if (!is_ready) {
         X509_VERIFY_PARAM_set_hostflags(verify, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
