@@ -17,6 +17,7 @@ enum {
     EVENTS_MAX = 65536,
     TEXTS_BYTES_MAX = 64 * 1024 * 1024,
     PLAIN_MESSAGE_BYTES_MAX = 512,
+    SENTENCE_STEPS_MAX = 6,
 };
 #define TOKENS_MAX UINT64_C(1000000000000)
 
@@ -299,14 +300,14 @@ static dr_json first_item(dr_json array) {
     return dr_json_iter_next(&iter) ? iter.value : NULL;
 }
 
-/* The sentence in what may be a string, an object around one, or a list of them (validators).
- * Three steps in are enough for everything recorded. */
+/* The sentence in what may be a string, an object around one, or a list of them (validators),
+ * nested a few steps at most. */
 static dr_slice sentence_of(dr_json value) {
     static const dr_slice names[] = {
         {"message", 7}, {"msg", 3}, {"detail", 6}, {"error", 5}, {"errors", 6}, {"description", 11},
     };
 
-    for (int step = 0; step < 4 && value; step++) {
+    for (int step = 0; step < SENTENCE_STEPS_MAX && value; step++) {
         if (dr_json_is(value, DR_JSON_STRING)) return word_of(value);
         if (dr_json_is(value, DR_JSON_ARRAY)) {
             value = first_item(value);
