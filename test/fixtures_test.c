@@ -1,5 +1,5 @@
-/* Every recording of OpenAI's dialect through the readers that meet it in life: bytes → events → meaning,
- * compared with the golden texts that test/golden/make.py wrote from the same recordings. */
+/* Every recording of OpenAI's dialect through the readers that meet it in life: from bytes to events
+ * to meaning, compared with the golden texts that test/golden/make.py wrote from the same. */
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/random.h"
@@ -423,7 +423,7 @@ static void check_request(const char *folder, dr_json entry, void *owner) {
         assert_true(prompt.model.len > 0);
     } else if (strcmp(fault.param, "model") != 0 &&
                strcmp(fault.param, "messages[1].content[0].type") != 0) {
-        /* Azure names the model in its URL; one recording is of a request refused for that field. */
+        /* Azure names the model in its URL; one recorded request was refused. */
         fail_msg("%.*s: %s %s", DR_FMT(file), fault.param, fault.text);
     }
     dr_buf_clear(&body);
