@@ -1,5 +1,5 @@
-/* Every recording of OpenAI's dialect through the readers that meet it in life: from bytes to events
- * to meaning, compared with the golden texts that test/golden/make.py wrote from the same. */
+/* Every recording of OpenAI's dialect through the readers that meet it in life: from bytes to
+ * events to meaning, compared with the golden texts that test/golden/make.py wrote. */
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/random.h"
