@@ -68,8 +68,8 @@ static void test_endless_schemas_end(void **state) {
     static const char *const schemas[] = {
         "{\"$ref\":\"#\"}",
         "{\"properties\":{\"a\":{\"$ref\":\"#\"},\"b\":{\"$ref\":\"#\"}}}",
-        "{\"properties\":{\"a\":{\"$ref\":\"#\"},\"b\":{\"$ref\":\"#\"}},"
-        "\"required\":[\"a\",\"b\"]}",
+        "{\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"]}",
+        "{\"type\":\"array\",\"minItems\":2,\"items\":{\"$ref\":\"#\"}}",
         "{\"type\":\"array\",\"minItems\":100,\"items\":{\"$ref\":\"#\"}}",
         "{\"type\":\"string\",\"minLength\":999999999}",
         "{\"type\":\"integer\",\"minimum\":1e300}",
