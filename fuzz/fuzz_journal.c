@@ -1,5 +1,5 @@
-/* Journal bytes from anywhere: reading them never leaves their bounds, and what is taken for a record
- * is, written again, the same record. */
+/* Journal bytes from anywhere: reading them never leaves their bounds, and what is taken for a
+ * record is, written again, the same record. */
 #include "base/assert.h"
 #include "base/digest.h"
 #include "store/journal.h"

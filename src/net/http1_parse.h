@@ -41,8 +41,9 @@ struct dr_http1_head {
     /* requests */
     enum dr_http1_method method;
     dr_slice method_text;
-    dr_slice target;            /* "/path?query", "*" with OPTIONS, host:port with CONNECT; of an absolute
-                                 * form the origin form */
+    /* "/path?query", "*" with OPTIONS, host:port with CONNECT; of an absolute form the origin
+     * form. */
+    dr_slice target;
     dr_slice host;
     bool expects_continue;      /* Expect: 100-continue */
     dr_slice upgrade;           /* value of Upgrade when Connection names it; never taken here */

@@ -25,6 +25,8 @@ enum {
      * anyway. */
     SEND_BYTES_MAX = 256 * 1024,
     DURATION_TEXT_BYTES = 32,
+    RELEASED_BYTES_MAX = 16 * 1024,
+    RELEASED_MS = 1000,
 };
 
 enum ask_stage {
@@ -66,6 +68,8 @@ struct connect {
 
 struct dr_http_ask {
     struct dr_http_ask *next_free;
+    struct dr_list released; /* in the pool's list once nobody listens */
+    size_t dropped_bytes;
     struct dr_http_origin *origin;     /* held */
     struct dr_http_upstream *upstream; /* NULL while there is none */
     struct connect *connect;           /* NULL when not connecting */
@@ -152,6 +156,7 @@ static void ask_detach(struct dr_http_ask *ask) {
     dr_timer_stop(&ask->whole);
     dr_timer_stop(&ask->phase);
     dr_deferred_cancel(&ask->later);
+    dr_list_remove(&ask->released);
     ask_drop_connect(ask);
     ask_leave_upstream(ask);
     ask_enter(ask, ASK_OVER);
@@ -641,6 +646,7 @@ static struct dr_http_ask *pool_take_ask(struct dr_http_pool *pool) {
         ask = dr_alloc_zero(1, sizeof *ask);
         if (!ask) return NULL;
         ask->stage = ASK_OVER;
+        dr_list_init(&ask->released);
         dr_timer_init(&ask->whole, ask, ask_whole_timed_out);
         dr_timer_init(&ask->phase, ask, ask_phase_timed_out);
         dr_deferred_init(&ask->later, ask, ask_failed_later);
@@ -693,6 +699,56 @@ struct dr_http_ask *dr_http_ask_open(struct dr_http_origin *origin,
 void dr_http_ask_close(struct dr_http_ask *ask) {
     dr_assert(ask->stage != ASK_OVER);
     ask_detach(ask);
+}
+
+/* --- asks that nobody listens to any more --- */
+
+static void released_head(void *owner, const struct dr_http1_head *head) {
+    (void)owner;
+    (void)head; /* a released ask has told its head before */
+}
+
+static void released_body(void *owner, dr_slice piece, bool is_last) {
+    struct dr_http_ask *ask = owner;
+    ask->dropped_bytes += piece.len;
+    if (is_last || ask->dropped_bytes > RELEASED_BYTES_MAX) ask_detach(ask);
+}
+
+static void released_done(void *owner) {
+    (void)owner; /* the connection is kept already */
+}
+
+static void released_failed(void *owner, enum dr_http_ask_failure failure,
+                            const struct dr_error *error) {
+    (void)owner;
+    (void)failure;
+    (void)error; /* it was wanted for its connection only */
+}
+
+static const struct dr_http_ask_events released_events = {
+    .head = released_head,
+    .body = released_body,
+    .done = released_done,
+    .failed = released_failed,
+};
+
+void dr_http_ask_release(struct dr_http_ask *ask) {
+    if (ask->stage != ASK_RECEIVING || ask->part_index < ask->request.part_count) {
+        ask_detach(ask);
+        return;
+    }
+    dr_http_ask_resume(ask);
+    ask->events = &released_events;
+    ask->owner = ask;
+    ask->dropped_bytes = 0;
+    dr_list_put_last(&ask->origin->pool->released, &ask->released);
+    dr_timer_start(&ask->whole, ask_loop(ask), RELEASED_MS);
+}
+
+void dr_http_ask_close_released(struct dr_http_pool *pool) {
+    while (!dr_list_is_empty(&pool->released)) {
+        ask_detach(dr_list_item(pool->released.next, struct dr_http_ask, released));
+    }
 }
 
 void dr_http_ask_pause(struct dr_http_ask *ask) {

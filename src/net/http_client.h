@@ -24,15 +24,15 @@ struct dr_tls_client;
 
 /* How an ask failed; `retry` and health rules live above. */
 enum dr_http_ask_failure {
-    DR_HTTP_ASK_RESOLVE,            /* no address */
-    DR_HTTP_ASK_CONNECT,            /* refused, unreachable, TLS handshake or verification failed */
+    DR_HTTP_ASK_RESOLVE, /* no address */
+    DR_HTTP_ASK_CONNECT, /* refused, unreachable, TLS handshake or verification failed */
     DR_HTTP_ASK_CONNECT_TIMEOUT,
     DR_HTTP_ASK_FIRST_BYTE_TIMEOUT,
     DR_HTTP_ASK_BETWEEN_BYTES_TIMEOUT,
     DR_HTTP_ASK_WHOLE_TIMEOUT,
-    DR_HTTP_ASK_CLOSED,             /* connection ended before the response's end */
-    DR_HTTP_ASK_NOT_HTTP,           /* bytes that are no response */
-    DR_HTTP_ASK_TOO_LARGE,          /* head beyond its limits */
+    DR_HTTP_ASK_CLOSED,    /* connection ended before the response's end */
+    DR_HTTP_ASK_NOT_HTTP,  /* bytes that are no response */
+    DR_HTTP_ASK_TOO_LARGE, /* head beyond its limits */
     DR_HTTP_ASK_NO_MEMORY,
 };
 
@@ -48,10 +48,10 @@ struct dr_http_ask_events {
 };
 
 struct dr_http_timeouts {
-    int64_t connect_ms;         /* resolve, connect, TLS handshake together */
-    int64_t first_byte_ms;      /* from the request's last byte to the end of the response's head */
-    int64_t between_bytes_ms;   /* between two pieces; stands still while paused */
-    int64_t whole_ms;           /* from open to done */
+    int64_t connect_ms;       /* resolve, connect, TLS handshake together */
+    int64_t first_byte_ms;    /* from the request's last byte to the end of the response's head */
+    int64_t between_bytes_ms; /* between two pieces; stands still while paused */
+    int64_t whole_ms;         /* from open to done */
 };
 
 struct dr_http_pool_options {
@@ -77,7 +77,7 @@ struct dr_http_ask_request {
      * is over. */
     const dr_slice *parts;
     size_t part_count;
-    bool is_head;               /* method HEAD */
+    bool is_head; /* method HEAD */
     /* May be sent again on a fresh connection when a reused one was closed unused. */
     bool is_repeatable;
     struct dr_http_timeouts timeouts;
@@ -91,6 +91,10 @@ struct dr_http_ask *dr_http_ask_open(struct dr_http_origin *origin,
                                      void *owner) DR_MUST_USE;
 /* Drops it: the connection is closed at once unless the response is complete. */
 void dr_http_ask_close(struct dr_http_ask *ask);
+/* The asker has all it wants and hears no more; what the response still owes (at most 16 KiB, at
+ * most 1 s) is read and dropped, so that the connection can be kept. Not before the request has
+ * been sent whole: then it closes. */
+void dr_http_ask_release(struct dr_http_ask *ask);
 /* Stops reading from the provider; what the read under way has brought is still told. */
 void dr_http_ask_pause(struct dr_http_ask *ask);
 void dr_http_ask_resume(struct dr_http_ask *ask);

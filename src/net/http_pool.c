@@ -36,6 +36,7 @@ struct dr_http_pool *dr_http_pool_new(struct dr_loop *loop, struct dr_resolver *
         .trailer_bytes_max = TRAILER_BYTES_MAX,
         .body_bytes_max = UINT64_MAX,
     };
+    dr_list_init(&pool->released);
     dr_list_init(&pool->origins);
     return pool;
 }
@@ -43,6 +44,7 @@ struct dr_http_pool *dr_http_pool_new(struct dr_loop *loop, struct dr_resolver *
 /* Goes once nothing refers to it any more. */
 static void pool_free_if_over(struct dr_http_pool *pool) {
     if (!pool->is_closing || !dr_list_is_empty(&pool->origins)) return;
+    dr_http_ask_close_released(pool);
     dr_assert(pool->stats.asks_running == 0);
     while (pool->free_parser_count > 0) {
         dr_http1_parser_free(pool->free_parsers[--pool->free_parser_count]);

@@ -23,6 +23,7 @@ struct dr_http_pool {
     struct dr_http_pool_options options;
     struct dr_http1_limits limits;
     struct dr_list origins;
+    struct dr_list released; /* asks that nobody listens to any more */
     struct dr_http_ask *free_asks;
     size_t free_ask_count;
     struct dr_http1_parser *free_parsers[DR_HTTP_FREE_RESPONSE_PARSERS_MAX];
@@ -70,6 +71,8 @@ void dr_http_origin_put_idle(struct dr_http_upstream *upstream);
 struct dr_http1_parser *dr_http_pool_take_parser(struct dr_http_pool *pool);
 void dr_http_pool_put_parser(struct dr_http_pool *pool, struct dr_http1_parser *parser);
 
+/* http_client.c: ends the asks that were released. */
+void dr_http_ask_close_released(struct dr_http_pool *pool);
 /* http_client.c: what remains of an ask in the free list. */
 void dr_http_ask_free_list_clear(struct dr_http_pool *pool);
 

@@ -16,6 +16,7 @@ struct dr_url {
 
 /* Refuses user information, query, fragment, blanks, control bytes and non-ASCII; the error says
  * what. */
-enum dr_status dr_url_parse(dr_slice text, struct dr_url *ret_url, struct dr_error *error) DR_MUST_USE;
+enum dr_status dr_url_parse(dr_slice text, struct dr_url *ret_url,
+                            struct dr_error *error) DR_MUST_USE;
 
 #endif

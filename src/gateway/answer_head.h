@@ -1,0 +1,24 @@
+/* The headers of answers, composed in the worker's scratch buffer: lent until the next
+ * composition. */
+#ifndef DR_GATEWAY_ANSWER_HEAD_H
+#define DR_GATEWAY_ANSWER_HEAD_H
+
+#include "base/slice.h"
+#include "gateway/refusal.h"
+
+struct exchange;
+struct worker;
+
+dr_slice answer_head_stream(struct exchange *exchange);
+/* Before it is known who answers. */
+dr_slice answer_head_waiting(struct exchange *exchange);
+/* Tells the cost. */
+dr_slice answer_head_json(struct exchange *exchange);
+dr_slice answer_head_refusal(struct exchange *exchange, const struct refusal *refusal);
+/* For routes without an exchange: a JSON body, and what CORS asks for. `request_id` may be
+ * empty. */
+dr_slice answer_head_plain(struct worker *worker, dr_slice request_id, dr_slice cors_origin,
+                           uint32_t retry_after_s);
+void answer_head_put_cors(struct dr_buf *head, dr_slice origin);
+
+#endif

@@ -1,0 +1,328 @@
+/* One try at one target. Reads what the provider sends and says what it was; must not decide
+ * what follows from it: that is relay's work. */
+#include "gateway/attempt.h"
+
+#include "base/assert.h"
+#include "gateway/worker.h"
+#include "net/sse.h"
+
+/* A failure's body is read for its message only. */
+enum { FAILURE_BODY_BYTES_MAX = 64 * 1024 };
+/* A piece that follows its predecessor this closely belongs to a burst. Gathering itself takes
+ * about 100 us, so that a burst under way is still seen as one. */
+enum { BURST_US = 250 };
+
+static const struct dr_http_ask_events ask_events;
+
+/* --- asking
+ * ------------------------------------------------------------------------------------- */
+
+static bool write_parts(struct attempt *attempt, const struct attempt_ask *ask, size_t *ret_count) {
+    const struct provider *provider = ask->target->provider;
+    const struct snapshot_provider *prepared = &ask->edition->snapshot->providers[provider->index];
+    dr_slice model_json = ask->target->model_json;
+    if (model_json.len == 0) {
+        /* "*" passes the asked name on: its bytes stand in the body. */
+        model_json = dr_slice_of(ask->prompt->body.data + ask->prompt->model_at.start,
+                                 ask->prompt->model_at.len);
+    }
+    size_t body_len = 0;
+    const size_t body_count = openai_write_prompt(ask->prompt, model_json, provider->asks_usage,
+                                                  &attempt->parts[2], &body_len);
+    char text[32];
+    const int digits = snprintf(text, sizeof text, "%zu\r\n", body_len);
+    const dr_slice fault = ask->sim_fault;
+    const size_t need = (size_t)digits + (fault.len > 0 ? fault.len + 15 : 0) + 2;
+    char *tail = dr_arena_alloc(ask->arena, need);
+    if (!tail) return false;
+    memcpy(tail, text, (size_t)digits);
+    size_t at = (size_t)digits;
+    if (fault.len > 0) {
+        memcpy(tail + at, "x-sim-fault: ", 13);
+        memcpy(tail + at + 13, fault.data, fault.len);
+        memcpy(tail + at + 13 + fault.len, "\r\n", 2);
+        at += fault.len + 15;
+    }
+    memcpy(tail + at, "\r\n", 2);
+
+    const size_t turn = (size_t)(ask->worker->key_turn++ % prepared->chat_head_count);
+    attempt->parts[0] = prepared->chat_heads[turn];
+    attempt->parts[1] = dr_slice_of(tail, at + 2);
+    *ret_count = body_count + 2;
+    return true;
+}
+
+enum dr_status attempt_open(struct attempt *attempt, const struct attempt_ask *ask,
+                            const struct attempt_events *events, void *owner) {
+    dr_assert(attempt->state == ATTEMPT_IDLE);
+    struct worker *worker = ask->worker;
+    const struct config *config = ask->edition->snapshot->config;
+    *attempt = (struct attempt){
+        .events = events,
+        .owner = owner,
+        .worker = worker,
+        .arena = ask->arena,
+        .target = ask->target,
+        .began = dr_loop_now(worker->loop),
+        .is_streamed = ask->prompt->is_streamed,
+    };
+    dr_buf_init(&attempt->body, (size_t)config->answer_bytes_max);
+    size_t part_count = 0;
+    if (!write_parts(attempt, ask, &part_count)) return DR_NO_MEMORY;
+    if (attempt->is_streamed) {
+        attempt->sse = dr_sse_reader_new(config->event_bytes_max);
+        if (!attempt->sse) return DR_NO_MEMORY;
+    }
+    const struct dr_http_ask_request request = {
+        .parts = attempt->parts,
+        .part_count = part_count,
+        .is_repeatable = true,
+        .timeouts =
+            {
+                .connect_ms = config->connect_ms,
+                .first_byte_ms = config->first_byte_ms,
+                .between_bytes_ms = config->between_bytes_ms,
+                .whole_ms = config->answer_ms,
+            },
+    };
+    attempt->ask = dr_http_ask_open(ask->edition->origins[ask->target->provider->index], &request,
+                                    &ask_events, attempt);
+    if (!attempt->ask) {
+        dr_sse_reader_free(attempt->sse);
+        attempt->sse = NULL;
+        return DR_NO_MEMORY;
+    }
+    attempt->state = ATTEMPT_ASKING;
+    return DR_OK;
+}
+
+void attempt_close(struct attempt *attempt) {
+    if (attempt->ask) {
+        /* A stream that has said its end may still owe its last chunk: the pool reads that. */
+        if (attempt->state == ATTEMPT_OVER) {
+            dr_http_ask_release(attempt->ask);
+        } else {
+            dr_http_ask_close(attempt->ask);
+        }
+        attempt->ask = NULL;
+    }
+    dr_sse_reader_free(attempt->sse);
+    attempt->sse = NULL;
+    dr_buf_clear(&attempt->body);
+    attempt->state = ATTEMPT_IDLE;
+}
+
+void attempt_pause(struct attempt *attempt) {
+    if (attempt->ask) dr_http_ask_pause(attempt->ask);
+}
+
+void attempt_resume(struct attempt *attempt) {
+    if (attempt->ask) dr_http_ask_resume(attempt->ask);
+}
+
+/* --- what the provider sends
+ * -------------------------------------------------------------------- */
+
+static void attempt_fail(struct attempt *attempt, const struct failure *failure) {
+    const struct failure kept = *failure;
+    attempt->events->failed(attempt->owner, &kept);
+}
+
+static void attempt_fail_as(struct attempt *attempt, enum failure_kind kind, dr_slice message) {
+    const struct failure failure = {
+        .kind = kind,
+        .status = attempt->status,
+        .message = message,
+    };
+    attempt_fail(attempt, &failure);
+}
+
+static void ask_head(void *owner, const struct dr_http1_head *head) {
+    struct attempt *attempt = owner;
+    attempt->status = head->status;
+    uint64_t seconds;
+    if (dr_slice_to_u64(dr_http1_header(head, DR_LIT("retry-after")), &seconds)) {
+        attempt->retry_after_s = seconds > 3600 ? 3600 : (uint32_t)seconds;
+    }
+    const dr_slice coding = dr_http1_header(head, DR_LIT("content-encoding"));
+    if (coding.len > 0 && !dr_slice_is_nocase(coding, DR_LIT("identity"))) {
+        attempt_fail_as(attempt, FAILURE_GARBAGE,
+                        DR_LIT("the answer is compressed although that was not asked for"));
+    }
+}
+
+/* The whole body has come. */
+static void attempt_take_whole(struct attempt *attempt, dr_slice body) {
+    if (attempt->status >= 200 && attempt->status < 300 && !attempt->is_streamed) {
+        attempt->state = ATTEMPT_OVER;
+        attempt->events->answered(attempt->owner, body);
+        return;
+    }
+    struct failure failure = {.kind = FAILURE_NONE};
+    openai_read_failure(attempt->worker->answers, body, &failure);
+    failure.status = attempt->status;
+    failure.retry_after_s = attempt->retry_after_s;
+    if (attempt->status < 300) {
+        /* A stream was asked for and one JSON body came: an error in disguise, or no stream at
+         * all. */
+        failure.kind = failure.message.len > 0 ? FAILURE_IN_STREAM : FAILURE_GARBAGE;
+        if (failure.message.len == 0) {
+            failure.message = DR_LIT("a stream was asked for and one whole body came");
+        }
+    } else {
+        failure.kind = failure_kind_of_status(attempt->status);
+    }
+    attempt->state = ATTEMPT_OVER;
+    attempt_fail(attempt, &failure);
+}
+
+static void attempt_collect(struct attempt *attempt, dr_slice piece, bool is_last) {
+    if (is_last && attempt->body.len == 0) {
+        attempt_take_whole(attempt, piece); /* the usual case: no copy */
+        return;
+    }
+    const bool is_failure = attempt->status >= 300;
+    if (is_failure && attempt->body.len + piece.len > FAILURE_BODY_BYTES_MAX) {
+        piece = dr_slice_first(piece, FAILURE_BODY_BYTES_MAX - attempt->body.len);
+        is_last = true; /* enough to read a message from */
+    }
+    dr_buf_put(&attempt->body, piece);
+    const enum dr_status status = dr_buf_status(&attempt->body);
+    if (status != DR_OK) {
+        attempt_fail_as(attempt, status == DR_NO_MEMORY ? FAILURE_OUT_OF_MEMORY : FAILURE_TOO_LARGE,
+                        DR_NONE);
+        return;
+    }
+    if (is_last) attempt_take_whole(attempt, dr_buf_slice(&attempt->body));
+}
+
+/* Gives one event on. False when the attempt is gone. */
+static bool attempt_give(struct attempt *attempt, const struct dr_sse_event *event,
+                         dr_slice piece) {
+    struct answer_chunk chunk = {0};
+    const bool is_lasting =
+        event->raw.data >= piece.data && event->raw.data + event->raw.len <= piece.data + piece.len;
+    if (event->has_data) {
+        struct dr_error error;
+        const enum dr_status status =
+            openai_read_event(attempt->worker->answers, event->data, &chunk, &error);
+        if (status == DR_NO_MEMORY) {
+            attempt_fail_as(attempt, FAILURE_OUT_OF_MEMORY, DR_NONE);
+            return false;
+        }
+        if (status != DR_OK) {
+            attempt_fail_as(attempt, FAILURE_GARBAGE, dr_slice_text(error.text));
+            return false;
+        }
+    }
+    if (chunk.is_end) attempt->state = ATTEMPT_OVER;
+    return attempt->events->event(attempt->owner, &chunk, event->raw, is_lasting);
+}
+
+/* False when the attempt is gone. */
+static bool attempt_read_events(struct attempt *attempt, dr_slice piece) {
+    dr_slice rest = piece;
+    struct dr_sse_event event;
+    for (;;) {
+        switch (dr_sse_read(attempt->sse, &rest, &event)) {
+        case DR_SSE_NEED_MORE: return true;
+        case DR_SSE_EVENT:
+            if (!attempt_give(attempt, &event, piece)) return false;
+            break;
+        case DR_SSE_TOO_LARGE:
+            attempt_fail_as(attempt, FAILURE_TOO_LARGE, DR_LIT("an event is too large"));
+            return false;
+        case DR_SSE_NO_MEMORY:
+            attempt_fail_as(attempt, FAILURE_OUT_OF_MEMORY, DR_NONE);
+            return false;
+        }
+    }
+}
+
+static void attempt_end_stream(struct attempt *attempt) {
+    struct dr_sse_event event;
+    if (dr_sse_read_end(attempt->sse, &event) == DR_SSE_EVENT) {
+        if (!attempt_give(attempt, &event, DR_NONE)) return;
+    }
+    attempt->state = ATTEMPT_OVER;
+    attempt->events->ended(attempt->owner);
+}
+
+/* Bodies of streams are told from whole JSON or HTML by their first byte: servers err in the
+ * header. */
+static enum attempt_state state_of_first_byte(const struct attempt *attempt, dr_slice piece) {
+    if (!attempt->is_streamed || attempt->status < 200 || attempt->status >= 300) {
+        return ATTEMPT_COLLECTING;
+    }
+    const dr_slice text = dr_slice_trim(piece);
+    const bool is_whole =
+        text.len > 0 && (text.data[0] == '{' || text.data[0] == '[' || text.data[0] == '<');
+    return is_whole ? ATTEMPT_COLLECTING : ATTEMPT_STREAMING;
+}
+
+static void ask_body(void *owner, dr_slice piece, bool is_last) {
+    struct attempt *attempt = owner;
+    if (attempt->state == ATTEMPT_ASKING && (piece.len > 0 || is_last)) {
+        attempt->state = state_of_first_byte(attempt, piece);
+    }
+    if (attempt->state == ATTEMPT_COLLECTING) {
+        attempt_collect(attempt, piece, is_last);
+        return;
+    }
+    if (attempt->state != ATTEMPT_STREAMING) return;
+
+    const dr_instant now = dr_loop_now(attempt->worker->loop);
+    const bool is_burst =
+        attempt->has_answered && dr_instant_us_since(now, attempt->piece_at) < BURST_US;
+    attempt->has_answered = true;
+    attempt->piece_at = now;
+    if (!attempt_read_events(attempt, piece)) return;
+    if (is_last) {
+        attempt_end_stream(attempt);
+        return;
+    }
+    if (is_burst) dr_http_ask_gather(attempt->ask);
+    attempt->events->piece_end(attempt->owner);
+}
+
+static void ask_done(void *owner) {
+    struct attempt *attempt = owner;
+    attempt->ask = NULL;
+    switch (attempt->state) {
+    case ATTEMPT_STREAMING: attempt_end_stream(attempt); break;
+    case ATTEMPT_ASKING:
+    case ATTEMPT_COLLECTING: attempt_take_whole(attempt, dr_buf_slice(&attempt->body)); break;
+    case ATTEMPT_IDLE:
+    case ATTEMPT_OVER: break;
+    }
+}
+
+static enum failure_kind kind_of_ask_failure(enum dr_http_ask_failure failure) {
+    switch (failure) {
+    case DR_HTTP_ASK_RESOLVE:
+    case DR_HTTP_ASK_CONNECT: return FAILURE_CONNECT;
+    case DR_HTTP_ASK_CONNECT_TIMEOUT:
+    case DR_HTTP_ASK_FIRST_BYTE_TIMEOUT:
+    case DR_HTTP_ASK_BETWEEN_BYTES_TIMEOUT:
+    case DR_HTTP_ASK_WHOLE_TIMEOUT: return FAILURE_TIMED_OUT;
+    case DR_HTTP_ASK_CLOSED: return FAILURE_CUT;
+    case DR_HTTP_ASK_NOT_HTTP:
+    case DR_HTTP_ASK_TOO_LARGE: return FAILURE_GARBAGE;
+    case DR_HTTP_ASK_NO_MEMORY: return FAILURE_OUT_OF_MEMORY;
+    }
+    return FAILURE_GARBAGE;
+}
+
+static void ask_failed(void *owner, enum dr_http_ask_failure failure,
+                       const struct dr_error *error) {
+    struct attempt *attempt = owner;
+    attempt->ask = NULL;
+    attempt_fail_as(attempt, kind_of_ask_failure(failure), dr_slice_text(error->text));
+}
+
+static const struct dr_http_ask_events ask_events = {
+    .head = ask_head,
+    .body = ask_body,
+    .done = ask_done,
+    .failed = ask_failed,
+};

@@ -1,0 +1,87 @@
+/* One try at one target: ask, head, then a stream of events or one whole body.
+ *
+ *   IDLE ─attempt_open─► ASKING ──200, stream──► STREAMING ──ended, failed──► OVER
+ *    ▲                     ├──200, one body────► COLLECTING ──answered──► OVER
+ *    │                     ├──other status─────► COLLECTING ──failed────► OVER
+ *    └──attempt_close──────┴── no answer ──failed──► OVER
+ *
+ * Facts go to the events of who opened it; each may close the attempt. */
+#ifndef DR_GATEWAY_ATTEMPT_H
+#define DR_GATEWAY_ATTEMPT_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "dialect/openai.h"
+#include "model/answer.h"
+#include "model/catalog.h"
+#include "model/failure.h"
+#include "model/prompt.h"
+#include "net/http_client.h"
+
+struct edition;
+struct worker;
+struct dr_sse_reader;
+
+enum attempt_state {
+    ATTEMPT_IDLE,
+    ATTEMPT_ASKING,
+    ATTEMPT_STREAMING,
+    ATTEMPT_COLLECTING,
+    ATTEMPT_OVER,
+};
+
+struct attempt_events {
+    /* One event of the stream. `raw` stays until the piece ends when `is_lasting`, otherwise
+     * for this call only. All slices are lent. Returns false when the attempt was closed
+     * meanwhile (then its memory may be gone). */
+    bool (*event)(void *owner, const struct answer_chunk *chunk, dr_slice raw, bool is_lasting);
+    /* Everything that arrived at once has been given. */
+    void (*piece_end)(void *owner);
+    /* The stream's connection has ended well. */
+    void (*ended)(void *owner);
+    /* A whole body of status 200 for an ask without stream; lent for the call. */
+    void (*answered)(void *owner, dr_slice body);
+    /* `failure` is lent for the call. Never after `event` returned false. */
+    void (*failed)(void *owner, const struct failure *failure);
+};
+
+struct attempt_ask {
+    struct worker *worker;
+    struct edition *edition;
+    const struct target *target;
+    const struct prompt *prompt;
+    struct dr_arena *arena; /* lives longer than the attempt */
+    dr_slice sim_fault;     /* header of the demo; empty for none */
+};
+
+enum { ATTEMPT_PARTS_MAX = OPENAI_BODY_PARTS_MAX + 2 };
+
+struct attempt {
+    enum attempt_state state;
+    const struct attempt_events *events;
+    void *owner;
+    struct worker *worker;
+    struct dr_arena *arena;
+    const struct target *target;
+    struct dr_http_ask *ask;
+    dr_instant began;
+    dr_instant piece_at; /* when the last piece came, to tell a burst */
+    bool is_streamed;    /* a stream was asked for */
+    bool has_answered;   /* any body byte has come */
+    uint16_t status;
+    uint32_t retry_after_s;
+    struct dr_sse_reader *sse;
+    struct dr_buf body; /* collected */
+    dr_slice parts[ATTEMPT_PARTS_MAX];
+};
+
+/* From IDLE. DR_NO_MEMORY. No event comes from inside this call. */
+enum dr_status attempt_open(struct attempt *attempt, const struct attempt_ask *ask,
+                            const struct attempt_events *events, void *owner) DR_MUST_USE;
+/* Back to IDLE: an unfinished ask is dropped at once, a finished one leaves its connection to
+ * the pool. Harmless when idle. */
+void attempt_close(struct attempt *attempt);
+void attempt_pause(struct attempt *attempt);
+void attempt_resume(struct attempt *attempt);
+
+#endif

@@ -1,0 +1,36 @@
+/* What is asked: the body becomes a prompt. Must not decide whether it is allowed. */
+#include "gateway/exchange.h"
+#include "gateway/step.h"
+
+enum step_result decode(struct exchange *exchange) {
+    if (!exchange->has_body) return STEP_WAIT;
+
+    struct prompt_fault fault;
+    const enum dr_status status =
+        openai_read_prompt(exchange->worker->json, exchange->body, &exchange->prompt, &fault);
+    if (status == DR_NO_MEMORY) {
+        exchange_refuse_for(exchange, REFUSAL_INTERNAL_ERROR);
+        return STEP_REFUSED;
+    }
+    if (status != DR_OK) {
+        exchange_refuse_field(exchange,
+                              fault.is_json ? REFUSAL_INVALID_JSON : REFUSAL_INVALID_REQUEST,
+                              dr_slice_text(fault.param), dr_slice_text(fault.text));
+        return STEP_REFUSED;
+    }
+    /* The reader's strings last until its next text only. */
+    struct prompt *prompt = &exchange->prompt;
+    if (!dr_arena_copy(&exchange->arena, prompt->model, &prompt->model) ||
+        !dr_arena_copy(&exchange->arena, dr_slice_first(prompt->user, LEDGER_TEXT_BYTES_MAX),
+                       &prompt->user)) {
+        exchange_refuse_for(exchange, REFUSAL_INTERNAL_ERROR);
+        return STEP_REFUSED;
+    }
+    if (prompt->is_streamed) {
+        struct counters *counters = &exchange->worker->counters;
+        counters->in_flight[exchange->downstream.kind->transport]--;
+        exchange->downstream.kind = &downstream_sse;
+        counters->in_flight[TRANSPORT_SSE]++;
+    }
+    return STEP_DONE;
+}

@@ -1,0 +1,220 @@
+/* Carries the answer: attempts in plan order until one commits with its first good event; then
+ * bytes pass and events are observed. Must not know wires or shapes: bytes are net's, shapes
+ * the dialect's, what may be tried again is policy's. */
+#include "gateway/relay.h"
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "gateway/answer_head.h"
+#include "gateway/exchange.h"
+#include "gateway/pipeline.h"
+#include "gateway/step.h"
+#include "policy/retry.h"
+
+/* Silence before and between events after which the client is told that the gateway is alive
+ * (INTERFACE section 3). */
+enum { WAIT_MS = 15000 };
+/* Bytes a client may leave unread before its provider is no longer read. */
+enum { PENDING_BYTES_HIGH = 64 * 1024 };
+
+static const struct attempt_events attempt_events;
+
+enum step_result relay(struct exchange *exchange) {
+    if (exchange->attempt.state != ATTEMPT_IDLE) return STEP_WAIT;
+
+    dr_assert(exchange->target_next < exchange->model->target_count);
+    exchange->target = &exchange->model->targets[exchange->target_next++];
+    const struct attempt_ask ask = {
+        .worker = exchange->worker,
+        .edition = exchange->edition,
+        .target = exchange->target,
+        .prompt = &exchange->prompt,
+        .arena = &exchange->arena,
+        .sim_fault = exchange->sim_fault,
+    };
+    if (attempt_open(&exchange->attempt, &ask, &attempt_events, exchange) != DR_OK) {
+        exchange_refuse_for(exchange, REFUSAL_INTERNAL_ERROR);
+        return STEP_REFUSED;
+    }
+    if (exchange->prompt.is_streamed && !dr_timer_is_running(&exchange->wait_timer)) {
+        dr_timer_start(&exchange->wait_timer, exchange->worker->loop, WAIT_MS);
+    }
+    return STEP_WAIT;
+}
+
+void relay_wait_over(void *owner) {
+    struct exchange *exchange = owner;
+    if (!exchange->downstream.has_begun) {
+        /* From here on errors are in-band; falling back stays possible until the first event. */
+        exchange->downstream.kind->begin(&exchange->downstream, answer_head_waiting(exchange));
+    }
+    exchange->downstream.kind->wait(&exchange->downstream);
+    dr_timer_start(&exchange->wait_timer, exchange->worker->loop, WAIT_MS);
+}
+
+/* --- attempts
+ * ----------------------------------------------------------------------------------- */
+
+static void relay_failed(void *owner, const struct failure *failure) {
+    struct exchange *exchange = owner;
+    struct worker *worker = exchange->worker;
+    worker->counters.attempts_failed++;
+    exchange_note_attempt(exchange, failure->status);
+    dr_log(failure->kind == FAILURE_REJECTED ? DR_LOG_DEBUG : DR_LOG_WARN, "attempt.failed",
+           "id=%.*s model=%.*s target=%.*s provider=%.*s kind=%s status=%u reason=\"%.*s\"",
+           REQUEST_ID_BYTES, exchange->request_id, DR_FMT(exchange->model->name),
+           DR_FMT(exchange->target->name), DR_FMT(exchange->target->provider->name),
+           failure_kind_name(failure->kind), failure->status,
+           DR_FMT(failure->kind == FAILURE_KEY_REFUSED ? DR_LIT("the provider refused our key")
+                                                       : dr_slice_first(failure->message, 300)));
+
+    const bool is_last = exchange->target_next == exchange->model->target_count;
+    if (!exchange->is_committed && !is_last && retry_may_fall_back(failure)) {
+        worker->counters.fallbacks++;
+    } else {
+        const struct refusal refusal =
+            refusal_of_failure(failure, exchange->target, &exchange->arena);
+        exchange_refuse(exchange, &refusal);
+    }
+    attempt_close(&exchange->attempt);
+    pipeline_run(exchange);
+}
+
+static void relay_finish(struct exchange *exchange, dr_slice last) {
+    exchange_note_attempt(exchange, exchange->attempt.status);
+    exchange->last = last;
+    exchange->outcome = OUTCOME_ANSWERED;
+    pipeline_run(exchange);
+}
+
+/* --- a stream
+ * ----------------------------------------------------------------------------------- */
+
+static void relay_commit(struct exchange *exchange) {
+    exchange->is_committed = true;
+    if (!exchange->downstream.has_begun) {
+        exchange->downstream.kind->begin(&exchange->downstream, answer_head_stream(exchange));
+    }
+}
+
+/* Takes from the chunk what settling needs. Returns the error event, NULL when there is none. */
+static const struct failure *relay_observe(struct exchange *exchange,
+                                           const struct answer_chunk *chunk) {
+    for (size_t i = 0; i < chunk->event_count; i++) {
+        const struct answer_event *event = &chunk->events[i];
+        switch (event->kind) {
+        case ANSWER_START:
+            /* A lost id only means that a usage chunk of our own carries the request id instead. */
+            if (exchange->answer_id.len == 0) {
+                (void)!dr_arena_copy(&exchange->arena, dr_slice_first(event->start.id, 128),
+                                     &exchange->answer_id);
+            }
+            break;
+        case ANSWER_FINISH: exchange->has_finish = true; break;
+        case ANSWER_USAGE: exchange->usage = event->usage; break;
+        case ANSWER_ERROR: return &event->error;
+        case ANSWER_TEXT:
+        case ANSWER_REASONING:
+        case ANSWER_REFUSAL:
+        case ANSWER_TOOL_CALL:
+        case ANSWER_END: break;
+        }
+    }
+    if (chunk->output_bytes > 0) {
+        if (exchange->first_token.us == 0) {
+            exchange->first_token = dr_loop_now(exchange->worker->loop);
+        }
+        exchange->output_bytes += chunk->output_bytes;
+    }
+    return NULL;
+}
+
+static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice raw,
+                        bool is_lasting) {
+    struct exchange *exchange = owner;
+    struct downstream *downstream = &exchange->downstream;
+    const struct failure *error = relay_observe(exchange, chunk);
+    if (error) {
+        struct failure failure = *error;
+        failure.kind = FAILURE_IN_STREAM;
+        relay_failed(exchange, &failure);
+        return false;
+    }
+    if (chunk->is_end) {
+        if (!exchange->is_committed) relay_commit(exchange);
+        relay_finish(exchange, raw);
+        return false;
+    }
+    if (chunk->is_usage_only) {
+        if (!exchange->prompt.wants_usage) return true; /* ours, not the client's */
+        exchange->has_usage_chunk = true;
+    }
+    if (!exchange->is_committed) {
+        if (chunk->event_count == 0 && !chunk->is_usage_only) return true; /* a comment */
+        relay_commit(exchange);
+    }
+    downstream->kind->put(downstream, chunk, raw);
+    if (!is_lasting) downstream->kind->flush(downstream);
+    return true;
+}
+
+static void relay_piece_end(void *owner) {
+    struct exchange *exchange = owner;
+    if (!exchange->is_committed) return;
+    exchange->downstream.kind->flush(&exchange->downstream);
+    dr_timer_start(&exchange->wait_timer, exchange->worker->loop, WAIT_MS);
+    if (downstream_pending(&exchange->downstream) > PENDING_BYTES_HIGH) {
+        attempt_pause(&exchange->attempt);
+    }
+}
+
+/* Some servers end without [DONE]: a finish reason makes the answer whole, otherwise it was cut. */
+static void relay_ended(void *owner) {
+    struct exchange *exchange = owner;
+    if (exchange->is_committed && exchange->has_finish) {
+        relay_finish(exchange, DR_LIT("data: [DONE]\n\n"));
+        return;
+    }
+    const struct failure failure = {
+        .kind = FAILURE_CUT,
+        .status = exchange->attempt.status,
+    };
+    relay_failed(exchange, &failure);
+}
+
+/* --- one body
+ * ----------------------------------------------------------------------------------- */
+
+static void relay_answered(void *owner, dr_slice body) {
+    struct exchange *exchange = owner;
+    struct answer_chunk chunk = {0};
+    struct dr_error error;
+    const enum dr_status status =
+        openai_read_answer(exchange->worker->answers, body, &chunk, &error);
+    if (status != DR_OK) {
+        const struct failure failure = {
+            .kind = status == DR_NO_MEMORY ? FAILURE_OUT_OF_MEMORY : FAILURE_GARBAGE,
+            .status = exchange->attempt.status,
+            .message = dr_slice_text(error.text),
+        };
+        relay_failed(exchange, &failure);
+        return;
+    }
+    const struct failure *told = relay_observe(exchange, &chunk);
+    if (told) {
+        struct failure failure = *told;
+        failure.kind = FAILURE_IN_STREAM;
+        relay_failed(exchange, &failure);
+        return;
+    }
+    exchange->is_committed = true;
+    relay_finish(exchange, body);
+}
+
+static const struct attempt_events attempt_events = {
+    .event = relay_event,
+    .piece_end = relay_piece_end,
+    .ended = relay_ended,
+    .answered = relay_answered,
+    .failed = relay_failed,
+};

@@ -1,0 +1,38 @@
+/* A running gateway: the store, its bookkeeper, the workers. Lives on the main thread's loop
+ * together with the admin listener. */
+#ifndef DR_GATEWAY_SERVER_H
+#define DR_GATEWAY_SERVER_H
+
+#include "base/status.h"
+#include "gateway/config.h"
+#include "net/loop.h"
+
+struct server;
+
+struct server_options {
+    struct config *config; /* taken, also on failure */
+    /* read again by server_reload; NULL: it can't be reloaded. Kept */
+    const char *config_path;
+    /* On the loop's thread, after a drain, when the last worker has ended: the server may be
+     * closed. */
+    void (*ended)(void *owner);
+    void *owner;
+};
+
+/* Locks and opens the data, takes in what journals hold, starts the threads, listens. The error
+ * says which step failed and why. */
+enum dr_status server_open(struct dr_loop *loop, const struct server_options *options,
+                           struct server **ret_server, struct dr_error *error) DR_MUST_USE;
+/* Reads the file again and swaps; a bad file leaves the old one running and says why in the log
+ * and in `error`. Exchanges under way keep the old one. */
+enum dr_status server_reload(struct server *server, struct dr_error *error);
+/* Stops listening; running exchanges have `drain_seconds`. A second call ends them at once. */
+void server_drain(struct server *server);
+bool server_is_draining(const struct server *server);
+/* After `ended`: stops the bookkeeper, closes the data, frees. */
+void server_close(struct server *server);
+/* The port in use. */
+uint16_t server_port(const struct server *server);
+const struct config *server_config(const struct server *server);
+
+#endif

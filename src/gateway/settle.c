@@ -1,0 +1,211 @@
+/* What it cost: usage, price, the balance, the journal, the counters, and only then the
+ * answer's end. Every exchange passes here exactly once. The charge is on the journal before
+ * the end leaves (INTERFACE section 3). */
+#include "base/assert.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "gateway/answer_head.h"
+#include "gateway/exchange.h"
+#include "gateway/step.h"
+#include "policy/estimate.h"
+
+enum { STATUS_CLIENT_CLOSED = 499 };
+
+static uint16_t settled_status(const struct exchange *exchange) {
+    switch (exchange->outcome) {
+    case OUTCOME_ANSWERED: return 200;
+    case OUTCOME_REFUSED: return exchange->refusal.status;
+    case OUTCOME_GONE:
+    case OUTCOME_NONE: break;
+    }
+    return STATUS_CLIENT_CLOSED;
+}
+
+/* Refused or failed before tokens flowed costs nothing; a provider that reports nothing is
+ * estimated. */
+static void settle_usage(struct exchange *exchange) {
+    if (!exchange->is_committed) {
+        exchange->usage = (struct usage){.source = USAGE_NONE};
+        return;
+    }
+    if (exchange->usage.source == USAGE_REPORTED) return;
+    if (exchange->outcome != OUTCOME_ANSWERED && exchange->output_bytes == 0) return;
+    exchange->usage = estimate_usage(&exchange->prompt, exchange->output_bytes);
+    exchange->worker->counters.estimated++;
+}
+
+static struct ledger_entry settle_entry(const struct exchange *exchange, uint16_t status) {
+    const struct worker *worker = exchange->worker;
+    const dr_instant now = dr_loop_now(worker->loop);
+    struct ledger_entry entry = {
+        .request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES),
+        .account_id = exchange->key->key.account_id,
+        .key_id = exchange->key->key.id,
+        .key_name = exchange->key->key.name,
+        .user = exchange->prompt.user,
+        .model = dr_slice_first(exchange->prompt.model, LEDGER_TEXT_BYTES_MAX),
+        .target = exchange->is_committed && exchange->target ? exchange->target->name : DR_NONE,
+        .transport = exchange->downstream.kind->transport,
+        .status = status,
+        .is_cancelled = exchange->outcome == OUTCOME_GONE,
+        .created = exchange->created,
+        .duration_ms = (uint32_t)(dr_instant_us_since(now, exchange->began) / 1000),
+        .usage = exchange->usage,
+        .cost = exchange->cost,
+        .attempt_count = exchange->attempt_count,
+    };
+    if (exchange->model) entry.price = exchange->model->price;
+    if (exchange->first_token.us != 0) {
+        entry.first_token_ms =
+            (uint32_t)(dr_instant_us_since(exchange->first_token, exchange->began) / 1000);
+    }
+    const size_t kept = exchange->attempt_count < LEDGER_ATTEMPTS_MAX ? exchange->attempt_count
+                                                                      : LEDGER_ATTEMPTS_MAX;
+    for (size_t i = 0; i < kept; i++) entry.attempts[i] = exchange->attempts[i];
+    return entry;
+}
+
+/* Writes the charge down. When the disk fails it is not made, and the client is told so instead
+ * of getting the end. */
+static void settle_charge(struct exchange *exchange) {
+    dr_assert(exchange->has_reservation);
+    exchange->has_reservation = false;
+    if (exchange->model) exchange->cost = money_cost(&exchange->usage, &exchange->model->price);
+
+    const struct ledger_entry entry = settle_entry(exchange, settled_status(exchange));
+    struct dr_error error;
+    const enum dr_status status = journal_append(exchange->worker->journal, &entry, &error);
+    if (status == DR_OK) {
+        if (exchange->cost.nanousd != 0) {
+            tally_account_add(exchange->key->account, (money){-exchange->cost.nanousd});
+        }
+        return;
+    }
+    dr_log(DR_LOG_ERROR, "journal.failed", "id=%.*s reason=\"%s\"", REQUEST_ID_BYTES,
+           exchange->request_id, error.text);
+    exchange->cost = (money){0};
+    if (exchange->outcome == OUTCOME_ANSWERED) {
+        exchange->outcome = OUTCOME_NONE;
+        exchange_refuse_for(exchange, REFUSAL_STORAGE_FULL);
+    }
+}
+
+static void settle_count(struct exchange *exchange, uint16_t status) {
+    struct counters *counters = &exchange->worker->counters;
+    const enum transport transport = exchange->downstream.kind->transport;
+    if (!exchange->key) {
+        counters->refused_early++;
+        return;
+    }
+    const struct series_key key = {
+        .model = exchange->model ? exchange->model->name : DR_NONE,
+        .target = exchange->is_committed && exchange->target ? exchange->target->name : DR_NONE,
+        .transport = transport,
+        .status = status,
+    };
+    struct series *series = counters_series(counters, &key);
+    if (!series) return;
+    const dr_instant now = dr_loop_now(exchange->worker->loop);
+    series->requests++;
+    series->prompt_tokens += exchange->usage.prompt_tokens;
+    series->completion_tokens += usage_output_tokens(&exchange->usage);
+    series->cost_nanousd += exchange->cost.nanousd;
+    histogram_note(&series->duration, dr_instant_us_since(now, exchange->began));
+    if (exchange->first_token.us != 0) {
+        histogram_note(&series->first_token,
+                       dr_instant_us_since(exchange->first_token, exchange->began));
+    }
+}
+
+static void put_usage(struct dr_buf *buf, const struct usage *usage) {
+    dr_buf_format(buf,
+                  "\"usage\":{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,"
+                  "\"total_tokens\":%llu}",
+                  (unsigned long long)usage->prompt_tokens,
+                  (unsigned long long)usage->completion_tokens,
+                  (unsigned long long)usage->total_tokens);
+}
+
+/* A client that asked for usage gets it, also where the provider reported none. */
+static dr_slice last_of_stream(struct exchange *exchange) {
+    if (!exchange->prompt.wants_usage || exchange->has_usage_chunk) return exchange->last;
+
+    struct dr_buf *body = &exchange->worker->body;
+    dr_slice id = exchange->answer_id;
+    if (id.len == 0) id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES);
+    dr_buf_reset(body);
+    dr_buf_put(body, DR_LIT("data: {\"id\":"));
+    dr_json_put_string(body, id);
+    dr_buf_format(body, ",\"object\":\"chat.completion.chunk\",\"created\":%lld,\"model\":",
+                  (long long)(exchange->created.ms / 1000));
+    dr_json_put_string(body, exchange->prompt.model);
+    dr_buf_put(body, DR_LIT(",\"choices\":[],"));
+    put_usage(body, &exchange->usage);
+    dr_buf_put(body, DR_LIT("}\n\n"));
+    dr_buf_put(body, exchange->last);
+    return dr_buf_status(body) == DR_OK ? dr_buf_slice(body) : exchange->last;
+}
+
+static void end_json(struct exchange *exchange) {
+    struct downstream *downstream = &exchange->downstream;
+    dr_slice body = exchange->last;
+    struct dr_buf spliced;
+    dr_buf_init(&spliced, body.len + 256);
+    if (exchange->usage.source == USAGE_ESTIMATED) {
+        /* The object's last brace is the last byte that is no blank: it parsed as an object. */
+        size_t len = body.len;
+        while (len > 0 && body.data[len - 1] != '}') len--;
+        dr_buf_put(&spliced, dr_slice_first(body, len - 1));
+        dr_buf_put_char(&spliced, ',');
+        put_usage(&spliced, &exchange->usage);
+        dr_buf_put_char(&spliced, '}');
+        if (dr_buf_status(&spliced) == DR_OK) body = dr_buf_slice(&spliced);
+    }
+    downstream->kind->begin(downstream, answer_head_json(exchange));
+    downstream->kind->end(downstream, body);
+    dr_buf_clear(&spliced);
+}
+
+static void settle_answer(struct exchange *exchange) {
+    struct downstream *downstream = &exchange->downstream;
+    if (downstream_is_gone(downstream)) return;
+    if (exchange->outcome == OUTCOME_ANSWERED) {
+        if (exchange->prompt.is_streamed) {
+            downstream->kind->end(downstream, last_of_stream(exchange));
+        } else {
+            end_json(exchange);
+        }
+        return;
+    }
+    const struct refusal *refusal = &exchange->refusal;
+    downstream->kind->refuse(downstream, refusal, answer_head_refusal(exchange, refusal),
+                             &exchange->worker->body);
+}
+
+static void settle_log(const struct exchange *exchange, uint16_t status) {
+    const enum dr_log_level level = status >= 500 ? DR_LOG_WARN : DR_LOG_DEBUG;
+    if (!dr_log_is_on(level)) return;
+    const dr_slice reason = exchange->outcome == OUTCOME_REFUSED ? exchange->refusal.code : DR_NONE;
+    dr_log(level, "exchange.settled",
+           "id=%.*s status=%u code=%.*s account=%.*s key=%.*s model=%.*s"
+           " transport=%s attempts=%u ms=%lld cost_nanousd=%lld",
+           REQUEST_ID_BYTES, exchange->request_id, status, DR_FMT(reason),
+           DR_FMT(exchange->key ? exchange->key->key.account_id : DR_NONE),
+           DR_FMT(exchange->key ? exchange->key->key.id : DR_NONE),
+           DR_FMT(dr_slice_first(exchange->prompt.model, 128)),
+           transport_name(exchange->downstream.kind->transport), exchange->attempt_count,
+           (long long)dr_instant_us_since(dr_loop_now(exchange->worker->loop), exchange->began) /
+               1000,
+           (long long)exchange->cost.nanousd);
+}
+
+void settle(struct exchange *exchange) {
+    dr_timer_stop(&exchange->wait_timer);
+    settle_usage(exchange);
+    if (exchange->has_reservation) settle_charge(exchange);
+    const uint16_t status = settled_status(exchange);
+    settle_count(exchange, status);
+    settle_log(exchange, status);
+    settle_answer(exchange);
+    attempt_close(&exchange->attempt);
+}
