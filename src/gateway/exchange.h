@@ -1,6 +1,6 @@
 /* One ask and its answer.
  *
- *   OPENED ──authenticate──► AUTHENTICATED ──decode──► DECODED ──admit──► ADMITTED ──route──► ROUTED
+ *   OPENED ─authenticate─► AUTHENTICATED ─decode─► DECODED ─admit─► ADMITTED ─route─► ROUTED
  *      │                          │                       │                   │                 │
  *      └─── refused, failed, client gone; and from ROUTED also: answered ─────┴─────────────────┘
  *                                        │

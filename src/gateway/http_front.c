@@ -231,6 +231,7 @@ static void front_refuse(void *service_owner, uint16_t status, const char *text,
 static void front_disconnected(void *service_owner) {
     struct worker *worker = service_owner;
     dr_listener_note_closed(worker->listener);
+    worker_note_idle(worker);
 }
 
 const struct dr_http_service http_front_service = {

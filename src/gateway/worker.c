@@ -110,7 +110,7 @@ static void worker_take_change(struct dr_message *message) {
     if (edition) {
         worker->edition = edition;
         dr_http_server_set_options(worker->http, &edition->snapshot->http);
-        if (worker->listener) dr_listener_set_tls(worker->listener, edition->snapshot->tls);
+        if (worker->is_listening) dr_listener_set_tls(worker->listener, edition->snapshot->tls);
         edition_release(old);
     } else {
         dr_log(DR_LOG_ERROR, "worker.change_failed",
@@ -187,9 +187,9 @@ static void worker_take_drain(struct dr_message *message) {
     struct worker *worker = &thread->worker;
     if (thread->is_idle) return;
     worker->is_draining = true;
-    if (worker->listener) {
+    if (worker->is_listening) {
+        worker->is_listening = false;
         dr_listener_close(worker->listener);
-        worker->listener = NULL;
     }
     dr_http_server_drain(worker->http);
     dr_timer_start(&thread->drain_timer, worker->loop, drain->ms);
@@ -270,13 +270,15 @@ static enum dr_status worker_open(struct worker_thread *thread, struct dr_error 
         .accepted = worker_accepted,
         .owner = worker,
     };
-    return dr_listener_open(worker->loop, &listener_options, thread->options.snapshot->tls,
-                            &worker->listener, error);
+    const enum dr_status listening = dr_listener_open(
+        worker->loop, &listener_options, thread->options.snapshot->tls, &worker->listener, error);
+    worker->is_listening = listening == DR_OK;
+    return listening;
 }
 
 static void worker_clear(struct worker_thread *thread) {
     struct worker *worker = &thread->worker;
-    if (worker->listener) dr_listener_close(worker->listener);
+    if (worker->is_listening) dr_listener_close(worker->listener);
     edition_release(worker->edition);
     if (worker->pool) dr_http_pool_close(worker->pool);
     if (worker->resolver) dr_resolver_close(worker->resolver);

@@ -34,7 +34,8 @@ struct worker {
     struct dr_resolver *resolver;
     struct dr_http_pool *pool;
     struct dr_http_server *http;
-    struct dr_listener *listener;
+    struct dr_listener *listener; /* lives until the last accepted connection has closed */
+    bool is_listening;
     struct journal *journal;
     struct bookkeeper *bookkeeper;
     struct edition *edition;

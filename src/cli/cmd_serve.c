@@ -1,0 +1,168 @@
+/* `drover serve`: a gateway on this thread's loop, from the configuration to the last exchange.
+ * What a gateway does is in src/gateway; here are only its options and signals. */
+#include "cli/command.h"
+
+#include "base/log.h"
+#include "cli/demo.h"
+#include "gateway/server.h"
+#include "net/loop.h"
+#include "net/signals.h"
+
+#include <signal.h>
+
+struct serve {
+    struct dr_loop *loop;
+    struct server *server;
+    struct dr_signals *signals;
+    struct demo *demo;
+};
+
+static void server_ended(void *owner) {
+    struct serve *serve = owner;
+    dr_loop_stop(serve->loop);
+}
+
+static void signal_received(void *owner, int signal_number) {
+    struct serve *serve = owner;
+    struct dr_error error = {0};
+
+    if (signal_number == SIGHUP) {
+        /* The server has logged why when it failed; the old configuration goes on. */
+        if (server_reload(serve->server, &error) != DR_OK) return;
+        dr_log_set_level(server_config(serve->server)->log_level);
+        return;
+    }
+    server_drain(serve->server);
+}
+
+static int read_config(const struct options *options, struct serve *serve, const char **ret_path,
+                       struct config **ret_config) {
+    const char *listen = options_value(options, "listen");
+    const char *admin_listen = options_value(options, "admin-listen");
+    const char *data = options_value(options, "data");
+    const char *path = options_value(options, "config");
+    struct dr_error error = {0};
+
+    *ret_path = NULL;
+    if (options_has(options, "demo")) {
+        if (!listen) listen = "127.0.0.1:8080";
+        if (!admin_listen) admin_listen = "127.0.0.1:8081";
+        if (!data) data = "drover-data";
+        if (!demo_is_loopback(dr_slice_text(listen)) ||
+            !demo_is_loopback(dr_slice_text(admin_listen))) {
+            return command_fail("the demo's keys are public, so it listens on loopback addresses "
+                                "only (127.0.0.1:PORT), not on %s",
+                                demo_is_loopback(dr_slice_text(listen)) ? admin_listen : listen);
+        }
+        if (demo_open(&serve->demo, &error) != DR_OK ||
+            demo_config(serve->demo, listen, admin_listen, data, ret_config, &error) != DR_OK) {
+            return command_fail("the demo could not start: %s", error.text);
+        }
+        return EXIT_DONE;
+    }
+    if (!path) path = "drover.yaml";
+    if (config_read_file(path, ret_config, &error) != DR_OK) {
+        return command_fail("%s", error.text);
+    }
+    *ret_path = path;
+    if (listen) (*ret_config)->listen = dr_slice_text(listen);
+    if (admin_listen) (*ret_config)->admin_listen = dr_slice_text(admin_listen);
+    if (data) (*ret_config)->data = data;
+    return EXIT_DONE;
+}
+
+static void print_greeting(const struct server *server) {
+    const struct config *config = server_config(server);
+    const char *scheme = config->tls_cert ? "https" : "http";
+    dr_slice host = config->listen;
+    while (host.len > 0 && host.data[host.len - 1] != ':') host.len--;
+    if (host.len > 0) host.len--;
+    const unsigned port = server_port(server);
+
+    printf("drover listens on %s://%.*s:%u/v1\n", scheme, DR_FMT(host), port);
+    if (config->is_demo) {
+        printf("key: " DEMO_KEY "\n\n"
+               "curl -N http://%.*s:%u/v1/chat/completions -H 'Authorization: Bearer " DEMO_KEY
+               "' -H 'Content-Type: application/json' -d '{\"model\":\"gpt-4.1\",\"stream\":true,"
+               "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n",
+               DR_FMT(host), port);
+    }
+    fflush(stdout);
+}
+
+/* `config` is taken. */
+static int run_server(struct serve *serve, const char *path, struct config *config) {
+    struct dr_error error = {0};
+    const struct server_options options = {
+        .config = config, .config_path = path, .ended = server_ended, .owner = serve};
+
+    if (server_open(serve->loop, &options, &serve->server, &error) != DR_OK) {
+        return command_fail("the gateway could not start: %s", error.text);
+    }
+    int code = EXIT_DONE;
+    if (dr_signals_open(serve->loop, signal_received, serve, &serve->signals, &error) != DR_OK) {
+        code = command_fail("signals can't be received: %s", error.text);
+        server_drain(serve->server);
+        server_drain(serve->server);
+    } else {
+        print_greeting(serve->server);
+    }
+    dr_loop_run(serve->loop);
+    server_close(serve->server);
+    if (serve->signals) dr_signals_close(serve->signals);
+    return code;
+}
+
+static int run(const struct options *options) {
+    struct serve serve = {0};
+    struct config *config = NULL;
+    const char *path;
+    struct dr_error error = {0};
+
+    if (options->argument_count > 0) {
+        return command_misused(options, "unexpected argument %s", options->arguments[0]);
+    }
+    if (options_has(options, "demo") && options_has(options, "config")) {
+        return command_misused(options, "--demo brings its own configuration: leave out -c");
+    }
+    int code = read_config(options, &serve, &path, &config);
+    if (code == EXIT_DONE) {
+        dr_log_set_level(config->log_level);
+        for (size_t i = 0; i < config->warning_count; i++) {
+            fprintf(stderr, "warning: %.*s\n", DR_FMT(config->warnings[i]));
+        }
+        if (config->is_demo && demo_put_keys(config->data, &error) != DR_OK) {
+            code = command_fail("the gateway could not start: %s", error.text);
+            config_free(config);
+        } else if (dr_loop_new(&serve.loop, &error) != DR_OK) {
+            code = command_fail("no event loop: %s", error.text);
+            config_free(config);
+        } else {
+            code = run_server(&serve, path, config);
+            dr_loop_run(serve.loop);
+            dr_loop_free(serve.loop);
+        }
+    }
+    demo_close(serve.demo);
+    return code;
+}
+
+static const struct option serve_options[] = {
+    {"config", 'c', "FILE", "the configuration (default drover.yaml)"},
+    {"demo", 0, NULL, "four models answered by a simulated provider, on loopback only"},
+    {"listen", 0, "ADDRESS", "instead of the configured one (demo: 127.0.0.1:8080)"},
+    {"admin-listen", 0, "ADDRESS", "instead of the configured one (demo: 127.0.0.1:8081)"},
+    {"data", 0, "DIR", "instead of the configured one (demo: ./drover-data)"},
+    {0},
+};
+
+const struct command command_serve = {
+    "serve",
+    "runs the gateway",
+    "  drover serve [-c FILE] [--listen A] [--admin-listen A] [--data DIR]\n"
+    "  drover serve --demo [--listen A] [--admin-listen A] [--data DIR]\n"
+    "\nSIGHUP reads the file again; SIGTERM ends it when running exchanges are done, a second\n"
+    "one at once.\n",
+    serve_options,
+    run,
+};

@@ -1,0 +1,316 @@
+/* The life of a gateway as a whole: what is opened in which order, reload, drain, end. Must not
+ * know what workers do with a request, nor what the admin API asks. */
+#include "gateway/server.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "gateway/server_private.h"
+#include "net/address.h"
+#include "net/listener.h"
+
+#include <limits.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+enum {
+    LISTEN_BYTES_MAX = 300,
+    UNDO_WAIT_MS = 100,
+};
+
+static enum dr_status no_memory(struct dr_error *error) {
+    return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
+}
+
+/* --- opening ------------------------------------------------------------------------------- */
+
+static enum dr_status open_books(struct server *server, struct dr_error *error) {
+    const struct config *config = server->snapshot->config;
+    enum dr_status status = store_open(config->data, &server->store, error);
+    if (status) return status;
+    uint64_t count = 0;
+    status = bookkeeper_replay(server->store, &count, error);
+    if (status) return status;
+    if (count > 0) {
+        dr_log(DR_LOG_INFO, "server.replayed", "records=%llu", (unsigned long long)count);
+    }
+    server->tally = tally_new();
+    if (!server->tally) return no_memory(error);
+    return key_table_build(server->store, server->tally, &server->keys, error);
+}
+
+static uint16_t port_of(int fd) {
+    struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof storage;
+    if (getsockname(fd, (struct sockaddr *)&storage, &len)) return 0;
+    if (storage.ss_family == AF_INET6) {
+        return ntohs(((const struct sockaddr_in6 *)(const void *)&storage)->sin6_port);
+    }
+    return ntohs(((const struct sockaddr_in *)(const void *)&storage)->sin_port);
+}
+
+/* The configured address with the port in use, so that all workers share one. */
+static enum dr_status listen_write(const struct server *server, char text[LISTEN_BYTES_MAX],
+                                   struct dr_error *error) {
+    const dr_slice listen = server->snapshot->config->listen;
+    dr_slice host;
+    uint16_t port;
+    if (!dr_address_split(listen, &host, &port) || server->port == 0 ||
+        host.len > LISTEN_BYTES_MAX - 16) {
+        return dr_fail(error, DR_INVALID, 0, "cannot listen on %.*s", DR_FMT(listen));
+    }
+    const bool is_bracketed = dr_slice_find_char(host, ':') < host.len;
+    (void)snprintf(text, LISTEN_BYTES_MAX, "%s%.*s%s:%u", is_bracketed ? "[" : "", (int)host.len,
+                   host.len > 0 ? host.data : "", is_bracketed ? "]" : "", (unsigned)server->port);
+    return DR_OK;
+}
+
+static void server_worker_idle(struct worker *worker, void *owner) {
+    struct server *server = owner;
+    dr_assert(server->workers[worker->index] == worker);
+    server->workers[worker->index] = NULL;
+    worker_join(worker);
+    server->live_count--;
+    server_check_end(server);
+}
+
+static enum dr_status start_workers(struct server *server, struct dr_error *error) {
+    char listen[LISTEN_BYTES_MAX];
+    char folder[PATH_MAX];
+    const enum dr_status status = listen_write(server, listen, error);
+    if (status) return status;
+    const int len = snprintf(folder, sizeof folder, "%s/journal", store_folder(server->store));
+    if (len < 0 || (size_t)len >= sizeof folder) {
+        return dr_fail(error, DR_TOO_LARGE, 0, "the path of the data folder is too long");
+    }
+    for (size_t i = 0; i < server->worker_count; i++) {
+        const struct worker_options options = {
+            .index = (uint32_t)i,
+            .snapshot = server->snapshot,
+            .keys = server->keys,
+            .bookkeeper = server->bookkeeper,
+            .listen = dr_slice_text(listen),
+            .journal_folder = folder,
+            .server_mailbox = server->mailbox,
+            .idle = server_worker_idle,
+            .owner = server,
+        };
+        const enum dr_status started = worker_start(&options, &server->workers[i], error);
+        if (started) return started;
+        server->places[i] = server->workers[i];
+        server->live_count++;
+    }
+    return DR_OK;
+}
+
+/* The claim is held until all listen: no second gateway slips in between. */
+static enum dr_status open_threads(struct server *server, struct dr_error *error) {
+    const struct config *config = server->snapshot->config;
+    int claim = -1;
+    enum dr_status status = dr_listener_claim(config->listen, &claim, error);
+    if (status) return status;
+    server->port = port_of(claim);
+    const struct bookkeeper_options options = {.usage_log = config->usage_log};
+    status = bookkeeper_start(server->store, &options, &server->bookkeeper, error);
+    if (!status) status = dr_mailbox_open(server->loop, &server->mailbox, error);
+    if (!status) status = start_workers(server, error);
+    dr_listener_unclaim(claim);
+    return status;
+}
+
+/* The store's last jobs may have posted to the mailbox, whose closing runs what is in it: that is
+ * why all they need goes later. */
+static void server_release(struct server *server) {
+    dr_assert(server->live_count == 0);
+    bookkeeper_stop(server->bookkeeper);
+    server->bookkeeper = NULL;
+    dr_mailbox_close(server->mailbox);
+    dr_deferred_cancel(&server->settle_end);
+    key_table_release(server->keys);
+    snapshot_release(server->snapshot);
+    tally_free(server->tally);
+    store_close(server->store);
+    dr_free(server->workers);
+    dr_free(server);
+}
+
+static void server_undo(struct server *server) {
+    for (size_t i = 0; i < server->worker_count; i++) {
+        if (server->workers[i]) worker_post_drain(server->workers[i], 0);
+    }
+    while (server->live_count > 0) dr_loop_run_once(server->loop, UNDO_WAIT_MS);
+    server_release(server);
+}
+
+static void server_end(void *owner) {
+    struct server *server = owner;
+    /* An inspection may have begun since this was queued. */
+    if (server->has_ended || server->round_count > 0) return;
+    server->has_ended = true;
+    server->ended(server->owner);
+}
+
+/* `ended` comes at the end of the turn, when no message of the mailbox is on the stack: the owner
+ * may close the server from within. */
+void server_check_end(struct server *server) {
+    if (!server->is_open || !server->is_draining || server->has_ended) return;
+    if (server->live_count > 0 || server->round_count > 0) return;
+    dr_deferred_queue(&server->settle_end, server->loop);
+}
+
+enum dr_status server_open(struct dr_loop *loop, const struct server_options *options,
+                           struct server **ret_server, struct dr_error *error) {
+    dr_assert(options->ended);
+    struct server *server = dr_alloc_zero(1, sizeof *server);
+    if (!server) {
+        config_free(options->config);
+        return no_memory(error);
+    }
+    server->loop = loop;
+    server->config_path = options->config_path;
+    server->ended = options->ended;
+    server->owner = options->owner;
+    server->started = dr_instant_now();
+    dr_deferred_init(&server->settle_end, server, server_end);
+
+    enum dr_status status = snapshot_new(options->config, &server->snapshot, error);
+    if (!status) {
+        const size_t count = server->snapshot->config->workers;
+        server->workers = dr_alloc_zero(2 * count, sizeof(struct worker *));
+        if (server->workers) {
+            server->worker_count = count;
+            server->places = server->workers + count;
+        }
+        status = server->workers ? DR_OK : no_memory(error);
+    }
+    if (!status) status = open_books(server, error);
+    if (!status) status = open_threads(server, error);
+    if (status) {
+        server_undo(server);
+        return status;
+    }
+    server->is_open = true;
+    *ret_server = server;
+    return DR_OK;
+}
+
+/* --- reload -------------------------------------------------------------------------------- */
+
+static void warn_ignored(const char *option) {
+    dr_log(DR_LOG_WARN, "server.reload_ignored",
+           "option=%s reason=\"a change takes effect with the next start\"", option);
+}
+
+static void warn_changes(const struct config *old, const struct config *now) {
+    if (!dr_slice_is(old->listen, now->listen)) warn_ignored("listen");
+    if (!dr_slice_is(dr_slice_text(old->data), dr_slice_text(now->data))) warn_ignored("data");
+    if (old->workers != now->workers) warn_ignored("workers");
+    if (!dr_slice_is(old->admin_listen, now->admin_listen)) warn_ignored("admin_listen");
+    if (old->connections_max != now->connections_max) warn_ignored("connections_max");
+}
+
+/* On a worker's thread. */
+static void reload_done(struct worker_change *change) {
+    dr_free(change);
+}
+
+static void free_chain(struct worker_change *first) {
+    while (first) {
+        struct worker_change *next = first->owner;
+        dr_free(first);
+        first = next;
+    }
+}
+
+/* All changes are made before one is posted: all workers get the new snapshot or none. */
+static enum dr_status hand_out_snapshot(struct server *server, struct snapshot *snapshot,
+                                        struct dr_error *error) {
+    struct worker_change *first = NULL;
+    for (size_t i = 0; i < server->live_count; i++) {
+        struct worker_change *change = dr_alloc_zero(1, sizeof *change);
+        if (!change) {
+            free_chain(first);
+            return no_memory(error);
+        }
+        change->owner = first;
+        first = change;
+    }
+    for (size_t i = 0; i < server->worker_count; i++) {
+        if (!server->workers[i]) continue;
+        struct worker_change *change = first;
+        first = change->owner;
+        change->owner = NULL;
+        change->snapshot = snapshot_hold(snapshot);
+        change->done = reload_done;
+        worker_post_change(server->workers[i], change);
+    }
+    return DR_OK;
+}
+
+static enum dr_status reload(struct server *server, struct dr_error *error) {
+    const struct config *old = server->snapshot->config;
+    struct config *config = NULL;
+    struct snapshot *snapshot = NULL;
+    if (!server->config_path) {
+        return dr_fail(error, DR_UNSUPPORTED, 0, "there is no configuration file to read again");
+    }
+    enum dr_status status = config_read_file(server->config_path, &config, error);
+    if (status) return status;
+    config->is_demo = old->is_demo;
+    config->allows_loopback_origins = old->allows_loopback_origins;
+    status = snapshot_new(config, &snapshot, error);
+    if (status) return status;
+    status = hand_out_snapshot(server, snapshot, error);
+    if (status) {
+        snapshot_release(snapshot);
+        return status;
+    }
+    const struct config *now = snapshot->config;
+    warn_changes(old, now);
+    if (old->log_level != now->log_level) dr_log_set_level(now->log_level);
+    bookkeeper_reopen_log(server->bookkeeper, now->usage_log);
+    snapshot_release(server->snapshot);
+    server->snapshot = snapshot;
+    return DR_OK;
+}
+
+enum dr_status server_reload(struct server *server, struct dr_error *error) {
+    struct dr_error own = {0};
+    const enum dr_status status = reload(server, &own);
+    if (status) {
+        dr_log(DR_LOG_ERROR, "server.reload_failed", "reason=\"%s; the old configuration stays\"",
+               own.text);
+        if (error) *error = own;
+        return status;
+    }
+    dr_log(DR_LOG_INFO, "server.reloaded", "file=\"%s\"", server->config_path);
+    return DR_OK;
+}
+
+/* --- drain and end ------------------------------------------------------------------------- */
+
+void server_drain(struct server *server) {
+    const int64_t drain_ms = server->is_draining ? 0 : server->snapshot->config->drain_ms;
+    server->is_draining = true;
+    for (size_t i = 0; i < server->worker_count; i++) {
+        if (server->workers[i]) worker_post_drain(server->workers[i], drain_ms);
+    }
+    server_check_end(server);
+}
+
+bool server_is_draining(const struct server *server) {
+    return server->is_draining;
+}
+
+void server_close(struct server *server) {
+    if (!server) return;
+    server_release(server);
+}
+
+uint16_t server_port(const struct server *server) {
+    return server->port;
+}
+
+const struct config *server_config(const struct server *server) {
+    return server->snapshot->config;
+}
