@@ -82,6 +82,7 @@ static int make_key(struct books *books, struct api_key *key, dr_slice replaced)
                                 books->error.text);
         }
     }
+    key->hint = DR_NONE; /* it pointed into the text */
     dr_wipe(text, sizeof(text));
     return code;
 }

@@ -23,6 +23,7 @@ def get(gateway, path):
         return json.load(answer)
 
 
+@pytest.mark.threads
 def test_a_receipt_tells_the_cost_that_the_account_paid(own_gateway):
     before = get(own_gateway, "/v1/account")["credits"]
     request_id, cost, _ = post(own_gateway, ASK)
@@ -33,6 +34,7 @@ def test_a_receipt_tells_the_cost_that_the_account_paid(own_gateway):
     assert [model["id"] for model in get(own_gateway, "/v1/models")["data"]][0] == "gpt-4.1"
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_a_killed_gateway_has_lost_and_doubled_nothing(own_gateway, is_streamed):
     ended = [post(own_gateway, {**ASK, "stream": is_streamed})[0] for _ in range(20)]
