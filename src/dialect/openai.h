@@ -13,9 +13,9 @@
 
 /* A request that is refused: which field, why. Texts are NUL-terminated, cut to fit. */
 struct prompt_fault {
-    bool is_json;       /* true: it is no JSON at all (`invalid_json`); else `invalid_request` */
-    char param[96];             /* "messages[2].role"; empty where none applies */
-    char text[320];             /* a sentence for the client: what came, what was expected */
+    bool is_json;   /* true: it is no JSON at all (`invalid_json`); else `invalid_request` */
+    char param[96]; /* "messages[2].role"; empty where none applies */
+    char text[320]; /* a sentence for the client: what came, what was expected */
 };
 
 /* Reads and checks a request body. `body` must live as long as the prompt; the prompt's unescaped
@@ -63,7 +63,7 @@ struct openai_call_numbers {
         uint32_t choice_index;
         uint32_t sent_index;
         uint32_t index;
-        uint64_t id_hash;   /* 0: no id came yet */
+        uint64_t id_hash; /* 0: no id came yet */
     } calls[OPENAI_CALLS_NUMBERED_MAX];
     uint32_t count;
 };

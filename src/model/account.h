@@ -10,24 +10,24 @@
 enum { ACCOUNT_ID_BYTES = 24, ACCOUNT_NAME_BYTES_MAX = 128, KEY_MODELS_MAX = 256 };
 
 struct account {
-    dr_slice id;            /* "acc_…" */
+    dr_slice id; /* "acc_…" */
     dr_slice name;
-    money balance;          /* top-ups less settled costs */
+    money balance; /* top-ups less settled costs */
     dr_wall created;
 };
 
 struct api_key {
-    dr_slice id;            /* "key_…" */
+    dr_slice id; /* "key_…" */
     dr_slice account_id;
     dr_slice name;
-    struct dr_sha256 digest;    /* of the whole key text; the text itself is never stored */
-    dr_slice hint;          /* last four characters, so that an owner recognises it */
+    struct dr_sha256 digest; /* of the whole key text; the text itself is never stored */
+    dr_slice hint;           /* last four characters, so that an owner recognises it */
     dr_wall created;
-    dr_wall expires;        /* ms 0: never */
-    dr_wall revoked;        /* ms 0: not */
-    uint32_t requests_per_minute;   /* 0: no limit */
-    const dr_slice *models; /* allow-list; a name may end in '*' */
-    size_t model_count;     /* 0: all models */
+    dr_wall expires;              /* ms 0: never */
+    dr_wall revoked;              /* ms 0: not */
+    uint32_t requests_per_minute; /* 0: no limit */
+    const dr_slice *models;       /* allow-list; a name may end in '*' */
+    size_t model_count;           /* 0: all models */
 };
 
 /* Whether the key may use `model`. */

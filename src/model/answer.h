@@ -7,15 +7,15 @@
 #include "model/usage.h"
 
 enum answer_event_kind {
-    ANSWER_START,       /* id, model */
+    ANSWER_START, /* id, model */
     ANSWER_TEXT,
     ANSWER_REASONING,
     ANSWER_REFUSAL,
-    ANSWER_TOOL_CALL,   /* a delta: id and name come once, arguments in pieces */
+    ANSWER_TOOL_CALL, /* a delta: id and name come once, arguments in pieces */
     ANSWER_FINISH,
     ANSWER_USAGE,
     ANSWER_ERROR,
-    ANSWER_END,         /* the dialect's end marker ([DONE]) */
+    ANSWER_END, /* the dialect's end marker ([DONE]) */
 };
 
 enum answer_finish {
@@ -24,7 +24,7 @@ enum answer_finish {
     ANSWER_FINISH_TOOL_CALLS,
     ANSWER_FINISH_CONTENT_FILTER,
     ANSWER_FINISH_FUNCTION_CALL,
-    ANSWER_FINISH_OTHER,        /* `finish_text` tells */
+    ANSWER_FINISH_OTHER, /* `finish_text` tells */
 };
 
 /* All slices are lent by the reader until its next read. */
@@ -32,10 +32,18 @@ struct answer_event {
     enum answer_event_kind kind;
     uint32_t choice_index;
     union {
-        struct { dr_slice id, model; } start;
-        dr_slice text;          /* ANSWER_TEXT, _REASONING, _REFUSAL */
-        struct { uint32_t index; dr_slice id, name, arguments; } tool_call;
-        struct { enum answer_finish reason; dr_slice text; } finish;
+        struct {
+            dr_slice id, model;
+        } start;
+        dr_slice text; /* ANSWER_TEXT, _REASONING, _REFUSAL */
+        struct {
+            uint32_t index;
+            dr_slice id, name, arguments;
+        } tool_call;
+        struct {
+            enum answer_finish reason;
+            dr_slice text;
+        } finish;
         struct usage usage;
         struct failure error;
     };
@@ -43,10 +51,10 @@ struct answer_event {
 
 /* What one event of the provider's stream (or a whole unary body) holds. */
 struct answer_chunk {
-    struct answer_event *events;    /* lent until the next read */
+    struct answer_event *events; /* lent until the next read */
     size_t event_count;
-    uint64_t output_bytes;          /* of text, reasoning, refusals and tool calls, for estimates */
-    bool is_usage_only;             /* nothing but usage: withheld from a client that did not ask */
+    uint64_t output_bytes; /* of text, reasoning, refusals and tool calls, for estimates */
+    bool is_usage_only;    /* nothing but usage: withheld from a client that did not ask */
     bool is_end;
 };
 

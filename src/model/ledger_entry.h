@@ -13,30 +13,30 @@ enum { TRANSPORT_COUNT = 3, LEDGER_ATTEMPTS_MAX = 8, LEDGER_TEXT_BYTES_MAX = 256
 
 struct ledger_attempt {
     dr_slice target;
-    uint16_t status;            /* HTTP status towards us, 0 where none came */
+    uint16_t status; /* HTTP status towards us, 0 where none came */
     uint32_t duration_ms;
 };
 
 struct ledger_entry {
     dr_slice request_id;
-    dr_slice client_id;         /* a WebSocket's `id`; empty otherwise */
+    dr_slice client_id; /* a WebSocket's `id`; empty otherwise */
     dr_slice account_id;
     dr_slice key_id;
     dr_slice key_name;
     dr_slice user;
-    dr_slice model;             /* as asked */
-    dr_slice target;            /* who answered; empty when nobody did */
+    dr_slice model;  /* as asked */
+    dr_slice target; /* who answered; empty when nobody did */
     enum transport transport;
-    uint16_t status;            /* as the client saw it */
-    bool is_cancelled;          /* the client left or cancelled before the end */
-    dr_wall created;            /* when the exchange began */
-    uint32_t first_token_ms;    /* 0 when none came */
+    uint16_t status;         /* as the client saw it */
+    bool is_cancelled;       /* the client left or cancelled before the end */
+    dr_wall created;         /* when the exchange began */
+    uint32_t first_token_ms; /* 0 when none came */
     uint32_t duration_ms;
     struct usage usage;
     struct price price;
     money cost;
     struct ledger_attempt attempts[LEDGER_ATTEMPTS_MAX];
-    uint32_t attempt_count;     /* may exceed the array: only the first ones are kept */
+    uint32_t attempt_count; /* may exceed the array: only the first ones are kept */
 };
 
 /* "http", "sse", "ws". */

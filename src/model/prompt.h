@@ -13,9 +13,9 @@ struct prompt_splice {
 };
 
 struct prompt {
-    dr_slice body;              /* whole request body; lives as long as the exchange */
-    dr_slice model;             /* unescaped */
-    dr_slice user;              /* `user` or `safety_identifier`; empty when absent */
+    dr_slice body;  /* whole request body; lives as long as the exchange */
+    dr_slice model; /* unescaped */
+    dr_slice user;  /* `user` or `safety_identifier`; empty when absent */
     bool is_streamed;
     bool wants_usage;           /* stream_options.include_usage */
     uint32_t choice_count;      /* `n`, 1 when absent */
@@ -26,8 +26,8 @@ struct prompt {
     /* Where to change the body: the model's string with its quotes, and how to ask for usage in a
      * stream. */
     struct prompt_splice model_at;
-    struct prompt_splice usage_at;  /* replaced (or, with len 0, filled) by usage_text */
-    dr_slice usage_text;            /* static; empty when nothing must change */
+    struct prompt_splice usage_at; /* replaced (or, with len 0, filled) by usage_text */
+    dr_slice usage_text;           /* static; empty when nothing must change */
 };
 
 #endif

@@ -20,7 +20,7 @@
 
 enum {
     NAMES_MAX = 1024,
-    NAME_BYTES_MAX = 253,       /* RFC 1035 section 2.3.4, as text */
+    NAME_BYTES_MAX = 253, /* RFC 1035 section 2.3.4, as text */
     ADDRESSES_MAX = 16,
     TTL_SECONDS_MIN = 1,
     TTL_SECONDS_MAX = 300,
@@ -31,19 +31,19 @@ enum {
 };
 
 struct name {
-    struct dr_list node;        /* in the order of first use, for eviction */
+    struct dr_list node; /* in the order of first use, for eviction */
     struct dr_resolver *resolver;
     struct dr_list askers;
-    struct dr_timer bound;      /* over the askers' wait */
+    struct dr_timer bound; /* over the askers' wait */
     struct dr_deferred answered;
-    bool is_asking;             /* c-ares will call back */
+    bool is_asking; /* c-ares will call back */
     dr_instant fresh_until;
     dr_instant stale_until;
     size_t count;
-    struct dr_address addresses[ADDRESSES_MAX];     /* port 0 */
-    struct dr_error error;      /* why count is 0 */
+    struct dr_address addresses[ADDRESSES_MAX]; /* port 0 */
+    struct dr_error error;                      /* why count is 0 */
     size_t text_len;
-    char text[];                /* lower case, NUL-terminated */
+    char text[]; /* lower case, NUL-terminated */
 };
 
 struct watch {
@@ -61,7 +61,7 @@ struct dr_resolver {
     struct dr_list by_age;
     struct dr_list watches;
     size_t watches_closing;
-    struct dr_timer retry;      /* c-ares's own time-outs */
+    struct dr_timer retry; /* c-ares's own time-outs */
     struct dr_deferred freed;
 };
 
@@ -82,7 +82,7 @@ bool dr_address_parse(dr_slice host, uint16_t port, struct dr_address *ret) {
     memset(&address, 0, sizeof(address));
     if (uv_ip4_addr(text, port, (struct sockaddr_in *)(void *)&address.storage) != 0) {
         memset(&address, 0, sizeof(address));
-        if (dr_slice_find_char(host, '%') < host.len) return false;     /* no zones */
+        if (dr_slice_find_char(host, '%') < host.len) return false; /* no zones */
         if (uv_ip6_addr(text, port, (struct sockaddr_in6 *)(void *)&address.storage)) return false;
     }
     *ret = address;
@@ -100,7 +100,7 @@ bool dr_address_split(dr_slice text, dr_slice *ret_host, uint16_t *ret_port) {
         host = dr_slice_first(dr_slice_from(host, 1), host.len - 2);
         if (dr_slice_find_char(host, ':') == host.len) return false;
     } else if (dr_slice_find_char(host, ':') < host.len) {
-        return false;   /* IPv6 needs its brackets, or the port would be a guess */
+        return false; /* IPv6 needs its brackets, or the port would be a guess */
     }
     *ret_host = host;
     *ret_port = (uint16_t)port;
@@ -115,7 +115,7 @@ static void asker_tell(struct dr_resolve *asker, const struct name *name) {
         addresses[i] = name->addresses[i];
         address_set_port(&addresses[i], asker->port);
     }
-    const struct dr_error error = name->error;  /* the name may go while this is told */
+    const struct dr_error error = name->error; /* the name may go while this is told */
     asker->resolver = NULL;
     asker->resolved(asker->owner, addresses, name->count, name->count ? NULL : &error);
 }
@@ -305,8 +305,9 @@ static void socket_changed(void *owner, ares_socket_t fd, int is_reading, int is
     }
     if (!watch) watch = watch_new(resolver, fd);
     if (!watch) return;
-    (void)uv_poll_start(&watch->poll, (is_reading ? UV_READABLE : 0) |
-                                          (is_writing ? UV_WRITABLE : 0), socket_ready);
+    (void)uv_poll_start(&watch->poll,
+                        (is_reading ? UV_READABLE : 0) | (is_writing ? UV_WRITABLE : 0),
+                        socket_ready);
 }
 
 /* ---- the cache */
@@ -357,7 +358,7 @@ static struct name *name_new(struct dr_resolver *resolver, dr_slice text) {
 static void name_ask(struct name *name) {
     struct dr_resolver *resolver = name->resolver;
     const struct ares_addrinfo_hints hints = {
-        .ai_flags = ARES_AI_NOSORT,     /* sorting would open sockets to probe routes */
+        .ai_flags = ARES_AI_NOSORT, /* sorting would open sockets to probe routes */
         .ai_family = AF_UNSPEC,
         .ai_socktype = SOCK_STREAM,
     };
@@ -450,7 +451,7 @@ enum dr_status dr_resolver_open(struct dr_loop *loop, const char *servers,
     struct dr_entropy entropy = {.left = 0};
     uint64_t seed;
     dr_entropy_take(&entropy, &seed, sizeof(seed));
-    char lookups[] = "fb";      /* hosts file first, then servers */
+    char lookups[] = "fb"; /* hosts file first, then servers */
     struct ares_options options = {
         .timeout = TRY_MS,
         .tries = TRIES,
@@ -458,8 +459,8 @@ enum dr_status dr_resolver_open(struct dr_loop *loop, const char *servers,
         .sock_state_cb = socket_changed,
         .sock_state_cb_data = resolver,
     };
-    const int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
-                     ARES_OPT_SOCK_STATE_CB;
+    const int mask =
+        ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS | ARES_OPT_SOCK_STATE_CB;
     int code = ares_init_options(&resolver->channel, &options, mask);
     if (code == ARES_SUCCESS && servers) {
         code = ares_set_servers_ports_csv(resolver->channel, servers);
@@ -485,7 +486,7 @@ void dr_resolver_close(struct dr_resolver *resolver) {
     if (!resolver) return;
     resolver->is_closing = true;
     dr_timer_stop(&resolver->retry);
-    ares_destroy(resolver->channel);    /* ends all questions by found_answer, closes all sockets */
+    ares_destroy(resolver->channel); /* ends all questions by found_answer, closes all sockets */
     while (!dr_list_is_empty(&resolver->by_age)) {
         name_free(dr_list_item(resolver->by_age.next, struct name, node));
     }

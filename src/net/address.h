@@ -35,12 +35,12 @@ struct dr_resolve {
     void (*resolved)(void *owner, const struct dr_address *addresses, size_t count,
                      const struct dr_error *error);
     void *owner;
-    uint16_t port;      /* set by dr_resolve_start */
+    uint16_t port; /* set by dr_resolve_start */
 };
 /* Literal addresses and names in the hosts file need no server. `resolved` is called from here when
  * the answer is at hand, otherwise later. Wait bounded to 5 s by the resolver itself. */
 void dr_resolve_start(struct dr_resolve *resolve, struct dr_resolver *resolver, dr_slice host,
                       uint16_t port);
-void dr_resolve_cancel(struct dr_resolve *resolve);     /* harmless when not under way */
+void dr_resolve_cancel(struct dr_resolve *resolve); /* harmless when not under way */
 
 #endif

@@ -37,9 +37,18 @@ struct dns {
 
 static size_t record_put(uint8_t *packet, size_t len, uint16_t type, uint32_t ttl,
                          const uint8_t *bytes, uint8_t count) {
-    const uint8_t head[] = {0xc0, HEAD_BYTES, 0, (uint8_t)type, 0, 1,
-                            (uint8_t)(ttl >> 24), (uint8_t)(ttl >> 16), (uint8_t)(ttl >> 8),
-                            (uint8_t)ttl, 0, count};
+    const uint8_t head[] = {0xc0,
+                            HEAD_BYTES,
+                            0,
+                            (uint8_t)type,
+                            0,
+                            1,
+                            (uint8_t)(ttl >> 24),
+                            (uint8_t)(ttl >> 16),
+                            (uint8_t)(ttl >> 8),
+                            (uint8_t)ttl,
+                            0,
+                            count};
     memcpy(packet + len, head, sizeof(head));
     memcpy(packet + len + sizeof(head), bytes, count);
     return len + sizeof(head) + count;
@@ -51,12 +60,12 @@ static size_t answer_make(struct dns *dns, uint8_t *packet, size_t len) {
     const uint16_t type = packet[at + 2];
     size_t end = at + 5;
     const char *label = (const char *)packet + HEAD_BYTES + 1;
-    packet[2] = 0x81;       /* an answer, recursion wanted */
-    packet[3] = 0x80;       /* and available */
+    packet[2] = 0x81; /* an answer, recursion wanted */
+    packet[3] = 0x80; /* and available */
     memset(packet + 6, 0, 6);
     if (type == TYPE_A) dns->questions_a++;
     if (memcmp(label, "none", 4) == 0) {
-        packet[3] |= 3;     /* no such name */
+        packet[3] |= 3; /* no such name */
         return end;
     }
     const uint8_t four[] = {192, 0, 2, (uint8_t)dns->questions_a};
@@ -84,8 +93,8 @@ static void dns_asked(uv_poll_t *poll, int status, int events) {
     uint8_t packet[PACKET_BYTES + 100];
     struct sockaddr_storage from;
     socklen_t from_len = sizeof(from);
-    const ssize_t len = recvfrom(dns->fd, packet, PACKET_BYTES, 0, (struct sockaddr *)&from,
-                                 &from_len);
+    const ssize_t len =
+        recvfrom(dns->fd, packet, PACKET_BYTES, 0, (struct sockaddr *)&from, &from_len);
     if (len < HEAD_BYTES + 5 || dns->is_silent) return;
     if (memcmp(packet + HEAD_BYTES + 1, "silent", 6) == 0) return;
     const size_t answer_len = answer_make(dns, packet, (size_t)len);
@@ -152,12 +161,20 @@ static void test_literals_are_read_strictly(void **state) {
     (void)state;
     static const struct {
         const char *host;
-        const char *expected;   /* NULL: refused */
+        const char *expected; /* NULL: refused */
     } cases[] = {
-        {"127.0.0.1", "127.0.0.1:80"}, {"::1", "[::1]:80"}, {"2001:db8::A", "[2001:db8::a]:80"},
-        {"0.0.0.0", "0.0.0.0:80"},     {"127.1", NULL},     {"127.0.0.1 ", NULL},
-        {"[::1]", NULL},               {"fe80::1%lo", NULL}, {"", NULL},
-        {"localhost", NULL},           {"1.2.3.4.5", NULL}, {"1:2:3:4:5:6:7:8:9", NULL},
+        {"127.0.0.1", "127.0.0.1:80"},
+        {"::1", "[::1]:80"},
+        {"2001:db8::A", "[2001:db8::a]:80"},
+        {"0.0.0.0", "0.0.0.0:80"},
+        {"127.1", NULL},
+        {"127.0.0.1 ", NULL},
+        {"[::1]", NULL},
+        {"fe80::1%lo", NULL},
+        {"", NULL},
+        {"localhost", NULL},
+        {"1.2.3.4.5", NULL},
+        {"1:2:3:4:5:6:7:8:9", NULL},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct dr_address address;
@@ -174,14 +191,24 @@ static void test_host_and_port_are_split_strictly(void **state) {
     (void)state;
     static const struct {
         const char *text;
-        const char *host;       /* NULL: refused */
+        const char *host; /* NULL: refused */
         uint16_t port;
     } cases[] = {
-        {"127.0.0.1:8080", "127.0.0.1", 8080}, {"[::1]:1", "::1", 1}, {":8080", "", 8080},
-        {"localhost:0", "localhost", 0},       {"[::]:65535", "::", 65535},
-        {"8080", NULL, 0},      {"", NULL, 0},          {"a:", NULL, 0},     {"a:65536", NULL, 0},
-        {"::1:80", NULL, 0},    {"a:-1", NULL, 0},      {"a: 1", NULL, 0},   {"[::1]", NULL, 0},
-        {"[a]:1", NULL, 0},     {"a:1x", NULL, 0},
+        {"127.0.0.1:8080", "127.0.0.1", 8080},
+        {"[::1]:1", "::1", 1},
+        {":8080", "", 8080},
+        {"localhost:0", "localhost", 0},
+        {"[::]:65535", "::", 65535},
+        {"8080", NULL, 0},
+        {"", NULL, 0},
+        {"a:", NULL, 0},
+        {"a:65536", NULL, 0},
+        {"::1:80", NULL, 0},
+        {"a:-1", NULL, 0},
+        {"a: 1", NULL, 0},
+        {"[::1]", NULL, 0},
+        {"[a]:1", NULL, 0},
+        {"a:1x", NULL, 0},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         dr_slice host;
@@ -260,7 +287,7 @@ static void test_a_stale_answer_is_served_while_it_is_refreshed(void **state) {
     (void)state;
     struct dns dns;
     dns_open(&dns);
-    dns.ttl = 0;    /* clamped to one second */
+    dns.ttl = 0; /* clamped to one second */
     struct dr_resolver *resolver = resolver_open(&dns);
     struct ask ask;
     ask_start(&ask, resolver, DR_LIT("api.provider.test"));

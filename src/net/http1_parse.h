@@ -18,21 +18,27 @@
 struct dr_http1_limits {
     size_t head_bytes_max;
     uint32_t headers_max;
-    size_t chunk_extension_bytes_max;   /* per chunk, from the first semicolon on */
-    size_t trailer_bytes_max;           /* without the empty line that ends them */
+    size_t chunk_extension_bytes_max; /* per chunk, from the first semicolon on */
+    size_t trailer_bytes_max;         /* without the empty line that ends them */
     uint64_t body_bytes_max;
 };
 
-enum { DR_HTTP1_HEADERS_MAX = 256 };    /* upper bound of headers_max */
+enum { DR_HTTP1_HEADERS_MAX = 256 }; /* upper bound of headers_max */
 
 struct dr_http1_header {
     dr_slice name;
-    dr_slice value;     /* trimmed */
+    dr_slice value; /* trimmed */
 };
 
 enum dr_http1_method {
-    DR_HTTP1_GET, DR_HTTP1_METHOD_HEAD, DR_HTTP1_POST, DR_HTTP1_PUT, DR_HTTP1_DELETE,
-    DR_HTTP1_PATCH, DR_HTTP1_OPTIONS, DR_HTTP1_OTHER,
+    DR_HTTP1_GET,
+    DR_HTTP1_METHOD_HEAD,
+    DR_HTTP1_POST,
+    DR_HTTP1_PUT,
+    DR_HTTP1_DELETE,
+    DR_HTTP1_PATCH,
+    DR_HTTP1_OPTIONS,
+    DR_HTTP1_OTHER,
 };
 
 struct dr_http1_head {
@@ -45,35 +51,35 @@ struct dr_http1_head {
      * form. */
     dr_slice target;
     dr_slice host;
-    bool expects_continue;      /* Expect: 100-continue */
-    dr_slice upgrade;           /* value of Upgrade when Connection names it; never taken here */
+    bool expects_continue; /* Expect: 100-continue */
+    dr_slice upgrade;      /* value of Upgrade when Connection names it; never taken here */
     /* responses */
     uint16_t status;
     /* both */
-    uint8_t minor_version;      /* 0 or 1 */
-    bool keeps_alive;           /* the connection may be used again after this message */
+    uint8_t minor_version; /* 0 or 1 */
+    bool keeps_alive;      /* the connection may be used again after this message */
     bool is_chunked;
     bool has_length;
     uint64_t content_length;
-    bool has_body;              /* body bytes or at least framing follow */
+    bool has_body; /* body bytes or at least framing follow */
 };
 
 enum dr_http1_progress {
-    DR_HTTP1_NEED_MORE,     /* all bytes taken */
-    DR_HTTP1_HEAD,          /* `head` is filled */
-    DR_HTTP1_BODY,          /* `body` holds a piece, borrowed from the offered bytes */
-    DR_HTTP1_MESSAGE_DONE,  /* bytes behind it stay in `*bytes`; ready for the next message */
-    DR_HTTP1_FAILED,        /* `failure` tells; close the connection */
+    DR_HTTP1_NEED_MORE,    /* all bytes taken */
+    DR_HTTP1_HEAD,         /* `head` is filled */
+    DR_HTTP1_BODY,         /* `body` holds a piece, borrowed from the offered bytes */
+    DR_HTTP1_MESSAGE_DONE, /* bytes behind it stay in `*bytes`; ready for the next message */
+    DR_HTTP1_FAILED,       /* `failure` tells; close the connection */
 };
 
 /* What to answer. */
 enum dr_http1_failure {
-    DR_HTTP1_BAD_REQUEST,           /* 400 */
-    DR_HTTP1_HEAD_TOO_LARGE,        /* 431 */
-    DR_HTTP1_BODY_TOO_LARGE,        /* 413 */
-    DR_HTTP1_VERSION_UNSUPPORTED,   /* 505 */
-    DR_HTTP1_ENCODING_UNSUPPORTED,  /* 501: a transfer coding other than chunked */
-    DR_HTTP1_OUT_OF_MEMORY,         /* 503 */
+    DR_HTTP1_BAD_REQUEST,          /* 400 */
+    DR_HTTP1_HEAD_TOO_LARGE,       /* 431 */
+    DR_HTTP1_BODY_TOO_LARGE,       /* 413 */
+    DR_HTTP1_VERSION_UNSUPPORTED,  /* 505 */
+    DR_HTTP1_ENCODING_UNSUPPORTED, /* 501: a transfer coding other than chunked */
+    DR_HTTP1_OUT_OF_MEMORY,        /* 503 */
 };
 
 struct dr_http1_parser;

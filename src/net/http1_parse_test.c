@@ -530,9 +530,8 @@ static void test_limits_hold_at_n_and_fail_at_n_plus_one(void **state) {
     check_reading("n + 1 headers", false, &bounds, input, "!431");
 
     static const char length[] = "POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc";
-    static const char chunks[] =
-        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-        "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n";
+    static const char chunks[] = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                 "2\r\nab\r\n1\r\nc\r\n0\r\n\r\n";
     bounds = limits;
     bounds.body_bytes_max = 3;
     check_reading("length n", false, &bounds, dr_slice_text(length), "[POST /](abc).");

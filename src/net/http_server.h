@@ -44,9 +44,9 @@ struct dr_http_service {
 
 struct dr_http_server_options {
     struct dr_http1_limits limits;
-    int64_t head_ms;            /* from a request's first byte to the end of its head (408) */
-    int64_t body_ms;            /* from the head's end to the body's end (408) */
-    int64_t idle_ms;            /* kept connection without a request; closed silently */
+    int64_t head_ms; /* from a request's first byte to the end of its head (408) */
+    int64_t body_ms; /* from the head's end to the body's end (408) */
+    int64_t idle_ms; /* kept connection without a request; closed silently */
     /* Waiting bytes of which the client takes none for so long: connection reset, `gone`. Looked at
      * once per `write_ms`, so a stall may last up to twice as long. */
     int64_t write_ms;
@@ -56,8 +56,7 @@ struct dr_http_server_options {
 
 /* `service` is kept, `options` are copied. */
 enum dr_status dr_http_server_new(struct dr_loop *loop, const struct dr_http_service *service,
-                                  void *service_owner,
-                                  const struct dr_http_server_options *options,
+                                  void *service_owner, const struct dr_http_server_options *options,
                                   struct dr_http_server **ret_server,
                                   struct dr_error *error) DR_MUST_USE;
 /* For new requests; those under way keep their parser's limits. */

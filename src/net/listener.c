@@ -19,8 +19,8 @@
 
 enum {
     BACKLOG = 4096,
-    ACCEPTS_PER_TURN = 64,  /* what is left comes in the next turn, so that others get theirs */
-    BACK_OFF_MS = 100,      /* after the system ran out of descriptors or memory */
+    ACCEPTS_PER_TURN = 64, /* what is left comes in the next turn, so that others get theirs */
+    BACK_OFF_MS = 100,     /* after the system ran out of descriptors or memory */
 };
 
 struct dr_listener {
@@ -34,7 +34,7 @@ struct dr_listener {
     uint16_t port;
     bool is_watching;
     bool is_closing;
-    bool is_closed;         /* the handle's memory is free to go */
+    bool is_closed; /* the handle's memory is free to go */
     struct dr_timer back_off;
     uv_poll_t poll;
 };
@@ -62,7 +62,8 @@ static enum dr_status address_read(dr_slice text, struct dr_address *ret, struct
     if (!dr_address_split(text, &host, &port)) {
         return dr_fail(error, DR_INVALID, 0,
                        "cannot listen on \"%.*s\": expected an address and a port, as in "
-                       "127.0.0.1:8080, [::1]:8080 or :8080", DR_FMT(text));
+                       "127.0.0.1:8080, [::1]:8080 or :8080",
+                       DR_FMT(text));
     }
     if (host.len == 0) host = DR_LIT("::");
     if (dr_slice_is_nocase(host, DR_LIT("localhost"))) host = DR_LIT("127.0.0.1");
@@ -244,7 +245,7 @@ void dr_listener_note_closed(struct dr_listener *listener) {
 
 static void handle_closed(uv_handle_t *handle) {
     struct dr_listener *listener = handle->data;
-    (void)close(listener->fd);  /* libuv does not own the descriptor of a poll handle */
+    (void)close(listener->fd); /* libuv does not own the descriptor of a poll handle */
     listener->is_closed = true;
     listener_free_if_over(listener);
 }
@@ -253,7 +254,8 @@ void dr_listener_close(struct dr_listener *listener) {
     if (!listener || listener->is_closing) return;
     listener->is_closing = true;
     dr_timer_stop(&listener->back_off);
-    for (int i = 0; i < BACKLOG && connection_accept(listener); i++) {}
+    for (int i = 0; i < BACKLOG && connection_accept(listener); i++) {
+    }
     watch_set(listener, false);
     dr_listener_set_tls(listener, NULL);
     uv_close((uv_handle_t *)&listener->poll, handle_closed);

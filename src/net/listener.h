@@ -11,10 +11,10 @@ struct dr_stream;
 struct dr_tls_server;
 
 struct dr_listener_options {
-    dr_slice address;               /* "127.0.0.1:8080", "[::]:8080", "localhost:0"; borrowed */
+    dr_slice address; /* "127.0.0.1:8080", "[::]:8080", "localhost:0"; borrowed */
     /* SO_REUSEPORT: several listeners of this process share the port */
     bool is_shared;
-    uint32_t connections_max;       /* beyond it nothing is accepted until one closes */
+    uint32_t connections_max; /* beyond it nothing is accepted until one closes */
     /* A new open stream, given; its owner and events must be set before returning. For TLS it is
      * still shaking hands (`opened` follows; a handshake has 10 s). */
     void (*accepted)(void *owner, struct dr_stream *stream);

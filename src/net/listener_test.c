@@ -101,7 +101,8 @@ static void test_both_ends_have_nodelay(void **state) {
     struct dr_address address;
     assert_true(dr_address_parse(DR_LIT("127.0.0.1"), dr_listener_port(house.listener), &address));
     assert_int_equal(dr_stream_connect(house.loop, (const struct sockaddr *)&address.storage, NULL,
-                                       NULL, &probe_events, &client, &client.stream, NULL), DR_OK);
+                                       NULL, &probe_events, &client, &client.stream, NULL),
+                     DR_OK);
     RUN_UNTIL(house.loop, house.count == 1 && client.opened == 1);
     struct fd_finder finder = {.count = 0};
     uv_walk(dr_loop_uv(house.loop), tcp_found, &finder);
@@ -155,13 +156,14 @@ static void test_a_taken_port_is_explained(void **state) {
     char address[40];
     char expected[120];
     (void)snprintf(address, sizeof(address), "127.0.0.1:%u", dr_listener_port(house.listener));
-    (void)snprintf(expected, sizeof(expected), "cannot listen on %s: address already in use "
-                   "(is another drover running?)", address);
+    (void)snprintf(expected, sizeof(expected),
+                   "cannot listen on %s: address already in use "
+                   "(is another drover running?)",
+                   address);
     struct dr_error error;
     struct dr_listener *second = NULL;
-    const struct dr_listener_options options = {.address = dr_slice_text(address),
-                                                .connections_max = 1,
-                                                .accepted = house_accepted};
+    const struct dr_listener_options options = {
+        .address = dr_slice_text(address), .connections_max = 1, .accepted = house_accepted};
     assert_int_equal(dr_listener_open(house.loop, &options, NULL, &second, &error), DR_EXISTS);
     assert_string_equal(error.text, expected);
     house_close(&house);
@@ -248,7 +250,7 @@ static void test_without_descriptors_it_waits_without_spinning_and_loses_nobody(
     (void)state;
     struct house house;
     house_open(&house, "127.0.0.1:0", false, 8);
-    dr_loop_run_once(house.loop, 1);    /* libuv opens what it needs */
+    dr_loop_run_once(house.loop, 1); /* libuv opens what it needs */
     const int client = client_connect(dr_listener_port(house.listener));
     struct rlimit old;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);

@@ -22,9 +22,9 @@
 #include <unistd.h>
 
 enum {
-    TIMER_CLASSES_MAX = 64,     /* distinct durations with a list of their own */
-    TIMER_HINTS = 256,          /* remembers the class of a duration, direct mapped */
-    DEFERRED_ROUNDS_MAX = 32,   /* before the loop looks at its sockets again */
+    TIMER_CLASSES_MAX = 64,   /* distinct durations with a list of their own */
+    TIMER_HINTS = 256,        /* remembers the class of a duration, direct mapped */
+    DEFERRED_ROUNDS_MAX = 32, /* before the loop looks at its sockets again */
     GATHER_US = 100,
     SCRATCH_KEPT_BYTES = 256 * 1024,
 };
@@ -38,16 +38,16 @@ struct clock {
 
 struct timer_class {
     int64_t after_ms;
-    struct dr_list timers;      /* of equal duration, hence in order of their due time */
+    struct dr_list timers; /* of equal duration, hence in order of their due time */
 };
 
 struct dr_loop {
     uv_loop_t uv;
-    struct clock *clock;        /* apart, so that asking a const loop may refresh it */
+    struct clock *clock; /* apart, so that asking a const loop may refresh it */
 
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_idle_t hurry;            /* keeps the next poll from waiting while deferred calls are left */
+    uv_idle_t hurry; /* keeps the next poll from waiting while deferred calls are left */
     struct dr_list deferred;
 
     uv_timer_t timer;
@@ -56,17 +56,17 @@ struct dr_loop {
     size_t timers_running;
     uint32_t class_count;
     struct timer_class classes[TIMER_CLASSES_MAX];
-    struct dr_list sorted;      /* timers of further durations, by due time */
+    struct dr_list sorted; /* timers of further durations, by due time */
     uint8_t hints[TIMER_HINTS];
 
-    int gather_fd;              /* -1 until first used */
+    int gather_fd; /* -1 until first used */
     uv_poll_t gather_poll;
     struct dr_list gathering;
 
-    uv_timer_t bound;           /* of dr_loop_run_once */
+    uv_timer_t bound; /* of dr_loop_run_once */
     bool is_stopped;
     char *read_buffer;
-    char *plain_buffer;         /* NULL until first used */
+    char *plain_buffer; /* NULL until first used */
     struct dr_buf scratch;
     struct dr_loop_stats stats;
 };
@@ -166,7 +166,7 @@ static void turn_ends(uv_prepare_t *prepare) {
 
 static void poll_ended(uv_check_t *check) {
     struct dr_loop *loop = check->data;
-    (void)dr_loop_now(loop);    /* so that a turn without questions has a start too */
+    (void)dr_loop_now(loop); /* so that a turn without questions has a start too */
     deferred_run(loop);
 }
 
@@ -228,7 +228,7 @@ void dr_timer_start(struct dr_timer *timer, struct dr_loop *loop, int64_t after_
     dr_assert(timer->fired);
     dr_timer_stop(timer);
     if (after_ms < 0) after_ms = 0;
-    if (after_ms > INT64_MAX / 4000) after_ms = INT64_MAX / 4000;   /* some 70,000 years */
+    if (after_ms > INT64_MAX / 4000) after_ms = INT64_MAX / 4000; /* some 70,000 years */
     timer->due = dr_instant_after_ms(dr_loop_now(loop), after_ms);
     timer->loop = loop;
     struct timer_class *class = timer_class_find(loop, after_ms);
@@ -324,7 +324,7 @@ void dr_loop_gather(struct dr_loop *loop, struct dr_deferred *deferred) {
     dr_assert(deferred->run);
     if (is_queued(&deferred->node)) return;
     if (loop->gather_fd < 0 && !gather_open(loop)) {
-        dr_deferred_queue(deferred, loop);  /* without a descriptor nothing gathers, all works */
+        dr_deferred_queue(deferred, loop); /* without a descriptor nothing gathers, all works */
         return;
     }
     if (dr_list_is_empty(&loop->gathering)) {
@@ -338,7 +338,7 @@ void dr_loop_gather(struct dr_loop *loop, struct dr_deferred *deferred) {
 /* ---- shared buffers */
 
 char *dr_loop_read_buffer(struct dr_loop *loop) {
-    (void)dr_loop_now(loop);    /* a read is the first thing after most polls */
+    (void)dr_loop_now(loop); /* a read is the first thing after most polls */
     return loop->read_buffer;
 }
 
@@ -369,7 +369,7 @@ struct uv_loop_s *dr_loop_uv(struct dr_loop *loop) {
 static void own_handles_init(struct dr_loop *loop) {
     uv_loop_t *uv = &loop->uv;
     uv->data = loop;
-    (void)uv_prepare_init(uv, &loop->prepare);      /* these never fail */
+    (void)uv_prepare_init(uv, &loop->prepare); /* these never fail */
     (void)uv_check_init(uv, &loop->check);
     (void)uv_idle_init(uv, &loop->hurry);
     (void)uv_timer_init(uv, &loop->timer);

@@ -29,7 +29,7 @@ dr_wall dr_loop_wall(const struct dr_loop *loop);
  * share a list, so starting and stopping cost a few instructions. Precision 1 ms. */
 struct dr_timer {
     struct dr_list node;
-    struct dr_loop *loop;       /* NULL while not running */
+    struct dr_loop *loop; /* NULL while not running */
     dr_instant due;
     void (*fired)(void *owner);
     void *owner;
@@ -37,7 +37,7 @@ struct dr_timer {
 void dr_timer_init(struct dr_timer *timer, void *owner, void (*fired)(void *owner));
 /* (Re)starts. `after_ms` 0 fires in the next turn. */
 void dr_timer_start(struct dr_timer *timer, struct dr_loop *loop, int64_t after_ms);
-void dr_timer_stop(struct dr_timer *timer);     /* harmless when not running */
+void dr_timer_stop(struct dr_timer *timer); /* harmless when not running */
 static inline bool dr_timer_is_running(const struct dr_timer *timer) {
     return timer->loop != NULL;
 }
@@ -66,7 +66,7 @@ char *dr_loop_read_buffer(struct dr_loop *loop);
 struct dr_loop_stats {
     uint64_t turns;
     uint64_t busy_us;
-    uint64_t busy_us_max;       /* longest turn since the last call of dr_loop_take_stats */
+    uint64_t busy_us_max; /* longest turn since the last call of dr_loop_take_stats */
 };
 struct dr_loop_stats dr_loop_take_stats(struct dr_loop *loop);
 

@@ -24,9 +24,9 @@ struct mark {
     int number;
     struct dr_timer timer;
     struct dr_deferred deferred;
-    int again;              /* times to start again from the callback */
+    int again; /* times to start again from the callback */
     int64_t again_ms;
-    struct mark *stops;     /* stopped by the callback */
+    struct mark *stops; /* stopped by the callback */
 };
 
 static void mark_run(void *owner) {
@@ -127,7 +127,7 @@ static void test_a_timer_of_0_ms_started_by_itself_waits_for_the_next_turn(void 
     mark.again = 20;
     dr_timer_start(&mark.timer, record.loop, 0);
     dr_loop_run_once(record.loop, 0);
-    assert_true(record.count <= 2);     /* libuv runs timers at both ends of a single turn */
+    assert_true(record.count <= 2); /* libuv runs timers at both ends of a single turn */
     dr_loop_run(record.loop);
     assert_int_equal(record.count, 21);
     dr_loop_free(record.loop);
@@ -235,7 +235,8 @@ struct clock_asker {
 static void clock_asked(void *owner) {
     struct clock_asker *asker = owner;
     asker->seen[0] = dr_loop_now(asker->loop);
-    while (dr_instant_us_since(dr_instant_now(), asker->seen[0]) < 200) {}
+    while (dr_instant_us_since(dr_instant_now(), asker->seen[0]) < 200) {
+    }
     asker->seen[1] = dr_loop_now(asker->loop);
     asker->wall = dr_loop_wall(asker->loop);
 }

@@ -9,7 +9,7 @@
  * called. */
 struct dr_message {
     struct dr_message *next;
-    void (*run)(struct dr_message *message);    /* called on the receiver's thread */
+    void (*run)(struct dr_message *message); /* called on the receiver's thread */
 };
 
 struct dr_mailbox;

@@ -19,8 +19,8 @@ struct dr_mailbox {
 };
 
 static void messages_run(struct dr_mailbox *mailbox) {
-    struct dr_message *message = atomic_exchange_explicit(&mailbox->newest, NULL,
-                                                          memory_order_acquire);
+    struct dr_message *message =
+        atomic_exchange_explicit(&mailbox->newest, NULL, memory_order_acquire);
     struct dr_message *oldest = NULL;
     while (message) {
         struct dr_message *next = message->next;
@@ -29,7 +29,7 @@ static void messages_run(struct dr_mailbox *mailbox) {
         message = next;
     }
     while (oldest) {
-        struct dr_message *next = oldest->next;     /* `run` may free or post the message again */
+        struct dr_message *next = oldest->next; /* `run` may free or post the message again */
         oldest->run(oldest);
         oldest = next;
     }

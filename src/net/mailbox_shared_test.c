@@ -52,8 +52,10 @@ static void *letters_send(void *owner) {
     for (int i = 0; i < MESSAGES; i++) {
         struct letter *letter = dr_alloc(sizeof(*letter));
         if (!letter) abort();
-        *letter = (struct letter){.message.run = letter_read, .receiver = sender->receiver,
-                                  .sender = sender->index, .number = i};
+        *letter = (struct letter){.message.run = letter_read,
+                                  .receiver = sender->receiver,
+                                  .sender = sender->index,
+                                  .number = i};
         dr_mailbox_post(sender->receiver->mailbox, &letter->message);
     }
     return NULL;
@@ -69,7 +71,7 @@ static void test_four_threads_post_and_nothing_is_lost_or_swapped(void **state) 
         senders[i] = (struct sender){.receiver = &receiver, .index = i};
         assert_int_equal(pthread_create(&senders[i].thread, NULL, letters_send, &senders[i]), 0);
     }
-    dr_loop_run(receiver.loop);     /* ends when the last letter has closed the mailbox */
+    dr_loop_run(receiver.loop); /* ends when the last letter has closed the mailbox */
     for (int i = 0; i < SENDERS; i++) assert_int_equal(pthread_join(senders[i].thread, NULL), 0);
     assert_int_equal(receiver.total, SENDERS * MESSAGES);
     assert_int_equal(receiver.out_of_order, 0);

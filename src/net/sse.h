@@ -14,16 +14,16 @@ struct dr_sse_reader;
 
 struct dr_sse_event {
     dr_slice raw;
-    dr_slice data;      /* data lines joined by LF; empty when there was none (a comment block) */
+    dr_slice data; /* data lines joined by LF; empty when there was none (a comment block) */
     bool has_data;
-    dr_slice name;      /* `event:` field, empty when absent */
-    dr_slice id;        /* `id:` field, empty when absent */
+    dr_slice name; /* `event:` field, empty when absent */
+    dr_slice id;   /* `id:` field, empty when absent */
 };
 
 enum dr_sse_progress {
-    DR_SSE_NEED_MORE,   /* all bytes taken, an incomplete event is kept */
+    DR_SSE_NEED_MORE, /* all bytes taken, an incomplete event is kept */
     DR_SSE_EVENT,
-    DR_SSE_TOO_LARGE,   /* an event beyond `event_bytes_max` */
+    DR_SSE_TOO_LARGE, /* an event beyond `event_bytes_max` */
     DR_SSE_NO_MEMORY,
 };
 

@@ -29,8 +29,7 @@ void dr_stream_set_owner(struct dr_stream *stream, const struct dr_stream_events
     stream->owner = owner;
 }
 
-enum dr_status dr_stream_write(struct dr_stream *stream, const dr_slice *parts,
-                               size_t part_count) {
+enum dr_status dr_stream_write(struct dr_stream *stream, const dr_slice *parts, size_t part_count) {
     if (stream->is_failed || stream->is_closing || stream->is_finished) return DR_CLOSED;
     return stream->kind->write(stream, parts, part_count);
 }

@@ -14,10 +14,10 @@
 struct stream_loopback {
     struct dr_stream base;
     struct dr_loop *loop;
-    struct stream_loopback *peer;   /* NULL once it has closed */
+    struct stream_loopback *peer; /* NULL once it has closed */
     size_t capacity;
-    struct dr_buf incoming;         /* at most `capacity`: what the system would hold */
-    struct dr_buf waiting;          /* to the peer, beyond its capacity */
+    struct dr_buf incoming; /* at most `capacity`: what the system would hold */
+    struct dr_buf waiting;  /* to the peer, beyond its capacity */
     bool peer_has_finished;
     bool is_drain_due;
     struct dr_deferred deferred;
@@ -42,8 +42,8 @@ static void waiting_move(struct stream_loopback *end) {
         return;
     }
     if (end->waiting.len > 0) {
-        const dr_slice moved = dr_slice_first(dr_buf_slice(&end->waiting),
-                                              peer->capacity - peer->incoming.len);
+        const dr_slice moved =
+            dr_slice_first(dr_buf_slice(&end->waiting), peer->capacity - peer->incoming.len);
         dr_buf_put(&peer->incoming, moved);
         if (!dr_buf_status(&peer->incoming)) dr_buf_consume(&end->waiting, moved.len);
     }
@@ -129,7 +129,7 @@ static size_t loopback_pending(const struct dr_stream *stream) {
 }
 
 static void loopback_pause(struct dr_stream *stream) {
-    (void)stream;   /* the flag is all there is */
+    (void)stream; /* the flag is all there is */
 }
 
 static void loopback_resume(struct dr_stream *stream) {
@@ -151,7 +151,7 @@ static void loopback_finish(struct dr_stream *stream) {
 static void loopback_close(struct dr_stream *stream, bool is_reset) {
     struct stream_loopback *end = loopback_of(stream);
     struct stream_loopback *peer = end->peer;
-    dr_deferred_cancel(&end->deferred);     /* it may sit in the gathering list */
+    dr_deferred_cancel(&end->deferred); /* it may sit in the gathering list */
     loopback_wake(end);
     if (!peer || peer->base.is_closing || peer->base.is_failed) return;
     if (is_reset) {

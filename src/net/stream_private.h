@@ -13,11 +13,11 @@ struct uv_tcp_s;
 struct dr_stream_kind {
     enum dr_status (*write)(struct dr_stream *stream, const dr_slice *parts, size_t part_count);
     size_t (*pending)(const struct dr_stream *stream);
-    void (*pause)(struct dr_stream *stream);    /* called once per change */
+    void (*pause)(struct dr_stream *stream); /* called once per change */
     void (*resume)(struct dr_stream *stream);
-    void (*gather)(struct dr_stream *stream);   /* only while not paused */
-    void (*finish)(struct dr_stream *stream);   /* once */
-    void (*close)(struct dr_stream *stream, bool is_reset);     /* once */
+    void (*gather)(struct dr_stream *stream);               /* only while not paused */
+    void (*finish)(struct dr_stream *stream);               /* once */
+    void (*close)(struct dr_stream *stream, bool is_reset); /* once */
     struct dr_loop *(*loop)(const struct dr_stream *stream);
     void (*peer_text)(const struct dr_stream *stream, char text[DR_ADDRESS_TEXT_BYTES]);
     bool is_tls;
@@ -25,17 +25,17 @@ struct dr_stream_kind {
 
 struct dr_stream {
     const struct dr_stream_kind *kind;
-    const struct dr_stream_events *events;  /* NULL until the owner of an accepted one is set */
+    const struct dr_stream_events *events; /* NULL until the owner of an accepted one is set */
     void *owner;
     size_t pending_max;
     bool is_paused : 1;
-    bool is_finished : 1;   /* dr_stream_finish was called */
-    bool is_ended : 1;      /* the peer's end was told */
-    bool is_failed : 1;     /* `failed` was told, or is about to be */
+    bool is_finished : 1; /* dr_stream_finish was called */
+    bool is_ended : 1;    /* the peer's end was told */
+    bool is_failed : 1;   /* `failed` was told, or is about to be */
     bool is_closing : 1;
     bool is_connecting : 1;
     bool is_gathering : 1;
-    int failure;            /* negative errno that a deferred call is to tell */
+    int failure; /* negative errno that a deferred call is to tell */
 };
 
 enum { DR_STREAM_PENDING_MAX = 1024 * 1024 };
@@ -45,7 +45,7 @@ void dr_stream_init(struct dr_stream *stream, const struct dr_stream_kind *kind)
 /* Each does nothing when the stream is closing or has failed. */
 void dr_stream_tell_opened(struct dr_stream *stream);
 void dr_stream_tell_received(struct dr_stream *stream, dr_slice bytes);
-void dr_stream_tell_ended(struct dr_stream *stream);    /* once */
+void dr_stream_tell_ended(struct dr_stream *stream); /* once */
 void dr_stream_tell_drained(struct dr_stream *stream);
 /* Tells although `is_failed` is set already by the one who promised it; sets it. */
 void dr_stream_tell_failed(struct dr_stream *stream, const struct dr_error *error);
@@ -66,9 +66,8 @@ size_t dr_stream_tcp_bytes(void);
 
 /* TLS over any other stream, which is taken (closed also on failure). */
 enum dr_status dr_stream_tls_connect(struct dr_stream *inner, struct dr_tls_client *tls,
-                                     const char *server_name,
-                                     const struct dr_stream_events *events, void *owner,
-                                     struct dr_stream **ret_stream,
+                                     const char *server_name, const struct dr_stream_events *events,
+                                     void *owner, struct dr_stream **ret_stream,
                                      struct dr_error *error) DR_MUST_USE;
 enum dr_status dr_stream_tls_accept(struct dr_stream *inner, struct dr_tls_server *tls,
                                     struct dr_stream **ret_stream,

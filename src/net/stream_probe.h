@@ -17,9 +17,9 @@ struct probe {
     int drained;
     int closed;
     struct dr_error error;
-    bool echoes;            /* writes back what comes, pauses while the rest waits */
-    bool pauses;            /* pauses at each piece */
-    bool closes;            /* closes when the peer has ended or all failed */
+    bool echoes; /* writes back what comes, pauses while the rest waits */
+    bool pauses; /* pauses at each piece */
+    bool closes; /* closes when the peer has ended or all failed */
     size_t pending_most;
 };
 
@@ -94,12 +94,12 @@ static inline void probe_end(struct probe *probe) {
 }
 
 /* Runs the loop until `condition` holds; the bound is for a test that would otherwise hang. */
-#define RUN_UNTIL(loop, condition)                                              \
-    do {                                                                        \
-        for (int turn_ = 0; turn_ < 20000 && !(condition); turn_++) {           \
-            dr_loop_run_once(loop, 10);                                         \
-        }                                                                       \
-        assert_true(condition);                                                 \
+#define RUN_UNTIL(loop, condition) \
+    do { \
+        for (int turn_ = 0; turn_ < 20000 && !(condition); turn_++) { \
+            dr_loop_run_once(loop, 10); \
+        } \
+        assert_true(condition); \
     } while (0)
 
 #endif

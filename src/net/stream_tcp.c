@@ -84,7 +84,7 @@ static bool work_make(struct stream_tcp *tcp) {
     if (tcp->work) return true;
     struct work *work = dr_alloc(sizeof(*work));
     if (!work) return false;
-    dr_buf_init(&work->waiting, SIZE_MAX / 2);  /* the stream's own limit is kept in tcp_write */
+    dr_buf_init(&work->waiting, SIZE_MAX / 2); /* the stream's own limit is kept in tcp_write */
     dr_buf_init(&work->writing, SIZE_MAX / 2);
     work->is_writing = false;
     work->peer[0] = '\0';
@@ -236,7 +236,7 @@ static void write_done(uv_write_t *write, int code) {
 struct rest {
     const dr_slice *parts;
     size_t count;
-    size_t skip;    /* of the first part */
+    size_t skip; /* of the first part */
 };
 
 static void rest_advance(struct rest *rest, size_t taken) {
@@ -355,12 +355,12 @@ enum dr_status dr_stream_tcp_connect(struct dr_loop *loop, const struct sockaddr
     dr_sockaddr_text(address, tcp->work->peer);
     tcp->base.is_connecting = true;
     tcp->work->connect.data = tcp;
-    (void)uv_tcp_nodelay(&tcp->handle, 1);  /* kept by libuv until it makes the socket */
+    (void)uv_tcp_nodelay(&tcp->handle, 1); /* kept by libuv until it makes the socket */
     const int code = uv_tcp_connect(&tcp->work->connect, &tcp->handle, address, connected);
     if (code) {
-        const enum dr_status status = dr_fail(error, status_of(code), -code,
-                                              "cannot connect to %s: %s", tcp->work->peer,
-                                              uv_strerror(code));
+        const enum dr_status status =
+            dr_fail(error, status_of(code), -code, "cannot connect to %s: %s", tcp->work->peer,
+                    uv_strerror(code));
         dr_stream_close(&tcp->base);
         return status;
     }

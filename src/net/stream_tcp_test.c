@@ -39,7 +39,8 @@ static struct dr_stream *connect_to(struct line *line, uint16_t port) {
     struct dr_stream *stream = NULL;
     assert_true(dr_address_parse(DR_LIT("127.0.0.1"), port, &address));
     assert_int_equal(dr_stream_connect(line->loop, (const struct sockaddr *)&address.storage, NULL,
-                                       NULL, &probe_events, &line->client, &stream, NULL), DR_OK);
+                                       NULL, &probe_events, &line->client, &stream, NULL),
+                     DR_OK);
     return stream;
 }
 
@@ -87,9 +88,11 @@ static void test_a_mebibyte_comes_back_through_a_slow_reader(void **state) {
     line.server.echoes = true;
     dr_stream_set_pending_max(line.client.stream, 2 * MEBIBYTE);
     dr_stream_pause(line.client.stream);
-    const dr_slice parts[] = {{noise, 1}, DR_NONE, {noise + 1, MEBIBYTE / 2},
+    const dr_slice parts[] = {{noise, 1},
+                              DR_NONE,
+                              {noise + 1, MEBIBYTE / 2},
                               {noise + 1 + MEBIBYTE / 2, MEBIBYTE / 2 - 1}};
-    for (int i = 0; i < 60; i++) {     /* the system holds several MiB */
+    for (int i = 0; i < 60; i++) { /* the system holds several MiB */
         assert_int_equal(dr_stream_write(line.client.stream, parts, 4), DR_OK);
         for (int turn = 0; turn < 10; turn++) dr_loop_run_once(line.loop, 1);
         if (dr_stream_pending(line.client.stream) > 0) break;
@@ -192,7 +195,7 @@ static void test_gathering_joins_a_burst_into_one_piece(void **state) {
     assert_int_equal(line.server.pieces, 2);
     dr_stream_resume(line.server.stream);
     RUN_UNTIL(line.loop, line.server.pieces == 3);
-    dr_stream_gather(line.server.stream);   /* closed while it gathers */
+    dr_stream_gather(line.server.stream); /* closed while it gathers */
     line_close(&line);
 }
 
@@ -213,7 +216,7 @@ static void test_writing_to_a_dead_peer_fails_in_a_later_turn(void **state) {
     (void)state;
     struct line line;
     line_open(&line);
-    dr_stream_pause(line.server.stream);    /* so that the reset is not read */
+    dr_stream_pause(line.server.stream); /* so that the reset is not read */
     dr_stream_reset(line.client.stream);
     for (int i = 0; i < 20; i++) dr_loop_run_once(line.loop, 1);
     assert_int_equal(line.server.failed, 0);
@@ -247,8 +250,8 @@ static void test_a_refused_connection_names_address_and_reason(void **state) {
     assert_int_equal(dr_stream_write(refused.stream, &early, 1), DR_OK);
     RUN_UNTIL(line.loop, refused.failed == 1);
     char expected[100];
-    (void)snprintf(expected, sizeof(expected),
-                   "cannot connect to 127.0.0.1:%u: connection refused", port);
+    (void)snprintf(expected, sizeof(expected), "cannot connect to 127.0.0.1:%u: connection refused",
+                   port);
     assert_string_equal(refused.error.text, expected);
     assert_int_equal(refused.opened, 0);
     probe_end(&refused);
@@ -325,7 +328,7 @@ static void test_an_idle_stream_is_one_block_of_about_330_bytes(void **state) {
     assert_int_equal(write(fds[1], "x", 1), 1);
     RUN_UNTIL(line.loop, probe.pieces == 1);
     assert_int_equal(say(&probe, DR_LIT("y")), DR_OK);
-    assert_int_equal(dr_alloc_count() - before, 2);     /* the second is the probe's own */
+    assert_int_equal(dr_alloc_count() - before, 2); /* the second is the probe's own */
     probe_end(&probe);
     (void)close(fds[1]);
     line_close(&line);

@@ -22,8 +22,8 @@
 #include <errno.h>
 
 enum {
-    RECORD_BYTES = 16384,       /* most that one record carries (RFC 8446 section 5.1) */
-    FLUSH_BYTES = 65536,        /* ciphertext gathered before it is written */
+    RECORD_BYTES = 16384, /* most that one record carries (RFC 8446 section 5.1) */
+    FLUSH_BYTES = 65536,  /* ciphertext gathered before it is written */
     HANDSHAKE_MS = 10000,
 };
 
@@ -31,12 +31,12 @@ struct stream_tls {
     struct dr_stream base;
     struct dr_stream *inner;
     SSL *ssl;
-    struct dr_tls_client *client;   /* either of the two, held */
+    struct dr_tls_client *client; /* either of the two, held */
     struct dr_tls_server *server;
     struct dr_tls_wire wire;
     struct dr_buf held;
     struct dr_buf waiting;
-    bool is_open;                   /* the handshake is done */
+    bool is_open; /* the handshake is done */
     /* goes on after a pause, or tells a failure found while writing */
     struct dr_deferred deferred;
     struct dr_timer handshake_bound;
@@ -188,7 +188,7 @@ static size_t tls_pending(const struct dr_stream *stream) {
 static void end_send(struct stream_tls *tls) {
     ssl_begin(tls);
     (void)SSL_shutdown(tls->ssl);
-    (void)ssl_end(tls);     /* a failure is told by the stream below */
+    (void)ssl_end(tls); /* a failure is told by the stream below */
     dr_stream_finish(tls->inner);
 }
 
@@ -207,8 +207,8 @@ static enum ssl_progress ssl_read(struct stream_tls *tls, char *buffer, size_t *
     ssl_begin(tls);
     while (filled < DR_LOOP_READ_BYTES) {
         size_t len = 0;
-        const int result = SSL_read_ex(tls->ssl, buffer + filled, DR_LOOP_READ_BYTES - filled,
-                                       &len);
+        const int result =
+            SSL_read_ex(tls->ssl, buffer + filled, DR_LOOP_READ_BYTES - filled, &len);
         if (result == 1) {
             filled += len;
             continue;
@@ -219,7 +219,7 @@ static enum ssl_progress ssl_read(struct stream_tls *tls, char *buffer, size_t *
                                                      : SSL_HAS_FAILED;
         break;
     }
-    (void)ssl_end(tls);     /* key updates, alerts; a failure is told by the stream below */
+    (void)ssl_end(tls); /* key updates, alerts; a failure is told by the stream below */
     *ret_len = filled;
     return progress;
 }
@@ -438,8 +438,8 @@ static struct stream_tls *tls_new(struct dr_stream *inner, const char *server_na
     dr_stream_init(&tls->base, &tls_kind);
     tls->inner = inner;
     memcpy(tls->server_name, server_name, name_bytes);
-    dr_buf_init(&tls->held, SIZE_MAX / 2);      /* at most what one read brings */
-    dr_buf_init(&tls->waiting, SIZE_MAX / 2);   /* `pending_max` is kept in tls_write */
+    dr_buf_init(&tls->held, SIZE_MAX / 2);    /* at most what one read brings */
+    dr_buf_init(&tls->waiting, SIZE_MAX / 2); /* `pending_max` is kept in tls_write */
     dr_deferred_init(&tls->deferred, tls, deferred_ran);
     dr_timer_init(&tls->handshake_bound, tls, handshake_late);
     return tls;
@@ -454,9 +454,9 @@ static enum dr_status no_memory(struct stream_tls *tls, struct dr_stream *inner,
 }
 
 enum dr_status dr_stream_tls_connect(struct dr_stream *inner, struct dr_tls_client *client,
-                                     const char *server_name,
-                                     const struct dr_stream_events *events, void *owner,
-                                     struct dr_stream **ret_stream, struct dr_error *error) {
+                                     const char *server_name, const struct dr_stream_events *events,
+                                     void *owner, struct dr_stream **ret_stream,
+                                     struct dr_error *error) {
     struct stream_tls *tls = tls_new(inner, server_name);
     if (!tls) return no_memory(NULL, inner, error);
     tls->client = dr_tls_client_hold(client);

@@ -129,7 +129,8 @@ static void line_connect(struct line *line, struct dr_tls_client *tls, const cha
     assert_true(dr_address_parse(DR_LIT("127.0.0.1"), dr_listener_port(line->listener), &address));
     assert_int_equal(dr_stream_connect(line->loop, (const struct sockaddr *)&address.storage, tls,
                                        server_name, &probe_events, &line->client,
-                                       &line->client.stream, NULL), DR_OK);
+                                       &line->client.stream, NULL),
+                     DR_OK);
 }
 
 static void line_hang_up(struct line *line) {
@@ -173,8 +174,8 @@ static void test_a_mebibyte_is_echoed_over_tls(void **state) {
     line.server.echoes = true;
     line.client.pauses = true;
     dr_stream_set_pending_max(line.client.stream, 2 * MEBIBYTE);
-    const dr_slice parts[] = {{noise, 1}, DR_NONE, {noise + 1, 3}, {noise + 4, 20000},
-                              {noise + 20004, MEBIBYTE - 20004}};
+    const dr_slice parts[] = {
+        {noise, 1}, DR_NONE, {noise + 1, 3}, {noise + 4, 20000}, {noise + 20004, MEBIBYTE - 20004}};
     assert_int_equal(dr_stream_write(line.client.stream, parts, 5), DR_OK);
     for (int turn = 0; turn < 100000 && line.client.received.len < MEBIBYTE; turn++) {
         dr_loop_run_once(line.loop, 1);
@@ -213,12 +214,15 @@ static void test_servers_that_cannot_be_trusted_are_refused_with_the_reason(void
         bool knows_authority;
         const char *expected;
     } cases[] = {
-        {"other.test", true, "TLS handshake with other.test failed: certificate verify failed: "
-                             "hostname mismatch"},
-        {"127.0.0.2", true, "TLS handshake with 127.0.0.2 failed: certificate verify failed: "
-                            "IP address mismatch"},
-        {"provider.test", false, "TLS handshake with provider.test failed: certificate verify "
-                                 "failed: self-signed certificate"},
+        {"other.test", true,
+         "TLS handshake with other.test failed: certificate verify failed: "
+         "hostname mismatch"},
+        {"127.0.0.2", true,
+         "TLS handshake with 127.0.0.2 failed: certificate verify failed: "
+         "IP address mismatch"},
+        {"provider.test", false,
+         "TLS handshake with provider.test failed: certificate verify "
+         "failed: self-signed certificate"},
     };
     struct line line;
     line_open(&line, *state);
@@ -244,7 +248,7 @@ static void test_the_second_connection_resumes_the_session_of_the_first(void **s
         line_connect(&line, line.trusting, name);
         RUN_UNTIL(line.loop, line.client.opened == 1 && line.server.opened == 1);
         assert_int_equal(dr_stream_tls_is_resumed(line.client.stream), round == 1 || round == 2);
-        assert_int_equal(say(&line.server, DR_LIT("hi")), DR_OK);   /* brings the ticket too */
+        assert_int_equal(say(&line.server, DR_LIT("hi")), DR_OK); /* brings the ticket too */
         RUN_UNTIL(line.loop, line.client.received.len == 2);
         line_hang_up(&line);
     }
@@ -276,7 +280,8 @@ static void test_a_peer_that_speaks_no_tls_is_refused(void **state) {
     struct dr_address address;
     assert_true(dr_address_parse(DR_LIT("127.0.0.1"), dr_listener_port(line.listener), &address));
     assert_int_equal(dr_stream_connect(line.loop, (const struct sockaddr *)&address.storage, NULL,
-                                       NULL, &probe_events, &plain, &plain.stream, NULL), DR_OK);
+                                       NULL, &probe_events, &plain, &plain.stream, NULL),
+                     DR_OK);
     assert_int_equal(say(&plain, DR_LIT("GET / HTTP/1.1\r\nHost: x\r\n\r\n")), DR_OK);
     RUN_UNTIL(line.loop, line.server.failed == 1);
     assert_string_equal(line.server.error.text, "TLS handshake failed: http request");
@@ -292,7 +297,8 @@ static void test_a_connection_that_ends_in_the_handshake_fails(void **state) {
     struct dr_address address;
     assert_true(dr_address_parse(DR_LIT("127.0.0.1"), dr_listener_port(line.listener), &address));
     assert_int_equal(dr_stream_connect(line.loop, (const struct sockaddr *)&address.storage, NULL,
-                                       NULL, &probe_events, &plain, &plain.stream, NULL), DR_OK);
+                                       NULL, &probe_events, &plain, &plain.stream, NULL),
+                     DR_OK);
     dr_stream_finish(plain.stream);
     RUN_UNTIL(line.loop, line.server.failed == 1);
     assert_string_equal(line.server.error.text,
@@ -315,7 +321,8 @@ static void pipe_open(struct line *line, const struct files *files, size_t capac
     assert_int_equal(dr_stream_pair(line->loop, capacity, &a, &b, NULL), DR_OK);
     struct dr_stream *stream;
     assert_int_equal(dr_stream_tls_connect(a, line->trusting, "provider.test", &probe_events,
-                                           &line->client, &line->client.stream, NULL), DR_OK);
+                                           &line->client, &line->client.stream, NULL),
+                     DR_OK);
     assert_int_equal(dr_stream_tls_accept(b, line->identity, &stream, NULL), DR_OK);
     probe_take(&line->server, stream);
 }

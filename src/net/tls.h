@@ -14,7 +14,7 @@ struct dr_tls_server;
 enum dr_status dr_tls_client_new(const char *ca_file, struct dr_tls_client **ret_tls,
                                  struct dr_error *error) DR_MUST_USE;
 struct dr_tls_client *dr_tls_client_hold(struct dr_tls_client *tls);
-void dr_tls_client_release(struct dr_tls_client *tls);   /* accepts NULL */
+void dr_tls_client_release(struct dr_tls_client *tls); /* accepts NULL */
 
 /* `cert_file` holds the chain, leaf first; both PEM. The error names the file and what is wrong
  * with it. */
@@ -22,6 +22,6 @@ enum dr_status dr_tls_server_new(const char *cert_file, const char *key_file,
                                  struct dr_tls_server **ret_tls,
                                  struct dr_error *error) DR_MUST_USE;
 struct dr_tls_server *dr_tls_server_hold(struct dr_tls_server *tls);
-void dr_tls_server_release(struct dr_tls_server *tls);   /* accepts NULL */
+void dr_tls_server_release(struct dr_tls_server *tls); /* accepts NULL */
 
 #endif

@@ -23,7 +23,7 @@ enum { SESSIONS_MAX = 256 };
 static const unsigned char alpn_http1[] = "\x08http/1.1";
 
 struct session {
-    struct dr_list node;    /* oldest first */
+    struct dr_list node; /* oldest first */
     SSL_SESSION *session;
     size_t name_len;
     char name[];
@@ -33,7 +33,7 @@ struct dr_tls_client {
     atomic_uint holders;
     SSL_CTX *ssl;
     BIO_METHOD *wire_method;
-    pthread_mutex_t lock;       /* over the two below */
+    pthread_mutex_t lock; /* over the two below */
     struct dr_map sessions;
     struct dr_list by_age;
 };
@@ -102,14 +102,14 @@ static SSL *connection_new(SSL_CTX *context, const BIO_METHOD *method, struct dr
         return NULL;
     }
     BIO_set_data(bio, wire);
-    SSL_set_bio(ssl, bio, bio);     /* takes the one reference for both directions */
+    SSL_set_bio(ssl, bio, bio); /* takes the one reference for both directions */
     return ssl;
 }
 
 /* ---- what both ends have in common */
 
 static enum dr_status ssl_failed(struct dr_error *error, const char *what, const char *name) {
-    const unsigned long code = ERR_peek_error();    /* the oldest is the cause of the others */
+    const unsigned long code = ERR_peek_error(); /* the oldest is the cause of the others */
     const char *reason = NULL;
     if (ERR_SYSTEM_ERROR(code)) reason = strerror(ERR_GET_REASON(code));
     if (!reason && code) reason = ERR_reason_error_string(code);
@@ -245,8 +245,8 @@ enum dr_status dr_tls_client_new(const char *ca_file, struct dr_tls_client **ret
     if (status) goto failed;
     (void)SSL_CTX_set_app_data(tls->ssl, tls);
     (void)SSL_CTX_set_alpn_protos(tls->ssl, alpn_http1, sizeof(alpn_http1) - 1);
-    (void)SSL_CTX_set_session_cache_mode(tls->ssl, SSL_SESS_CACHE_CLIENT |
-                                                       SSL_SESS_CACHE_NO_INTERNAL);
+    (void)SSL_CTX_set_session_cache_mode(tls->ssl,
+                                         SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(tls->ssl, session_given);
     *ret_tls = tls;
     return DR_OK;
@@ -302,8 +302,8 @@ static int alpn_chosen(SSL *ssl, const unsigned char **ret_name, unsigned char *
     (void)ssl;
     (void)owner;
     unsigned char *chosen;
-    const int result = SSL_select_next_proto(&chosen, ret_len, alpn_http1,
-                                             sizeof(alpn_http1) - 1, offered, offered_len);
+    const int result = SSL_select_next_proto(&chosen, ret_len, alpn_http1, sizeof(alpn_http1) - 1,
+                                             offered, offered_len);
     if (result != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;
     *ret_name = chosen;
     return SSL_TLSEXT_ERR_OK;

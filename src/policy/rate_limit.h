@@ -8,10 +8,10 @@
 
 struct rate_limit_verdict {
     bool is_admitted;
-    int64_t next_state_us;      /* to be stored when admitted */
-    uint32_t remaining;         /* requests that could follow at once */
-    int64_t retry_after_us;     /* until the next one is admitted, when refused */
-    int64_t reset_us;           /* until the bucket is full again */
+    int64_t next_state_us;  /* to be stored when admitted */
+    uint32_t remaining;     /* requests that could follow at once */
+    int64_t retry_after_us; /* until the next one is admitted, when refused */
+    int64_t reset_us;       /* until the bucket is full again */
 };
 
 /* `state_us` 0 is a full bucket. Burst = `per_minute`. `takes` false only looks. per_minute > 0. */

@@ -21,7 +21,7 @@ struct sim_options {
                              * every chat request; empty for none */
     dr_slice replay_type;   /* its Content-Type */
     uint16_t replay_status;
-    uint32_t burst_events;  /* 0: natural length; otherwise each stream has this many text events
+    uint32_t burst_events; /* 0: natural length; otherwise each stream has this many text events
                              * (load tests) */
 };
 

@@ -90,9 +90,9 @@ struct sim_call {
     enum sim_source source;
     enum sim_sink sink;
     enum sim_ending ending;
-    bool is_stream; /* chunked framing, text/event-stream */
-    bool is_raw;    /* head and framing are written here, past the HTTP server */
-    bool is_gathering;  /* the next portion waits for a turn of its own */
+    bool is_stream;    /* chunked framing, text/event-stream */
+    bool is_raw;       /* head and framing are written here, past the HTTP server */
+    bool is_gathering; /* the next portion waits for a turn of its own */
     bool has_begun;
     bool is_mid_over; /* the fault in mid-stream has struck */
 };
