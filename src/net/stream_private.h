@@ -65,11 +65,11 @@ enum dr_status dr_stream_tcp_accept(struct dr_loop *loop, int fd, struct dr_stre
 size_t dr_stream_tcp_bytes(void);
 
 /* TLS over any other stream, which is taken (closed also on failure). */
-enum dr_status dr_stream_tls_connect(struct dr_stream *inner, struct dr_tls_client *tls,
+enum dr_status dr_stream_tls_connect(struct dr_stream *inner, struct dr_tls_client *client,
                                      const char *server_name, const struct dr_stream_events *events,
                                      void *owner, struct dr_stream **ret_stream,
                                      struct dr_error *error) DR_MUST_USE;
-enum dr_status dr_stream_tls_accept(struct dr_stream *inner, struct dr_tls_server *tls,
+enum dr_status dr_stream_tls_accept(struct dr_stream *inner, struct dr_tls_server *server,
                                     struct dr_stream **ret_stream,
                                     struct dr_error *error) DR_MUST_USE;
 

@@ -119,6 +119,7 @@ static enum dr_status ssl_failed(struct dr_error *error, const char *what, const
 }
 
 /* Instead of a prompt on the terminal: an encrypted key is an error. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's pem_password_cb says so */
 static int no_password(char *buffer, int size, int is_writing, void *owner) {
     (void)buffer;
     (void)size;
