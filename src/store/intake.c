@@ -37,6 +37,7 @@ struct intake {
     struct store *store;
     struct intake_options options;
     char folder[PATH_BYTES];
+    DIR *listing; /* of the folder, open from the first pass to the end; NULL while there is none */
     struct segment *segments;
     size_t segment_count;
     char *block;
@@ -80,6 +81,7 @@ static void drop_segment(struct intake *intake, struct segment **link) {
 void intake_free(struct intake *intake) {
     if (!intake) return;
     while (intake->segments) drop_segment(intake, &intake->segments);
+    if (intake->listing) closedir(intake->listing);
     dr_free(intake->block);
     dr_free(intake);
 }
@@ -121,19 +123,23 @@ static enum dr_status add_segment(struct intake *intake, int folder, const char 
 
 static enum dr_status scan_folder(struct intake *intake, struct dr_error *error) {
     enum dr_status status = DR_OK;
-    DIR *folder = opendir(intake->folder);
-    if (!folder && errno == ENOENT) return DR_OK;
-    if (!folder) {
+    if (!intake->listing) {
+        intake->listing = opendir(intake->folder);
+    } else {
+        rewinddir(intake->listing);
+    }
+    if (!intake->listing && errno == ENOENT) return DR_OK;
+    if (!intake->listing) {
         return dr_fail(error, DR_IO, errno, "can't read %s: %s", intake->folder, strerror(errno));
     }
-    for (const struct dirent *file = readdir(folder); file && !status; file = readdir(folder)) {
+    for (const struct dirent *file = readdir(intake->listing); file && !status;
+         file = readdir(intake->listing)) {
         if (!dr_slice_ends(dr_slice_text(file->d_name), DR_LIT(".log"))) continue;
         struct segment **link = place_of(intake, file->d_name);
         if (*link && strcmp((*link)->name, file->d_name) == 0) continue;
         if (intake->segment_count == SEGMENTS_MAX) break; /* the others' turn comes */
-        status = add_segment(intake, dirfd(folder), file->d_name, link, error);
+        status = add_segment(intake, dirfd(intake->listing), file->d_name, link, error);
     }
-    closedir(folder);
     return status;
 }
 
