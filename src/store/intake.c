@@ -94,9 +94,11 @@ static struct segment **place_of(struct intake *intake, const char *name) {
     return link;
 }
 
-static enum dr_status add_segment(struct intake *intake, int folder, const char *name,
-                                  struct segment **link, struct dr_error *error) {
-    const int descriptor = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+static enum dr_status add_segment(struct intake *intake, const char *name, struct segment **link,
+                                  struct dr_error *error) {
+    char path[PATH_BYTES + NAME_MAX + 2];
+    (void)snprintf(path, sizeof(path), "%s/%s", intake->folder, name);
+    const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (descriptor < 0 && errno == ENOENT) return DR_OK; /* its writer removed it, being empty */
     if (descriptor < 0) {
         return dr_fail(error, DR_IO, errno, "can't open the journal %s: %s", name, strerror(errno));
@@ -138,7 +140,7 @@ static enum dr_status scan_folder(struct intake *intake, struct dr_error *error)
         struct segment **link = place_of(intake, file->d_name);
         if (*link && strcmp((*link)->name, file->d_name) == 0) continue;
         if (intake->segment_count == SEGMENTS_MAX) break; /* the others' turn comes */
-        status = add_segment(intake, dirfd(intake->listing), file->d_name, link, error);
+        status = add_segment(intake, file->d_name, link, error);
     }
     return status;
 }
