@@ -3,7 +3,8 @@
  *
  * A read copies the text and parses the copy in place: strings are unescaped where they stand, so
  * that the distance of a string or number from the copy's begin is its distance in the source. A
- * small text and its values lie in the scratch block; a large one has memory of its own:
+ * small text and its values lie in the scratch block; a large one has memory of its own, and so has
+ * one for which the scratch's pool did not do:
  *
  *   scratch: | copy of the text, padded | yyjson's pool: document head, values ... |
  *
@@ -108,6 +109,33 @@ static void copy_text(char *copy, size_t copy_bytes, dr_slice text) {
     memset(copy + text.len, 0, copy_bytes - text.len);
 }
 
+/* The copy and the values in the scratch, which has room for them. */
+static yyjson_doc *parse_small(struct dr_json_reader *reader, dr_slice text, size_t copy_bytes,
+                               size_t pool_bytes, yyjson_read_err *failure) {
+    yyjson_alc allocator;
+    copy_text(reader->scratch, copy_bytes, text);
+    reader->text = reader->scratch;
+    reader->text_len = text.len;
+    const bool is_ready =
+        yyjson_alc_pool_init(&allocator, reader->scratch + copy_bytes, pool_bytes);
+    dr_assert(is_ready);
+    return yyjson_read_opts(reader->scratch, text.len, read_flags, &allocator, failure);
+}
+
+/* The same in memory of its own. */
+static yyjson_doc *parse_large(struct dr_json_reader *reader, dr_slice text, size_t copy_bytes,
+                               yyjson_read_err *failure) {
+    const yyjson_alc allocator = {large_malloc, large_realloc, large_free, NULL};
+    reader->large_text = dr_alloc(copy_bytes);
+    if (!reader->large_text) return NULL;
+    copy_text(reader->large_text, copy_bytes, text);
+    reader->text = reader->large_text;
+    reader->text_len = text.len;
+    reader->large_document =
+        yyjson_read_opts(reader->large_text, text.len, read_flags, &allocator, failure);
+    return reader->large_document;
+}
+
 /* NULL with `failure` filled in when there is no document. */
 static yyjson_doc *parse(struct dr_json_reader *reader, dr_slice text, yyjson_read_err *failure) {
     size_t copy_bytes;
@@ -116,28 +144,16 @@ static yyjson_doc *parse(struct dr_json_reader *reader, dr_slice text, yyjson_re
     copy_bytes &= ~(size_t)15;
 
     const size_t pool_bytes = yyjson_read_max_memory_usage(text.len, read_flags);
-    yyjson_alc allocator;
     if (pool_bytes > 0 && pool_bytes <= SCRATCH_BYTES_MAX &&
         copy_bytes <= SCRATCH_BYTES_MAX - pool_bytes) {
         if (!scratch_reserve(reader, copy_bytes + pool_bytes)) return NULL;
-        copy_text(reader->scratch, copy_bytes, text);
-        reader->text = reader->scratch;
-        reader->text_len = text.len;
-        const bool is_ready =
-            yyjson_alc_pool_init(&allocator, reader->scratch + copy_bytes, pool_bytes);
-        dr_assert(is_ready);
-        return yyjson_read_opts(reader->scratch, text.len, read_flags, &allocator, failure);
+        yyjson_doc *document = parse_small(reader, text, copy_bytes, pool_bytes, failure);
+        if (document || failure->code != YYJSON_READ_ERROR_MEMORY_ALLOCATION) return document;
+        /* yyjson's bound holds for JSON alone: brackets that are never closed are more values than
+         * any JSON of that length has. */
+        *failure = (yyjson_read_err){.code = YYJSON_READ_ERROR_MEMORY_ALLOCATION};
     }
-
-    reader->large_text = dr_alloc(copy_bytes);
-    if (!reader->large_text) return NULL;
-    copy_text(reader->large_text, copy_bytes, text);
-    reader->text = reader->large_text;
-    reader->text_len = text.len;
-    allocator = (yyjson_alc){large_malloc, large_realloc, large_free, NULL};
-    reader->large_document =
-        yyjson_read_opts(reader->large_text, text.len, read_flags, &allocator, failure);
-    return reader->large_document;
+    return parse_large(reader, text, copy_bytes, failure);
 }
 
 /* yyjson itself knows no limit to nesting. One pass over the row of values. */

@@ -394,6 +394,24 @@ static void test_hundred_thousand_brackets_are_refused(void **state) {
                      DR_INVALID);
 }
 
+/* More values than any JSON of that length has, at every length around the scratch's sizes. */
+static void test_brackets_that_are_never_closed_are_invalid_at_every_length(void **state) {
+    (void)state;
+    static char text[100000];
+    static const char *const patterns[] = {"[", "[[[[[[[[0", "{\"\":", "[1,", "[\"\","};
+    for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+        const size_t pattern_len = strlen(patterns[i]);
+        for (size_t at = 0; at < sizeof(text); at++) text[at] = patterns[i][at % pattern_len];
+        for (size_t len = 1; len <= sizeof(text); len = len < 600 ? len + 1 : len * 3 / 2) {
+            struct dr_error error = {0};
+            dr_json root;
+            assert_int_equal(dr_json_read(reader, (dr_slice){text, len}, 32, &root, &error),
+                             DR_INVALID);
+            assert_int_equal(error.status, DR_INVALID);
+        }
+    }
+}
+
 static void test_siblings_do_not_add_to_depth(void **state) {
     (void)state;
     const dr_slice text = DR_LIT("[[1],[],[[2]],{\"a\":[3]},[],[[],[]],{},4]");
@@ -612,6 +630,7 @@ int main(void) {
         cmocka_unit_test(test_hundred_thousand_names_take_no_noticeable_time),
         cmocka_unit_test(test_depth_is_bounded_exactly),
         cmocka_unit_test(test_hundred_thousand_brackets_are_refused),
+        cmocka_unit_test(test_brackets_that_are_never_closed_are_invalid_at_every_length),
         cmocka_unit_test(test_siblings_do_not_add_to_depth),
         cmocka_unit_test(test_places_are_those_of_the_source),
         cmocka_unit_test(test_place_of_the_model_is_found_in_large_texts_too),

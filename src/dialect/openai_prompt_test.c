@@ -314,6 +314,7 @@ static void test_what_is_no_json_is_told_apart(void **state) {
                                          "{\"a\":1,}",
                                          "nul",
                                          "{'a'}",
+                                         "[[[[[[[[[[[[[[[[[[[[",
                                          "{\"a\":\"\xff\"}",
                                          "{\"a\":\"\\ud83d\"}"};
 
