@@ -30,6 +30,9 @@ static uint64_t touch_event(const struct answer_event *event) {
         return usage_output_tokens(&event->usage);
     case ANSWER_ERROR: return touch_failure(&event->error);
     case ANSWER_END: return 0;
+    case ANSWER_SIGNATURE:
+    case ANSWER_CITATION:
+    case ANSWER_LOGPROBS: break;
     }
     dr_unreachable();
 }

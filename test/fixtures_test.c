@@ -148,6 +148,9 @@ static void note_event(struct meaning *meaning, const struct answer_event *event
         put_failure(&meaning->error, &event->error);
         return;
     case ANSWER_END: meaning->is_ended = true; return;
+    case ANSWER_SIGNATURE:
+    case ANSWER_CITATION:
+    case ANSWER_LOGPROBS: fail_msg("an event that this dialect has not");
     }
     choice->is_seen = true;
 }

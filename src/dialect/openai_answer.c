@@ -5,226 +5,29 @@
  * object at all. */
 #include "dialect/openai.h"
 
+#include "dialect/answer_builder.h"
+
 #include "base/alloc.h"
-#include "base/arena.h"
 #include "base/assert.h"
-#include "base/utf8.h"
 
-enum {
-    DEPTH_MAX = 128,
-    EVENTS_MIN = 16,
-    EVENTS_KEPT_MAX = 1024,
-    EVENTS_MAX = 65536,
-    TEXTS_BYTES_MAX = 64 * 1024 * 1024,
-    PLAIN_MESSAGE_BYTES_MAX = 512,
-    SENTENCE_STEPS_MAX = 6,
-};
-#define TOKENS_MAX UINT64_C(1000000000000)
-
-struct openai_answer_reader {
-    struct dr_json_reader *json;
-    struct answer_event *events;
-    size_t capacity;
-    struct dr_buf mended;  /* a payload whose lone surrogates were replaced, or one value as text */
-    struct dr_arena texts; /* what the document does not hold as one string */
-    struct answer_chunk chunk;
-    enum dr_status status; /* first failure to keep an event */
-};
+enum { SENTENCE_STEPS_MAX = 6 };
 
 struct openai_answer_reader *openai_answer_reader_new(void) {
     struct openai_answer_reader *reader = dr_alloc_zero(1, sizeof *reader);
 
     if (!reader) return NULL;
-    dr_buf_init(&reader->mended, TEXTS_BYTES_MAX);
-    dr_arena_init(&reader->texts, TEXTS_BYTES_MAX, NULL);
-    reader->json = dr_json_reader_new();
-    reader->events = dr_alloc(EVENTS_MIN * sizeof *reader->events);
-    reader->capacity = EVENTS_MIN;
-    if (reader->json && reader->events) return reader;
-
+    if (answer_builder_init(&reader->builder)) return reader;
     openai_answer_reader_free(reader);
     return NULL;
 }
 
 void openai_answer_reader_free(struct openai_answer_reader *reader) {
     if (!reader) return;
-    dr_json_reader_free(reader->json);
-    dr_free(reader->events);
-    dr_buf_clear(&reader->mended);
-    dr_arena_clear(&reader->texts);
+    answer_builder_clear(&reader->builder);
     dr_free(reader);
 }
 
-/* --- events --- */
-
-/* A rare large answer must not stay in memory for the worker's life. */
-static void start_chunk(struct openai_answer_reader *reader) {
-    if (reader->capacity > EVENTS_KEPT_MAX) {
-        struct answer_event *fewer =
-            dr_realloc(reader->events, EVENTS_MIN * sizeof *reader->events);
-        if (fewer) {
-            reader->events = fewer;
-            reader->capacity = EVENTS_MIN;
-        }
-    }
-    if (reader->texts.used > 0) dr_arena_clear(&reader->texts);
-    reader->chunk = (struct answer_chunk){.events = reader->events};
-    reader->status = DR_OK;
-}
-
-static bool has_room(struct openai_answer_reader *reader) {
-    if (reader->chunk.event_count < reader->capacity) return true;
-    if (reader->capacity >= EVENTS_MAX) {
-        reader->status = DR_TOO_LARGE;
-        return false;
-    }
-    struct answer_event *more =
-        dr_realloc(reader->events, 2 * reader->capacity * sizeof *reader->events);
-    if (!more) {
-        reader->status = DR_NO_MEMORY;
-        return false;
-    }
-    reader->events = more;
-    reader->capacity *= 2;
-    reader->chunk.events = more;
-    return true;
-}
-
-/* The next place, or NULL when there is none (which `finish_chunk` reports). */
-static struct answer_event *add_event(struct openai_answer_reader *reader,
-                                      enum answer_event_kind kind, uint32_t choice_index) {
-    if (!has_room(reader)) return NULL;
-    struct answer_event *event = &reader->events[reader->chunk.event_count++];
-
-    event->kind = kind;
-    event->choice_index = choice_index;
-    return event;
-}
-
-static void add_text(struct openai_answer_reader *reader, enum answer_event_kind kind,
-                     uint32_t choice_index, dr_slice text) {
-    if (text.len == 0) return;
-    struct answer_event *event = add_event(reader, kind, choice_index);
-    if (!event) return;
-
-    event->text = text;
-    reader->chunk.output_bytes += text.len;
-}
-
-static enum dr_status finish_chunk(struct openai_answer_reader *reader,
-                                   struct answer_chunk *ret_chunk, struct dr_error *error) {
-    if (reader->status == DR_NO_MEMORY) {
-        return dr_fail(error, DR_NO_MEMORY, 0, "no memory for an answer's events");
-    }
-    if (reader->status) {
-        return dr_fail(error, DR_INVALID, 0, "more than %d pieces in one answer", EVENTS_MAX);
-    }
-    *ret_chunk = reader->chunk;
-    return DR_OK;
-}
-
-/* --- parsing, with mercy for lone surrogates --- */
-
-/* Four hexadecimal digits at `at`, or -1. */
-static int32_t hex_of(dr_slice text, size_t at) {
-    int32_t value = 0;
-
-    if (at + 4 > text.len) return -1;
-    for (size_t i = at; i < at + 4; i++) {
-        const char byte = text.data[i];
-        int32_t digit;
-        if (byte >= '0' && byte <= '9')
-            digit = byte - '0';
-        else if (byte >= 'a' && byte <= 'f')
-            digit = byte - 'a' + 10;
-        else if (byte >= 'A' && byte <= 'F')
-            digit = byte - 'A' + 10;
-        else
-            return -1;
-        value = value * 16 + digit;
-    }
-    return value;
-}
-
-static bool is_low_surrogate_at(dr_slice text, size_t at) {
-    if (at + 6 > text.len || text.data[at] != '\\' || text.data[at + 1] != 'u') return false;
-    const int32_t value = hex_of(text, at + 2);
-
-    return value >= 0xDC00 && value <= 0xDFFF;
-}
-
-/* Copies `text` with each lone `\ud800` … `\udfff` as `\ufffd`. False when there was none.
- * Backslashes stand only inside strings in anything that could become JSON, so strings need not be
- * followed. */
-static bool replace_lone_surrogates(struct dr_buf *out, dr_slice text) {
-    size_t copied = 0;
-    size_t at = 0;
-
-    dr_buf_reset(out);
-    while (at < text.len) {
-        const char *backslash = memchr(text.data + at, '\\', text.len - at);
-        if (!backslash) break;
-        at = (size_t)(backslash - text.data);
-        const int32_t value =
-            at + 1 < text.len && text.data[at + 1] == 'u' ? hex_of(text, at + 2) : -1;
-        if (value < 0xD800 || value > 0xDFFF) {
-            at += 2;
-        } else if (value < 0xDC00 && is_low_surrogate_at(text, at + 6)) {
-            at += 12;
-        } else {
-            dr_buf_put(out, dr_slice_of(text.data + copied, at - copied));
-            dr_buf_put(out, DR_LIT("\\ufffd"));
-            at += 6;
-            copied = at;
-        }
-    }
-    if (copied == 0) return false;
-    dr_buf_put(out, dr_slice_from(text, copied));
-    return true;
-}
-
-static enum dr_status parse(struct openai_answer_reader *reader, dr_slice text, dr_json *ret_root,
-                            struct dr_error *error) {
-    enum dr_status status = dr_json_read(reader->json, text, DEPTH_MAX, ret_root, error);
-
-    if (status == DR_OK || status == DR_NO_MEMORY) return status;
-    if (status == DR_INVALID && replace_lone_surrogates(&reader->mended, text)) {
-        if (dr_buf_status(&reader->mended)) {
-            return dr_fail(error, DR_NO_MEMORY, 0, "no memory to mend an event");
-        }
-        status =
-            dr_json_read(reader->json, dr_buf_slice(&reader->mended), DEPTH_MAX, ret_root, error);
-        if (status == DR_OK || status == DR_NO_MEMORY) return status;
-    }
-    /* Too deep is for our callers no different from broken. */
-    if (error) error->status = DR_INVALID;
-    return DR_INVALID;
-}
-
-/* `value` as JSON text that lives until the next read. */
-static dr_slice text_of_value(struct openai_answer_reader *reader, dr_json value) {
-    dr_slice text = DR_NONE;
-
-    dr_buf_reset(&reader->mended);
-    dr_json_put_value(&reader->mended, value);
-    if (dr_buf_status(&reader->mended) ||
-        !dr_arena_copy(&reader->texts, dr_buf_slice(&reader->mended), &text)) {
-        reader->status = DR_NO_MEMORY;
-    }
-    return text;
-}
-
 /* --- usage --- */
-
-/* A count that could be one: negative, fractional and absurd numbers count as absent. */
-static bool read_count(dr_json value, uint64_t *ret_count) {
-    uint64_t count;
-
-    if (!dr_json_is(value, DR_JSON_NUMBER)) return false;
-    if (!dr_json_to_u64(value, &count) || count > TOKENS_MAX) return false;
-    *ret_count = count;
-    return true;
-}
 
 /* Cached tokens: `prompt_tokens_details.cached_tokens` (OpenAI), `cached_tokens` (Moonshot),
  * `prompt_cache_hit_tokens` (DeepSeek, sometimes alone). Reasoning likewise in two places. */
@@ -242,22 +45,22 @@ static bool read_usage(dr_json object, struct usage *ret_usage) {
     while (dr_json_iter_next(&iter)) {
         const dr_slice name = dr_json_text(iter.name);
         if (dr_slice_is(name, DR_LIT("prompt_tokens"))) {
-            has_prompt = read_count(iter.value, &usage.prompt_tokens);
+            has_prompt = answer_read_count(iter.value, &usage.prompt_tokens);
         } else if (dr_slice_is(name, DR_LIT("completion_tokens"))) {
-            has_completion = read_count(iter.value, &usage.completion_tokens);
+            has_completion = answer_read_count(iter.value, &usage.completion_tokens);
         } else if (dr_slice_is(name, DR_LIT("total_tokens"))) {
-            has_total = read_count(iter.value, &usage.total_tokens);
+            has_total = answer_read_count(iter.value, &usage.total_tokens);
         } else if (dr_slice_is(name, DR_LIT("prompt_tokens_details"))) {
-            (void)read_count(dr_json_member(iter.value, DR_LIT("cached_tokens")),
-                             &usage.cached_tokens);
+            (void)answer_read_count(dr_json_member(iter.value, DR_LIT("cached_tokens")),
+                                    &usage.cached_tokens);
         } else if (dr_slice_is(name, DR_LIT("completion_tokens_details"))) {
-            (void)read_count(dr_json_member(iter.value, DR_LIT("reasoning_tokens")),
-                             &usage.reasoning_tokens);
+            (void)answer_read_count(dr_json_member(iter.value, DR_LIT("reasoning_tokens")),
+                                    &usage.reasoning_tokens);
         } else if (dr_slice_is(name, DR_LIT("prompt_cache_hit_tokens")) ||
                    dr_slice_is(name, DR_LIT("cached_tokens"))) {
-            (void)read_count(iter.value, &flat_cached);
+            (void)answer_read_count(iter.value, &flat_cached);
         } else if (dr_slice_is(name, DR_LIT("reasoning_tokens"))) {
-            (void)read_count(iter.value, &flat_reasoning);
+            (void)answer_read_count(iter.value, &flat_reasoning);
         }
     }
     if (!has_prompt && !has_completion && !has_total) return false;
@@ -348,8 +151,8 @@ static void read_error(dr_json root, struct failure *failure) {
     if (!failure->message.data) failure->message = sentence_of(root);
 }
 
-static void add_error(struct openai_answer_reader *reader, uint32_t choice_index, dr_json root) {
-    struct answer_event *event = add_event(reader, ANSWER_ERROR, choice_index);
+static void add_error(struct answer_builder *builder, uint32_t choice_index, dr_json root) {
+    struct answer_event *event = answer_builder_add(builder, ANSWER_ERROR, choice_index);
 
     if (!event) return;
     event->error = (struct failure){.kind = FAILURE_IN_STREAM};
@@ -405,14 +208,14 @@ static void find_delta_members(dr_json object, struct delta *ret_delta) {
 
 /* Servers name the same words `reasoning_content` and `reasoning`, some send both, OpenRouter adds
  * `reasoning_details`: one of them is enough. */
-static void read_reasoning(struct openai_answer_reader *reader, uint32_t choice_index,
+static void read_reasoning(struct answer_builder *builder, uint32_t choice_index,
                            const struct delta *delta) {
     struct dr_json_iter iter;
     dr_slice text = dr_json_text(delta->reasoning_content);
 
     if (text.len == 0) text = dr_json_text(delta->reasoning);
     if (text.len > 0) {
-        add_text(reader, ANSWER_REASONING, choice_index, text);
+        answer_builder_add_text(builder, ANSWER_REASONING, choice_index, text);
         return;
     }
     if (!delta->reasoning_details) return;
@@ -420,67 +223,65 @@ static void read_reasoning(struct openai_answer_reader *reader, uint32_t choice_
     while (dr_json_iter_next(&iter)) {
         text = dr_json_text(dr_json_member(iter.value, DR_LIT("text")));
         if (text.len == 0) text = dr_json_text(dr_json_member(iter.value, DR_LIT("summary")));
-        add_text(reader, ANSWER_REASONING, choice_index, text);
+        answer_builder_add_text(builder, ANSWER_REASONING, choice_index, text);
     }
 }
 
 /* {"type":"thinking","thinking":[{"type":"text","text"}]} or with a plain string. */
-static void read_thinking(struct openai_answer_reader *reader, uint32_t choice_index,
-                          dr_json thinking) {
+static void read_thinking(struct answer_builder *builder, uint32_t choice_index, dr_json thinking) {
     struct dr_json_iter iter;
 
-    add_text(reader, ANSWER_REASONING, choice_index, dr_json_text(thinking));
+    answer_builder_add_text(builder, ANSWER_REASONING, choice_index, dr_json_text(thinking));
     dr_json_iter_init(&iter, thinking);
     while (dr_json_iter_next(&iter)) {
-        add_text(reader, ANSWER_REASONING, choice_index,
-                 dr_json_text(dr_json_member(iter.value, DR_LIT("text"))));
+        answer_builder_add_text(builder, ANSWER_REASONING, choice_index,
+                                dr_json_text(dr_json_member(iter.value, DR_LIT("text"))));
     }
 }
 
 /* A string; Mistral also sends parts, of which thoughts are some. */
-static void read_content(struct openai_answer_reader *reader, uint32_t choice_index,
-                         dr_json content) {
+static void read_content(struct answer_builder *builder, uint32_t choice_index, dr_json content) {
     struct dr_json_iter iter;
 
     if (!content) return;
-    add_text(reader, ANSWER_TEXT, choice_index, dr_json_text(content));
+    answer_builder_add_text(builder, ANSWER_TEXT, choice_index, dr_json_text(content));
     if (!dr_json_is(content, DR_JSON_ARRAY)) return;
 
     dr_json_iter_init(&iter, content);
     while (dr_json_iter_next(&iter)) {
         const dr_slice type = dr_json_text(dr_json_member(iter.value, DR_LIT("type")));
         if (dr_slice_is(type, DR_LIT("thinking"))) {
-            read_thinking(reader, choice_index, dr_json_member(iter.value, DR_LIT("thinking")));
+            read_thinking(builder, choice_index, dr_json_member(iter.value, DR_LIT("thinking")));
         } else if (dr_slice_is(type, DR_LIT("refusal"))) {
-            add_text(reader, ANSWER_REFUSAL, choice_index,
-                     dr_json_text(dr_json_member(iter.value, DR_LIT("refusal"))));
+            answer_builder_add_text(builder, ANSWER_REFUSAL, choice_index,
+                                    dr_json_text(dr_json_member(iter.value, DR_LIT("refusal"))));
         } else {
-            add_text(reader, ANSWER_TEXT, choice_index,
-                     dr_json_text(dr_json_member(iter.value, DR_LIT("text"))));
+            answer_builder_add_text(builder, ANSWER_TEXT, choice_index,
+                                    dr_json_text(dr_json_member(iter.value, DR_LIT("text"))));
         }
     }
 }
 
 /* `function` holds name and arguments; arguments that are no string but a value are written as
  * JSON. */
-static void add_tool_call(struct openai_answer_reader *reader, uint32_t choice_index,
-                          uint32_t index, dr_slice id, dr_json function) {
+static void add_tool_call(struct answer_builder *builder, uint32_t choice_index, uint32_t index,
+                          dr_slice id, dr_json function) {
     dr_json input = dr_json_member(function, DR_LIT("arguments"));
     dr_slice arguments;
 
     if (!input) input = dr_json_member(function, DR_LIT("input"));
     arguments = dr_json_text(input);
     if (dr_json_is(input, DR_JSON_OBJECT) || dr_json_is(input, DR_JSON_ARRAY)) {
-        arguments = text_of_value(reader, input);
+        arguments = answer_builder_value_text(builder, input);
     }
 
-    struct answer_event *event = add_event(reader, ANSWER_TOOL_CALL, choice_index);
+    struct answer_event *event = answer_builder_add(builder, ANSWER_TOOL_CALL, choice_index);
     if (!event) return;
     event->tool_call.index = index;
     event->tool_call.id = id;
     event->tool_call.name = dr_json_text(dr_json_member(function, DR_LIT("name")));
     event->tool_call.arguments = arguments;
-    reader->chunk.output_bytes += event->tool_call.name.len + arguments.len;
+    builder->chunk.output_bytes += event->tool_call.name.len + arguments.len;
 }
 
 /* The number given, or the place in the array where a server gives none. */
@@ -490,8 +291,7 @@ static uint32_t index_or(dr_json value, uint32_t place) {
     return dr_json_to_u64(value, &index) && index <= UINT32_MAX ? (uint32_t)index : place;
 }
 
-static void read_tool_calls(struct openai_answer_reader *reader, uint32_t choice_index,
-                            dr_json calls) {
+static void read_tool_calls(struct answer_builder *builder, uint32_t choice_index, dr_json calls) {
     struct dr_json_iter iter;
     uint32_t place = 0;
 
@@ -501,24 +301,24 @@ static void read_tool_calls(struct openai_answer_reader *reader, uint32_t choice
         if (!dr_json_is(iter.value, DR_JSON_OBJECT)) continue;
         dr_json function = dr_json_member(iter.value, DR_LIT("function"));
         if (!function) function = dr_json_member(iter.value, DR_LIT("custom"));
-        add_tool_call(reader, choice_index,
+        add_tool_call(builder, choice_index,
                       index_or(dr_json_member(iter.value, DR_LIT("index")), place),
                       dr_json_text(dr_json_member(iter.value, DR_LIT("id"))), function);
     }
 }
 
-static void read_delta(struct openai_answer_reader *reader, uint32_t choice_index, dr_json object) {
+static void read_delta(struct answer_builder *builder, uint32_t choice_index, dr_json object) {
     struct delta delta;
 
     find_delta_members(object, &delta);
-    read_reasoning(reader, choice_index, &delta);
-    read_content(reader, choice_index, delta.content);
+    read_reasoning(builder, choice_index, &delta);
+    read_content(builder, choice_index, delta.content);
     if (delta.refusal) {
-        add_text(reader, ANSWER_REFUSAL, choice_index, dr_json_text(delta.refusal));
+        answer_builder_add_text(builder, ANSWER_REFUSAL, choice_index, dr_json_text(delta.refusal));
     }
-    if (delta.tool_calls) read_tool_calls(reader, choice_index, delta.tool_calls);
+    if (delta.tool_calls) read_tool_calls(builder, choice_index, delta.tool_calls);
     if (dr_json_is(delta.function_call, DR_JSON_OBJECT)) {
-        add_tool_call(reader, choice_index, 0, DR_NONE, delta.function_call);
+        add_tool_call(builder, choice_index, 0, DR_NONE, delta.function_call);
     }
 }
 
@@ -572,7 +372,7 @@ static void find_choice_members(dr_json object, struct choice *ret_choice) {
 }
 
 /* `*ret_usage` becomes the choice's own usage where it has one (Moonshot). */
-static void read_choice(struct openai_answer_reader *reader, dr_json object, uint32_t place,
+static void read_choice(struct answer_builder *builder, dr_json object, uint32_t place,
                         dr_json *ret_usage) {
     struct choice choice;
 
@@ -580,15 +380,15 @@ static void read_choice(struct openai_answer_reader *reader, dr_json object, uin
     const uint32_t index = choice.index ? index_or(choice.index, place) : place;
     const dr_json said = dr_json_is(choice.delta, DR_JSON_OBJECT) ? choice.delta : choice.message;
 
-    read_delta(reader, index, said);
+    read_delta(builder, index, said);
     if (dr_json_is(choice.usage, DR_JSON_OBJECT)) *ret_usage = choice.usage;
     if (choice.error && is_error(choice.error)) {
-        add_error(reader, index, object);
+        add_error(builder, index, object);
         return;
     }
     const dr_slice reason = dr_json_text(choice.finish_reason);
     if (reason.len == 0) return;
-    struct answer_event *event = add_event(reader, ANSWER_FINISH, index);
+    struct answer_event *event = answer_builder_add(builder, ANSWER_FINISH, index);
     if (!event) return;
     event->finish.reason = finish_of(reason);
     event->finish.text = reason;
@@ -661,7 +461,7 @@ static bool has_error(const struct members *members) {
            is_error(members->detail) || is_error(members->message);
 }
 
-static void add_usage(struct openai_answer_reader *reader, const struct members *members,
+static void add_usage(struct answer_builder *builder, const struct members *members,
                       dr_json choice_usage) {
     struct usage usage;
 
@@ -672,11 +472,11 @@ static void add_usage(struct openai_answer_reader *reader, const struct members 
         !(choice_usage && read_usage(choice_usage, &usage))) {
         return;
     }
-    struct answer_event *event = add_event(reader, ANSWER_USAGE, 0);
+    struct answer_event *event = answer_builder_add(builder, ANSWER_USAGE, 0);
     if (event) event->usage = usage;
 }
 
-static void read_members(struct openai_answer_reader *reader, dr_json root,
+static void read_members(struct answer_builder *builder, dr_json root,
                          const struct members *members) {
     struct dr_json_iter iter;
     dr_json choice_usage = NULL;
@@ -685,34 +485,28 @@ static void read_members(struct openai_answer_reader *reader, dr_json root,
     const dr_slice model = dr_json_text(members->model);
 
     if (has_error(members)) {
-        add_usage(reader, members, NULL);
-        add_error(reader, 0, root);
+        add_usage(builder, members, NULL);
+        add_error(builder, 0, root);
         return;
     }
     if (id.len > 0 || model.len > 0) {
-        struct answer_event *event = add_event(reader, ANSWER_START, 0);
+        struct answer_event *event = answer_builder_add(builder, ANSWER_START, 0);
         if (event) {
             event->start.id = id;
             event->start.model = model;
         }
     }
-    const size_t first = reader->chunk.event_count;
+    const size_t first = builder->chunk.event_count;
     if (dr_json_is(members->choices, DR_JSON_ARRAY)) {
         dr_json_iter_init(&iter, members->choices);
         for (; dr_json_iter_next(&iter); place++) {
             if (!dr_json_is(iter.value, DR_JSON_OBJECT)) continue;
-            read_choice(reader, iter.value, place, &choice_usage);
+            read_choice(builder, iter.value, place, &choice_usage);
         }
     }
-    add_usage(reader, members, choice_usage);
-    reader->chunk.is_usage_only = place == 0 && reader->chunk.event_count == first + 1 &&
-                                  is_error(members->usage) && !members->filter_results;
-}
-
-static dr_slice trim(dr_slice text) {
-    while (text.len > 0 && (unsigned char)text.data[0] <= ' ') text = dr_slice_from(text, 1);
-    while (text.len > 0 && (unsigned char)text.data[text.len - 1] <= ' ') text.len--;
-    return text;
+    add_usage(builder, members, choice_usage);
+    builder->chunk.is_usage_only = place == 0 && builder->chunk.event_count == first + 1 &&
+                                   is_error(members->usage) && !members->filter_results;
 }
 
 /* Google's compatible endpoint wraps an error into an array of one. */
@@ -722,36 +516,38 @@ static dr_json unwrap(dr_json root) {
 
 enum dr_status openai_read_event(struct openai_answer_reader *reader, dr_slice payload,
                                  struct answer_chunk *ret_chunk, struct dr_error *error) {
+    struct answer_builder *builder = &reader->builder;
     struct members members;
     dr_json root;
 
-    start_chunk(reader);
-    payload = trim(payload);
-    if (payload.len == 0) return finish_chunk(reader, ret_chunk, error);
+    answer_builder_start(builder);
+    payload = answer_trim(payload);
+    if (payload.len == 0) return answer_builder_finish(builder, ret_chunk, error);
     if (dr_slice_is(payload, DR_LIT("[DONE]"))) {
-        (void)add_event(reader, ANSWER_END, 0);
-        reader->chunk.is_end = true;
-        return finish_chunk(reader, ret_chunk, error);
+        (void)answer_builder_add(builder, ANSWER_END, 0);
+        builder->chunk.is_end = true;
+        return answer_builder_finish(builder, ret_chunk, error);
     }
 
-    const enum dr_status status = parse(reader, payload, &root, error);
+    const enum dr_status status = answer_builder_parse(builder, payload, &root, error);
     if (status) return status;
     root = unwrap(root);
     if (!dr_json_is(root, DR_JSON_OBJECT)) {
         return dr_fail(error, DR_INVALID, 0, "an event that is no JSON object");
     }
     find_members(root, &members);
-    read_members(reader, root, &members);
-    return finish_chunk(reader, ret_chunk, error);
+    read_members(builder, root, &members);
+    return answer_builder_finish(builder, ret_chunk, error);
 }
 
 enum dr_status openai_read_answer(struct openai_answer_reader *reader, dr_slice body,
                                   struct answer_chunk *ret_chunk, struct dr_error *error) {
+    struct answer_builder *builder = &reader->builder;
     struct members members;
     dr_json root;
 
-    start_chunk(reader);
-    const enum dr_status status = parse(reader, body, &root, error);
+    answer_builder_start(builder);
+    const enum dr_status status = answer_builder_parse(builder, body, &root, error);
     if (status) return status;
     root = unwrap(root);
     if (!dr_json_is(root, DR_JSON_OBJECT)) {
@@ -761,9 +557,9 @@ enum dr_status openai_read_answer(struct openai_answer_reader *reader, dr_slice 
     if (!dr_json_is(members.choices, DR_JSON_ARRAY) && !has_error(&members)) {
         return dr_fail(error, DR_INVALID, 0, "an answer without choices");
     }
-    read_members(reader, root, &members);
-    reader->chunk.is_usage_only = false;
-    return finish_chunk(reader, ret_chunk, error);
+    read_members(builder, root, &members);
+    builder->chunk.is_usage_only = false;
+    return answer_builder_finish(builder, ret_chunk, error);
 }
 
 /* --- numbers of tool calls --- */
@@ -816,53 +612,19 @@ void openai_call_numbers_apply(struct openai_call_numbers *numbers, struct answe
 
 /* --- failures --- */
 
-/* A proxy's page: its title is the best sentence in it. */
-static dr_slice title_of(dr_slice page) {
-    const size_t open = dr_slice_find(page, DR_LIT("<title>"));
-
-    if (open == page.len) return DR_NONE;
-    const dr_slice rest = dr_slice_from(page, open + sizeof "<title>" - 1);
-    const dr_slice title = trim(dr_slice_first(rest, dr_slice_find_char(rest, '<')));
-    return title.len > 0 ? title : DR_NONE;
-}
-
-/* No JSON: a page or a plain line. */
-static dr_slice plain_message(dr_slice body) {
-    const dr_slice text = trim(body);
-    dr_slice line = dr_slice_first(text, dr_slice_find_char(text, '\n'));
-
-    if (text.len == 0) return DR_NONE;
-    if (text.data[0] == '<') return title_of(dr_slice_first(text, 64 * 1024));
-    line = trim(dr_slice_first(line, PLAIN_MESSAGE_BYTES_MAX));
-    return dr_utf8_first(line, line.len);
-}
-
-/* Some servers answer a refused stream as a stream: the first `data:` line is what speaks. */
-static dr_slice without_framing(dr_slice body) {
-    dr_slice rest = trim(body);
-
-    if (!dr_slice_starts(rest, DR_LIT("data:")) && !dr_slice_starts(rest, DR_LIT("event:"))) {
-        return body;
-    }
-    while (rest.len > 0) {
-        const dr_slice line = dr_slice_split(&rest, '\n');
-        if (dr_slice_starts(line, DR_LIT("data:"))) return trim(dr_slice_from(line, 5));
-    }
-    return body;
-}
-
 void openai_read_failure(struct openai_answer_reader *reader, dr_slice body,
                          struct failure *ret_failure) {
+    struct answer_builder *builder = &reader->builder;
     dr_json root;
 
-    start_chunk(reader);
+    answer_builder_start(builder);
     ret_failure->message = DR_NONE;
     ret_failure->type = DR_NONE;
     ret_failure->code = DR_NONE;
     ret_failure->param = DR_NONE;
-    body = without_framing(body);
-    if (parse(reader, body, &root, NULL)) {
-        ret_failure->message = plain_message(body);
+    body = answer_without_framing(body);
+    if (answer_builder_parse(builder, body, &root, NULL)) {
+        ret_failure->message = answer_plain_message(body);
         return;
     }
     root = unwrap(root);

@@ -72,7 +72,10 @@ static void put_event(struct dr_buf *out, const struct answer_event *event) {
         put_word(out, event->error.code);
         put_word(out, event->error.param);
         break;
-    case ANSWER_END: break;
+    case ANSWER_END:
+    case ANSWER_SIGNATURE:
+    case ANSWER_CITATION:
+    case ANSWER_LOGPROBS: break;
     }
     dr_buf_put(out, DR_LIT("; "));
 }

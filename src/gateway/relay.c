@@ -117,6 +117,9 @@ static const struct failure *relay_observe(struct exchange *exchange,
         case ANSWER_REASONING:
         case ANSWER_REFUSAL:
         case ANSWER_TOOL_CALL:
+        case ANSWER_SIGNATURE:
+        case ANSWER_CITATION:
+        case ANSWER_LOGPROBS:
         case ANSWER_END: break;
         }
     }

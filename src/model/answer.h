@@ -15,7 +15,10 @@ enum answer_event_kind {
     ANSWER_FINISH,
     ANSWER_USAGE,
     ANSWER_ERROR,
-    ANSWER_END, /* the dialect's end marker ([DONE]) */
+    ANSWER_END,       /* the dialect's end marker ([DONE]) */
+    ANSWER_SIGNATURE, /* opaque state behind reasoning or a tool call, to be sent back verbatim */
+    ANSWER_CITATION,  /* a source of the text so far */
+    ANSWER_LOGPROBS,  /* `text` is OpenAI's `logprobs.content` array as JSON */
 };
 
 enum answer_finish {
@@ -27,6 +30,14 @@ enum answer_finish {
     ANSWER_FINISH_OTHER, /* `finish_text` tells */
 };
 
+/* What a signature belongs to. Each is valid only at the provider that made it. */
+enum answer_signature {
+    ANSWER_SIGNATURE_THINKING, /* Anthropic: closes the block of reasoning before it */
+    ANSWER_SIGNATURE_REDACTED, /* Anthropic: a block of reasoning that is nothing but its seal */
+    ANSWER_SIGNATURE_CALL,     /* Gemini: of the tool call `index` */
+    ANSWER_SIGNATURE_TEXT,     /* Gemini: of the text so far */
+};
+
 /* All slices are lent by the reader until its next read. */
 struct answer_event {
     enum answer_event_kind kind;
@@ -35,7 +46,7 @@ struct answer_event {
         struct {
             dr_slice id, model;
         } start;
-        dr_slice text; /* ANSWER_TEXT, _REASONING, _REFUSAL */
+        dr_slice text; /* ANSWER_TEXT, _REASONING, _REFUSAL, _LOGPROBS */
         struct {
             uint32_t index;
             dr_slice id, name, arguments;
@@ -44,6 +55,14 @@ struct answer_event {
             enum answer_finish reason;
             dr_slice text;
         } finish;
+        struct {
+            enum answer_signature kind;
+            uint32_t index;
+            dr_slice text;
+        } signature;
+        struct {
+            dr_slice url, title;
+        } citation;
         struct usage usage;
         struct failure error;
     };

@@ -16,6 +16,7 @@ struct usage {
     uint64_t total_tokens;
     uint64_t cached_tokens;
     uint64_t reasoning_tokens;
+    uint64_t cache_write_tokens; /* of `prompt`; only Anthropic tells */
 };
 
 /* completion, or total - prompt where that is more. */
