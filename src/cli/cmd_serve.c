@@ -65,9 +65,6 @@ static int read_config(const struct options *options, struct serve *serve, const
         return command_fail("%s", error.text);
     }
     *ret_path = path;
-    if (listen) (*ret_config)->listen = dr_slice_text(listen);
-    if (admin_listen) (*ret_config)->admin_listen = dr_slice_text(admin_listen);
-    if (data) (*ret_config)->data = data;
     return EXIT_DONE;
 }
 
@@ -91,12 +88,20 @@ static void print_greeting(const struct server *server) {
 }
 
 /* `config` is taken. */
-static int run_server(struct serve *serve, const char *path, struct config *config) {
+static int run_server(const struct options *options, struct serve *serve, const char *path,
+                      struct config *config) {
     struct dr_error error = {0};
-    const struct server_options options = {
-        .config = config, .config_path = path, .ended = server_ended, .owner = serve};
+    const struct server_options server_options = {
+        .config = config,
+        .given = {.listen = options_value(options, "listen"),
+                  .admin_listen = options_value(options, "admin-listen"),
+                  .data = options_value(options, "data")},
+        .config_path = path,
+        .ended = server_ended,
+        .owner = serve,
+    };
 
-    if (server_open(serve->loop, &options, &serve->server, &error) != DR_OK) {
+    if (server_open(serve->loop, &server_options, &serve->server, &error) != DR_OK) {
         return command_fail("the gateway could not start: %s", error.text);
     }
     int code = EXIT_DONE;
@@ -138,7 +143,7 @@ static int run(const struct options *options) {
             code = command_fail("no event loop: %s", error.text);
             config_free(config);
         } else {
-            code = run_server(&serve, path, config);
+            code = run_server(options, &serve, path, config);
             dr_loop_run(serve.loop);
             dr_loop_free(serve.loop);
         }

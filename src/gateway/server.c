@@ -22,6 +22,12 @@ static enum dr_status no_memory(struct dr_error *error) {
     return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
 }
 
+static void given_apply(const struct server_given *given, struct config *config) {
+    if (given->listen) config->listen = dr_slice_text(given->listen);
+    if (given->admin_listen) config->admin_listen = dr_slice_text(given->admin_listen);
+    if (given->data) config->data = given->data;
+}
+
 /* --- opening ------------------------------------------------------------------------------- */
 
 static enum dr_status open_books(struct server *server, struct dr_error *error) {
@@ -168,11 +174,13 @@ enum dr_status server_open(struct dr_loop *loop, const struct server_options *op
     }
     server->loop = loop;
     server->config_path = options->config_path;
+    server->given = options->given;
     server->ended = options->ended;
     server->owner = options->owner;
     server->started = dr_instant_now();
     dr_deferred_init(&server->settle_end, server, server_end);
 
+    given_apply(&server->given, options->config);
     enum dr_status status = snapshot_new(options->config, &server->snapshot, error);
     if (!status) {
         const size_t count = server->snapshot->config->workers;
@@ -196,17 +204,56 @@ enum dr_status server_open(struct dr_loop *loop, const struct server_options *op
 
 /* --- reload -------------------------------------------------------------------------------- */
 
-static void warn_ignored(const char *option) {
-    dr_log(DR_LOG_WARN, "server.reload_ignored",
-           "option=%s reason=\"a change takes effect with the next start\"", option);
+/* Options that hold from the start to the end. */
+enum { START_OPTIONS = 5 };
+
+struct ignored {
+    const char *options[START_OPTIONS];
+    size_t count;
+};
+
+static void ignore(struct ignored *ignored, const char *option) {
+    ignored->options[ignored->count++] = option;
 }
 
-static void warn_changes(const struct config *old, const struct config *now) {
-    if (!dr_slice_is(old->listen, now->listen)) warn_ignored("listen");
-    if (!dr_slice_is(dr_slice_text(old->data), dr_slice_text(now->data))) warn_ignored("data");
-    if (old->workers != now->workers) warn_ignored("workers");
-    if (!dr_slice_is(old->admin_listen, now->admin_listen)) warn_ignored("admin_listen");
-    if (old->connections_max != now->connections_max) warn_ignored("connections_max");
+/* `now` is what is in use: the new configuration says so too, so that what the file wants is
+ * compared with that at each reload, and no reader takes a wish for the fact. */
+static bool keep_text(struct ignored *ignored, const char *option, dr_slice now,
+                      struct config *config, dr_slice *wanted) {
+    if (dr_slice_is(now, *wanted)) return true;
+    ignore(ignored, option);
+    return dr_arena_copy(&config->arena, now, wanted);
+}
+
+static enum dr_status keep_start_options(const struct config *now, struct config *config,
+                                         struct ignored *ignored, struct dr_error *error) {
+    const dr_slice data = dr_slice_text(now->data);
+    if (!keep_text(ignored, "listen", now->listen, config, &config->listen) ||
+        !keep_text(ignored, "admin.listen", now->admin_listen, config, &config->admin_listen)) {
+        return no_memory(error);
+    }
+    if (!dr_slice_is(data, dr_slice_text(config->data))) {
+        ignore(ignored, "data");
+        config->data = dr_arena_text(&config->arena, data);
+        if (!config->data) return no_memory(error);
+    }
+    if (config->workers != now->workers) {
+        ignore(ignored, "workers");
+        config->workers = now->workers;
+    }
+    if (config->connections_max != now->connections_max) {
+        ignore(ignored, "limits.connections");
+        config->connections_max = now->connections_max;
+    }
+    return DR_OK;
+}
+
+static void warn_ignored(const struct ignored *ignored) {
+    for (size_t i = 0; i < ignored->count; i++) {
+        dr_log(DR_LOG_WARN, "server.reload_ignored",
+               "option=%s reason=\"the change needs a restart; the old value stays\"",
+               ignored->options[i]);
+    }
 }
 
 /* On a worker's thread. */
@@ -258,6 +305,13 @@ static enum dr_status reload(struct server *server, struct dr_error *error) {
     if (status) return status;
     config->is_demo = old->is_demo;
     config->allows_loopback_origins = old->allows_loopback_origins;
+    given_apply(&server->given, config);
+    struct ignored ignored = {.count = 0};
+    status = keep_start_options(old, config, &ignored, error);
+    if (status) {
+        config_free(config);
+        return status;
+    }
     status = snapshot_new(config, &snapshot, error);
     if (status) return status;
     status = hand_out_snapshot(server, snapshot, error);
@@ -266,7 +320,7 @@ static enum dr_status reload(struct server *server, struct dr_error *error) {
         return status;
     }
     const struct config *now = snapshot->config;
-    warn_changes(old, now);
+    warn_ignored(&ignored);
     if (old->log_level != now->log_level) dr_log_set_level(now->log_level);
     bookkeeper_reopen_log(server->bookkeeper, now->usage_log);
     snapshot_release(server->snapshot);

@@ -9,8 +9,17 @@
 
 struct server;
 
+/* What was said at the start of the process and so holds, whatever the file says, now and after
+ * each reload. NULL: not given. Kept. */
+struct server_given {
+    const char *listen;
+    const char *admin_listen;
+    const char *data;
+};
+
 struct server_options {
     struct config *config; /* taken, also on failure */
+    struct server_given given;
     /* read again by server_reload; NULL: it can't be reloaded. Kept */
     const char *config_path;
     /* On the loop's thread, after a drain, when the last worker has ended: the server may be
@@ -24,7 +33,9 @@ struct server_options {
 enum dr_status server_open(struct dr_loop *loop, const struct server_options *options,
                            struct server **ret_server, struct dr_error *error) DR_MUST_USE;
 /* Reads the file again and swaps; a bad file leaves the old one running and says why in the log
- * and in `error`. Exchanges under way keep the old one. */
+ * and in `error`. Exchanges under way keep the old one. Options that can't change in a running
+ * gateway (listen, admin.listen, data, workers, limits.connections) stay as they are in use, and
+ * the log names those which the file wants otherwise. */
 enum dr_status server_reload(struct server *server, struct dr_error *error);
 /* Stops listening; running exchanges have `drain_seconds`. A second call ends them at once. */
 void server_drain(struct server *server);

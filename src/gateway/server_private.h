@@ -16,6 +16,7 @@
 struct server {
     struct dr_loop *loop;
     const char *config_path;
+    struct server_given given;
     void (*ended)(void *owner);
     void *owner;
 
