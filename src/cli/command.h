@@ -21,6 +21,7 @@ extern const struct command command_check;
 extern const struct command command_account;
 extern const struct command command_key;
 extern const struct command command_usage;
+extern const struct command command_docs;
 
 /* "drover: SENTENCE" on standard error; returns the exit code for a failure, a wrong usage. */
 int command_fail(const char *format, ...) DR_PRINTF(1, 2);

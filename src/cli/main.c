@@ -5,7 +5,8 @@
 #include <errno.h>
 
 static const struct command *const commands[] = {
-    &command_serve, &command_sim, &command_check, &command_account, &command_key, &command_usage,
+    &command_serve, &command_sim,   &command_check, &command_account,
+    &command_key,   &command_usage, &command_docs,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

@@ -1,4 +1,4 @@
-/* The option table and what reads, checks and documents it. Must not touch the network or open any
+/* The option table and what reads and checks by it. Must not touch the network or open any
  * file but the one it reads, and must not put a value into an error: it may be a secret. */
 #include "gateway/config.h"
 
@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/secret.h"
+#include "gateway/config_option.h"
 #include "gateway/config_yaml.h"
 #include "net/url.h"
 
@@ -17,54 +18,20 @@
 
 enum { ARENA_BYTES_MAX = 16 * 1024 * 1024, ERROR_VALUE_BYTES = 80, WORKERS_MAX = 256 };
 
-enum option_type {
-    OPTION_TEXT,     /* dr_slice; min is its least length */
-    OPTION_PATH,     /* const char * */
-    OPTION_ADDRESS,  /* dr_slice, HOST:PORT */
-    OPTION_DURATION, /* int64_t in ms; so are min and max */
-    OPTION_SECONDS,  /* written as a number of seconds, kept as ms */
-    OPTION_BYTES,    /* 64 bits */
-    OPTION_COUNT,    /* uint32_t */
-    OPTION_WORKERS,  /* uint32_t, or `auto` */
-    OPTION_BOOL,
-    OPTION_LEVEL,
-    OPTION_STORE,
-    OPTION_DIALECT,
-    OPTION_NESTED, /* lists, maps and texts that are read by a function of their own */
-};
-
-enum { OPTION_REQUIRED = 1, OPTION_IDLE = 2 /* understood, without effect in this version */ };
-
-struct option {
-    const char *path; /* NAME stands for any */
-    enum option_type type;
-    unsigned flags;
-    const char *fallback; /* as it would be written; NULL: none */
-    int64_t min;
-    int64_t max;
-    size_t offset;
-    const char *sentence;
-};
-
 static_assert(sizeof(size_t) == sizeof(uint64_t), "sizes are read as 64 bits");
 
 #define AT(field) offsetof(struct config, field)
 #define IN_PROVIDER(field) offsetof(struct provider, field)
 #define IN_TARGET(field) offsetof(struct target, field)
-#define HOUR_MS INT64_C(3600000)
-#define DAY_MS (24 * HOUR_MS)
-#define KIB INT64_C(1024)
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
-
-static const struct option option_table[] = {
-    {"listen", OPTION_ADDRESS, 0, "127.0.0.1:8080", 0, 0, AT(listen),
+const struct option config_options[] = {
+    {"listen", OPTION_ADDRESS, OPTION_AT_START, "127.0.0.1:8080", 0, 0, AT(listen),
      "Where applications connect."},
-    {"workers", OPTION_WORKERS, 0, "auto", 1, WORKERS_MAX, AT(workers),
+    {"workers", OPTION_WORKERS, OPTION_AT_START, "auto", 1, WORKERS_MAX, AT(workers),
      "Threads that serve; `auto` is one per processor this process may use."},
-    {"data", OPTION_PATH, 0, "drover-data", 0, 0, AT(data),
+    {"data", OPTION_PATH, OPTION_AT_START, "drover-data", 0, 0, AT(data),
      "Folder of the journal and the database; one gateway at a time."},
-    {"store", OPTION_STORE, 0, "sqlite", 0, 0, 0, "Where accounts and usage are kept: `sqlite`."},
+    {"store", OPTION_STORE, OPTION_AT_START, "sqlite", 0, 0, 0,
+     "Where accounts and usage are kept: `sqlite`."},
     {"resume_seconds", OPTION_COUNT, OPTION_IDLE, "60", 0, 86400, 0,
      "How long an interrupted chat can be resumed."},
     {"drain_seconds", OPTION_SECONDS, 0, "30", 0, 86400, AT(drain_ms),
@@ -72,7 +39,7 @@ static const struct option option_table[] = {
     {"tls.cert", OPTION_PATH, 0, NULL, 0, 0, AT(tls_cert),
      "Certificate chain in PEM; with it https is served."},
     {"tls.key", OPTION_PATH, 0, NULL, 0, 0, AT(tls_key), "The certificate's private key in PEM."},
-    {"admin.listen", OPTION_ADDRESS, 0, "127.0.0.1:8081", 0, 0, AT(admin_listen),
+    {"admin.listen", OPTION_ADDRESS, OPTION_AT_START, "127.0.0.1:8081", 0, 0, AT(admin_listen),
      "Where the admin API, health and metrics are served."},
     {"admin.key", OPTION_TEXT, 0, NULL, 0, 4096, AT(admin_key),
      "Secret of the admin API; without it only health and metrics answer."},
@@ -81,7 +48,7 @@ static const struct option option_table[] = {
     {"timeouts.first_byte", OPTION_DURATION, 0, "300s", 1, DAY_MS, AT(first_byte_ms),
      "From the sent request to the first byte of the answer."},
     {"timeouts.between_bytes", OPTION_DURATION, 0, "120s", 1, DAY_MS, AT(between_bytes_ms),
-     "The longest silence within an answer."},
+     "The longest silence within an answer, and the longest stall of a client that does not read."},
     {"timeouts.answer", OPTION_DURATION, 0, "3600s", 1, DAY_MS, AT(answer_ms), "A whole answer."},
     {"timeouts.request_head", OPTION_DURATION, 0, "10s", 1, HOUR_MS, AT(request_head_ms),
      "Until an application has sent the head of its request."},
@@ -90,17 +57,17 @@ static const struct option option_table[] = {
     {"timeouts.idle", OPTION_DURATION, 0, "75s", 1, DAY_MS, AT(idle_ms),
      "How long a connection is kept between requests."},
     {"limits.head_bytes", OPTION_BYTES, 0, "32KiB", KIB, MIB, AT(head_bytes_max),
-     "Head of a request or an answer."},
+     "Head of a request."},
     {"limits.headers", OPTION_COUNT, 0, "100", 8, DR_HTTP1_HEADERS_MAX, AT(headers_max),
-     "Header fields in a head."},
+     "Header fields of a request."},
     {"limits.body_bytes", OPTION_BYTES, 0, "32MiB", KIB, GIB, AT(body_bytes_max),
      "Body of a request."},
     {"limits.answer_bytes", OPTION_BYTES, 0, "32MiB", KIB, GIB, AT(answer_bytes_max),
      "Body of a provider's answer."},
     {"limits.event_bytes", OPTION_BYTES, 0, "1MiB", KIB, 64 * MIB, AT(event_bytes_max),
      "One event of a stream."},
-    {"limits.connections", OPTION_COUNT, 0, "10000", 1, 1000000, AT(connections_max),
-     "Connections open at a time."},
+    {"limits.connections", OPTION_COUNT, OPTION_AT_START, "10000", 1, 1000000, AT(connections_max),
+     "Connections of applications open at a time, for each worker."},
     {"limits.ws_message_bytes", OPTION_BYTES, OPTION_IDLE, "32MiB", KIB, GIB, 0,
      "One message of a WebSocket."},
     {"limits.ws_requests", OPTION_COUNT, OPTION_IDLE, "64", 1, 65536, 0,
@@ -112,51 +79,53 @@ static const struct option option_table[] = {
     {"sessions.bytes", OPTION_BYTES, OPTION_IDLE, "1MiB", KIB, GIB, 0, "One session's messages."},
     {"sessions.idle", OPTION_DURATION, OPTION_IDLE, "60m", 1, 365 * DAY_MS, 0,
      "How long an unused session is kept."},
-    {"cors.origins", OPTION_NESTED, 0, "[]", 0, 0, 0,
+    {"cors.origins", OPTION_LIST, 0, "[]", 0, 0, 0,
      "Web origins that may call (`https://app.example`, or `*` for any)."},
     {"logs.level", OPTION_LEVEL, 0, "info", 0, 0, AT(log_level),
      "`error`, `warn`, `info` or `debug`."},
     {"logs.usage", OPTION_PATH, 0, NULL, 0, 0, AT(usage_log),
      "File that gets one line of JSON for each request."},
-    {"billing.rates", OPTION_NESTED, 0, "{CNY: 1.0}", 0, 0, 0,
+    {"billing.rates", OPTION_MAP, 0, "{CNY: 1.0}", 0, 0, 0,
      "Dollars for one unit of another currency, for top-ups."},
-    {"providers", OPTION_NESTED, OPTION_REQUIRED, NULL, 0, 0, 0,
+    {"providers", OPTION_MAP, OPTION_REQUIRED, NULL, 0, 0, 0,
      "Who answers, each under a name of yours."},
-    {"models", OPTION_NESTED, OPTION_REQUIRED, NULL, 0, 0, 0,
+    {"models", OPTION_MAP, OPTION_REQUIRED, NULL, 0, 0, 0,
      "What can be asked for; a name ending in `*` serves all names that begin so."},
     {"providers.NAME.dialect", OPTION_DIALECT, 0, "openai", 0, 0, IN_PROVIDER(dialect),
      "The API the provider speaks: `openai`."},
-    {"providers.NAME.base_url", OPTION_NESTED, OPTION_REQUIRED, NULL, 0, 0, 0,
+    {"providers.NAME.base_url", OPTION_OWN_TEXT, OPTION_REQUIRED, NULL, 0, 0, 0,
      "Address of its API (`https://api.example/v1`)."},
-    {"providers.NAME.api_keys", OPTION_NESTED, 0, "[]", 0, 0, 0,
-     "Secrets for it; without any, no Authorization is sent."},
+    {"providers.NAME.api_keys", OPTION_LIST, 0, "[]", 0, 0, 0,
+     "Secrets for it, used in turn; without any, no Authorization is sent."},
     {"providers.NAME.ca_file", OPTION_PATH, 0, NULL, 0, 0, IN_PROVIDER(ca_file),
      "More root certificates in PEM."},
     {"providers.NAME.stream_usage", OPTION_BOOL, 0, "true", 0, 0, IN_PROVIDER(asks_usage),
      "Ask for the token counts in streams."},
-    {"models.NAME.price", OPTION_NESTED, OPTION_REQUIRED, NULL, 0, 0, 0,
+    {"models.NAME.price", OPTION_MAP, OPTION_REQUIRED, NULL, 0, 0, 0,
      "What is charged, in USD per million tokens: `{input, output, cached_input}`; "
      "`cached_input` is as `input` where it is not given."},
-    {"models.NAME.targets", OPTION_NESTED, OPTION_REQUIRED, NULL, 0, 0, 0,
-     "Who serves it, tried in order."},
-    {"models.NAME.rollout", OPTION_NESTED, OPTION_IDLE, NULL, 0, 0, 0,
+    {"models.NAME.targets", OPTION_LIST, OPTION_REQUIRED, NULL, 0, 0, 0,
+     "Who serves it: a list of maps, tried in order until one answers."},
+    {"models.NAME.rollout", OPTION_MAP, OPTION_IDLE, NULL, 0, 0, 0,
      "Start value of a gradual change between two targets."},
     {"targets.NAME.name", OPTION_TEXT, 0, NULL, 1, 128, IN_TARGET(name),
-     "In a model's `targets`: its name; the provider's if not given."},
-    {"targets.NAME.provider", OPTION_NESTED, OPTION_REQUIRED, NULL, 0, 0, 0,
-     "In a model's `targets`: a name from `providers`."},
+     "Its name in receipts and headers; the provider's if not given."},
+    {"targets.NAME.provider", OPTION_OWN_TEXT, OPTION_REQUIRED, NULL, 0, 0, 0,
+     "A name from `providers`."},
     {"targets.NAME.model", OPTION_TEXT, 0, NULL, 1, 256, IN_TARGET(model),
-     "In a model's `targets`: the provider's name for the model; the model's own name if not "
-     "given; `*` passes on what was asked for."},
-    {"targets.NAME.list_price", OPTION_NESTED, 0, NULL, 0, 0, 0,
-     "In a model's `targets`: the official price, for the savings."},
+     "The provider's name for the model; the model's own name if not given; `*` passes on what was "
+     "asked for."},
+    {"targets.NAME.list_price", OPTION_MAP, 0, NULL, 0, 0, 0,
+     "The official price, as `price`; `GET /v1/models` shows the first target's."},
 };
 
-enum { OPTION_COUNT_ALL = sizeof option_table / sizeof option_table[0] };
+enum { OPTION_COUNT_ALL = sizeof config_options / sizeof config_options[0] };
+const size_t config_option_count = OPTION_COUNT_ALL;
 
-static const char *const section_names[] = {"tls",  "admin",    "timeouts", "limits",
-                                            "cors", "sessions", "logs",     "billing"};
-enum { SECTION_COUNT = sizeof section_names / sizeof section_names[0] };
+const char *const config_sections[] = {"tls",  "admin",    "timeouts", "limits",
+                                       "cors", "sessions", "logs",     "billing"};
+enum { SECTION_COUNT = sizeof config_sections / sizeof config_sections[0] };
+const size_t config_section_count = SECTION_COUNT;
 
 struct reader {
     const char *name;
@@ -322,9 +291,13 @@ static enum dr_status set_text(struct reader *reader, const struct option *optio
     return DR_OK;
 }
 
+static bool is_read_elsewhere(enum option_type type) {
+    return type == OPTION_LIST || type == OPTION_MAP || type == OPTION_OWN_TEXT;
+}
+
 static enum dr_status set_option(struct reader *reader, const struct option *option,
                                  const struct yaml_node *node, const char *what, void *place) {
-    if (option->type == OPTION_NESTED) return DR_OK;
+    if (is_read_elsewhere(option->type)) return DR_OK;
     if (node->kind != YAML_TEXT) return expect(reader, node, what, "a single value");
     switch (option->type) {
     case OPTION_TEXT: return set_text(reader, option, node, what, place);
@@ -356,7 +329,9 @@ static enum dr_status set_option(struct reader *reader, const struct option *opt
         }
         return expect(reader, node, what, "sqlite");
     case OPTION_DIALECT: return set_dialect(reader, node, what, place);
-    case OPTION_NESTED: break;
+    case OPTION_LIST:
+    case OPTION_MAP:
+    case OPTION_OWN_TEXT: break;
     }
     return DR_OK;
 }
@@ -364,8 +339,7 @@ static enum dr_status set_option(struct reader *reader, const struct option *opt
 /* --- maps by the table
  * -------------------------------------------------------------------------- */
 
-/* The part of the option's path behind `scope` and a point; empty when it lies elsewhere. */
-static dr_slice key_in_scope(const struct option *option, const char *scope) {
+dr_slice config_option_key(const struct option *option, const char *scope) {
     dr_slice path = dr_slice_text(option->path);
     const dr_slice wanted = dr_slice_text(scope);
     if (wanted.len > 0) {
@@ -379,7 +353,7 @@ static dr_slice key_in_scope(const struct option *option, const char *scope) {
 
 static bool is_section(dr_slice key) {
     for (size_t i = 0; i < SECTION_COUNT; i++) {
-        if (dr_slice_is(key, dr_slice_text(section_names[i]))) return true;
+        if (dr_slice_is(key, dr_slice_text(config_sections[i]))) return true;
     }
     return false;
 }
@@ -392,7 +366,7 @@ static enum dr_status check_keys(struct reader *reader, const char *scope,
         char names[120] = "";
         size_t len = 0;
         for (size_t i = 0; i < OPTION_COUNT_ALL && !is_known; i++) {
-            const dr_slice key = key_in_scope(&option_table[i], scope);
+            const dr_slice key = config_option_key(&config_options[i], scope);
             if (key.len == 0) continue;
             is_known = dr_slice_is(key, child->key);
             if (len + key.len + 3 >= sizeof names) continue;
@@ -415,8 +389,8 @@ static enum dr_status read_map(struct reader *reader, const char *scope, const c
     if (map && map->kind != YAML_MAP) return expect(reader, map, what, "a map of options");
     enum dr_status status = map ? check_keys(reader, scope, map) : DR_OK;
     for (size_t i = 0; i < OPTION_COUNT_ALL && !status; i++) {
-        const struct option *option = &option_table[i];
-        const dr_slice key = key_in_scope(option, scope);
+        const struct option *option = &config_options[i];
+        const dr_slice key = config_option_key(option, scope);
         if (key.len == 0) continue;
         const struct yaml_node *node = config_yaml_find(map, key);
         char path[160];
@@ -716,7 +690,7 @@ static enum dr_status read_root(struct reader *reader, const struct yaml_node *r
 
     enum dr_status status = read_map(reader, "", "", root, config);
     for (size_t i = 0; i < SECTION_COUNT && !status; i++) {
-        const char *name = section_names[i];
+        const char *name = config_sections[i];
         status = read_map(reader, name, name, config_yaml_find(root, dr_slice_text(name)), config);
     }
     if (status) return status;
@@ -797,52 +771,4 @@ void config_free(struct config *config) {
     dr_map_clear(&config->catalog.by_name);
     dr_arena_clear(&config->arena);
     dr_free(config);
-}
-
-/* --- documentation
- * ------------------------------------------------------------------------------ */
-
-void config_put_markdown(struct dr_buf *buf) {
-    dr_buf_put(buf, DR_LIT("| option | default | meaning |\n| --- | --- | --- |\n"));
-    for (size_t i = 0; i < OPTION_COUNT_ALL; i++) {
-        const struct option *option = &option_table[i];
-        dr_buf_format(buf, "| `%s` | ", option->path);
-        if (option->fallback)
-            dr_buf_format(buf, "`%s`", option->fallback);
-        else if (option->flags & OPTION_REQUIRED)
-            dr_buf_put(buf, DR_LIT("required"));
-        else
-            dr_buf_put(buf, DR_LIT("none"));
-        dr_buf_format(buf, " | %s", option->sentence);
-        if (option->flags & OPTION_IDLE) dr_buf_put(buf, DR_LIT(" No effect in this version."));
-        dr_buf_put(buf, DR_LIT(" |\n"));
-    }
-}
-
-static void put_sample_scope(struct dr_buf *buf, const char *scope) {
-    bool is_begun = scope[0] == '\0';
-    for (size_t i = 0; i < OPTION_COUNT_ALL; i++) {
-        const struct option *option = &option_table[i];
-        const dr_slice key = key_in_scope(option, scope);
-        if (key.len == 0 || !option->fallback || (option->flags & OPTION_IDLE)) continue;
-        if (!is_begun) dr_buf_format(buf, "%s:\n", scope);
-        is_begun = true;
-        dr_buf_format(buf, "%s%.*s: %s    # %s\n", scope[0] ? "  " : "", DR_FMT(key),
-                      option->fallback, option->sentence);
-    }
-}
-
-void config_put_sample(struct dr_buf *buf) {
-    put_sample_scope(buf, "");
-    for (size_t i = 0; i < SECTION_COUNT; i++) put_sample_scope(buf, section_names[i]);
-    dr_buf_put(buf, DR_LIT("\nproviders:\n"
-                           "  openai:\n"
-                           "    base_url: \"https://api.openai.com/v1\"\n"
-                           "    api_keys: [\"${OPENAI_API_KEY}\"]\n"
-                           "\nmodels:\n"
-                           "  gpt-4.1:\n"
-                           "    price: {input: 8.00, output: 8.00}    # USD per million tokens\n"
-                           "    targets:\n"
-                           "      - {provider: openai, model: gpt-4.1, "
-                           "list_price: {input: 60.00, output: 60.00}}\n"));
 }

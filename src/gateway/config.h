@@ -63,9 +63,11 @@ enum dr_status config_read_text(const char *name, dr_slice text, struct config *
                                 struct dr_error *error) DR_MUST_USE;
 void config_free(struct config *config); /* wipes secrets; accepts NULL */
 
-/* From the option table: docs/configuration.md, and the sample file. */
+/* From the option table (config_docs.c): the rows of docs/configuration.md, the list of
+ * drover.yaml(5), and the sample file. */
 struct dr_buf;
 void config_put_markdown(struct dr_buf *buf);
+void config_put_manual(struct dr_buf *buf);
 void config_put_sample(struct dr_buf *buf);
 
 #endif
