@@ -37,11 +37,15 @@ class Gateway:
             [DROVER, "serve", "--demo", "--listen", f"127.0.0.1:{self.port}",
              "--admin-listen", f"127.0.0.1:{free_port()}", "--data", str(self.folder / "data")],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.wait_until_listening()
+        return self
+
+    def wait_until_listening(self):
         deadline = time.monotonic() + 30
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return self
+                return
             except OSError:
                 assert self.process.poll() is None, self.log()
                 assert time.monotonic() < deadline, self.log()
