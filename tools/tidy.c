@@ -298,6 +298,7 @@ static const struct {
 } doors[] = {
     {"admin/", "", "gateway/inspect.h"},
     {"admin/", "", "gateway/control.h"},
+    {"admin/", "", "gateway/refusal.h"},
     {"client/", "", "dialect/native.h"},
     {"client/", "", "drover.h"},
     {"cli/", "", "drover.h"},

@@ -5,12 +5,28 @@
 #include "base/alloc.h"
 #include "gateway/server_private.h"
 
-void control_submit(struct server *server, struct bookkeeper_job *job) {
-    bookkeeper_submit(server->bookkeeper, job);
+static void control_job_back(struct dr_message *message) {
+    struct control_job *job = dr_list_item(message, struct control_job, message);
+    struct server *server = job->server;
+    server->round_count--;
+    server_check_end(server);
+    job->done(job);
 }
 
-struct dr_mailbox *control_mailbox(struct server *server) {
-    return server->mailbox;
+/* On the store's thread. */
+static void control_job_run(struct bookkeeper_job *queued, struct store *store) {
+    struct control_job *job = dr_list_item(queued, struct control_job, job);
+    job->run(job, store);
+    job->message.run = control_job_back;
+    dr_mailbox_post(job->server->mailbox, &job->message);
+}
+
+void control_submit(struct server *server, struct control_job *job) {
+    job->server = server;
+    job->job.run = control_job_run;
+    job->job.needs_fresh_records = job->needs_fresh_records;
+    server->round_count++;
+    bookkeeper_submit(server->bookkeeper, &job->job);
 }
 
 enum dr_status control_topup(struct server *server, struct store *store, dr_slice account_id,

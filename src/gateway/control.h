@@ -6,11 +6,20 @@
 #include "net/mailbox.h"
 #include "store/bookkeeper.h"
 
-/* Runs `job` on the store's thread; its `run` may call the two functions below. From the
- * server's thread. */
-void control_submit(struct server *server, struct bookkeeper_job *job);
-/* Messages to the server's thread, from any other. */
-struct dr_mailbox *control_mailbox(struct server *server);
+/* Work for the store's thread: `run` is called there and may call the two functions below, then
+ * `done` on the server's thread, which does not end before. Embedded by the caller, who sets the
+ * first three. */
+struct control_job {
+    void (*run)(struct control_job *job, struct store *store);
+    void (*done)(struct control_job *job);
+    bool needs_fresh_records; /* what was settled until now is in the store when `run` is called */
+    /* Private part. */
+    struct bookkeeper_job job;
+    struct dr_message message;
+    struct server *server;
+};
+/* From the server's thread. */
+void control_submit(struct server *server, struct control_job *job);
 
 /* On the store's thread: tops the account up in the store and in the live balance. As
  * store_topup. */

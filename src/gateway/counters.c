@@ -97,5 +97,6 @@ bool counters_add(struct counters *into, const struct counters *from) {
     into->fallbacks += from->fallbacks;
     into->estimated += from->estimated;
     into->storage_refusals += from->storage_refusals;
+    for (size_t i = 0; i < REFUSAL_REASON_COUNT; i++) into->refusals[i] += from->refusals[i];
     return true;
 }

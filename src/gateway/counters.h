@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "base/slice.h"
+#include "gateway/refusal.h"
 #include "model/ledger_entry.h"
 
 /* Upper bounds in microseconds; the last bucket is without bound. */
@@ -44,6 +45,7 @@ struct counters {
     uint64_t fallbacks;
     uint64_t estimated; /* answers whose usage was estimated */
     uint64_t storage_refusals;
+    uint64_t refusals[REFUSAL_REASON_COUNT]; /* what clients were told instead of an answer */
 };
 
 enum { COUNTERS_SERIES_MAX = 4096 };

@@ -31,6 +31,9 @@ static const struct {
     [REFUSAL_ADMIN_KEY] =
         {401, 0, "authentication_error", "invalid_api_key",
          "The admin key is missing or wrong. Send it in the header 'Authorization: Bearer KEY'."},
+    [REFUSAL_ADMIN_OFF] =
+        {403, 0, "permission_error", "admin_off",
+         "The admin API is off because the configuration has no admin.key. Set one and reload."},
     [REFUSAL_INSUFFICIENT_CREDITS] =
         {402, 0, "insufficient_quota", "insufficient_credits",
          "The account's credits are used up. Top the account up and try again."},

@@ -178,6 +178,7 @@ enum dr_status server_open(struct dr_loop *loop, const struct server_options *op
     server->ended = options->ended;
     server->owner = options->owner;
     server->started = dr_instant_now();
+    server->generation = 1;
     dr_deferred_init(&server->settle_end, server, server_end);
 
     given_apply(&server->given, options->config);
@@ -325,6 +326,7 @@ static enum dr_status reload(struct server *server, struct dr_error *error) {
     bookkeeper_reopen_log(server->bookkeeper, now->usage_log);
     snapshot_release(server->snapshot);
     server->snapshot = snapshot;
+    server->generation++;
     return DR_OK;
 }
 
@@ -363,6 +365,14 @@ void server_close(struct server *server) {
 
 uint16_t server_port(const struct server *server) {
     return server->port;
+}
+
+const char *server_config_path(const struct server *server) {
+    return server->config_path;
+}
+
+uint64_t server_generation(const struct server *server) {
+    return server->generation;
 }
 
 const struct config *server_config(const struct server *server) {

@@ -44,6 +44,10 @@ bool server_is_draining(const struct server *server);
 void server_close(struct server *server);
 /* The port in use. */
 uint16_t server_port(const struct server *server);
+/* Lent until the next reload. */
 const struct config *server_config(const struct server *server);
+const char *server_config_path(const struct server *server); /* NULL: none */
+/* Of the configuration: 1 at the start, one more with each reload. */
+uint64_t server_generation(const struct server *server);
 
 #endif

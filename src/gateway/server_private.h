@@ -34,6 +34,7 @@ struct server {
     size_t round_count;      /* inspections and publications that are under way */
 
     dr_instant started;
+    uint64_t generation; /* of the configuration: 1 at the start, one more with each reload */
     uint16_t port;
     bool is_open; /* the opening has succeeded: `ended` may be called */
     bool is_draining;

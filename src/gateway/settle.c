@@ -93,6 +93,7 @@ static void settle_charge(struct exchange *exchange) {
 static void settle_count(struct exchange *exchange, uint16_t status) {
     struct counters *counters = &exchange->worker->counters;
     const enum transport transport = exchange->downstream.kind->transport;
+    if (exchange->outcome == OUTCOME_REFUSED) counters->refusals[exchange->refusal.reason]++;
     if (!exchange->key) {
         counters->refused_early++;
         return;

@@ -261,5 +261,10 @@ enum dr_status journal_append(struct journal *journal, const struct ledger_entry
 }
 
 struct journal_stats journal_stats(const struct journal *journal) {
-    return journal->stats;
+    struct journal_stats stats = journal->stats;
+    stats.segments = journal->segment_count;
+    stats.reserved = journal->open;
+    stats.room = journal->promises > journal->open ? journal->promises - journal->open : 0;
+    stats.is_full = journal->is_full;
+    return stats;
 }

@@ -49,6 +49,10 @@ struct journal_stats {
     uint64_t records;
     uint64_t bytes;
     uint64_t failures;
+    size_t segments; /* in use */
+    size_t reserved; /* records that running exchanges may still write */
+    size_t room;     /* records beyond these that fit without asking the disk */
+    bool is_full;    /* the disk had no room when last asked */
 };
 struct journal_stats journal_stats(const struct journal *journal);
 

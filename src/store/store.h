@@ -46,6 +46,10 @@ enum dr_status store_each_account(struct store *store,
  * any account, is DR_EXISTS. Durable when it returns. */
 enum dr_status store_topup(struct store *store, dr_slice account_id, money amount,
                            dr_slice reference, dr_wall now, struct dr_error *error) DR_MUST_USE;
+/* The top-up that used this reference; DR_NOT_FOUND. */
+enum dr_status store_find_topup(struct store *store, dr_slice reference, struct dr_arena *arena,
+                                dr_slice *ret_account_id, money *ret_amount,
+                                struct dr_error *error) DR_MUST_USE;
 
 /* What a new key gets; `digest` and `hint` are of the text that the caller made. `key->id` empty:
  * made here. The name may be empty, else as an account's. DR_NOT_FOUND: no such account;
@@ -100,6 +104,21 @@ struct store_filter {
 enum dr_status store_each_entry(struct store *store, const struct store_filter *filter,
                                 bool (*visit)(void *owner, const struct ledger_entry *entry),
                                 void *owner, struct dr_error *error) DR_MUST_USE;
+
+/* A place in the order of store_each_entry: behind so many entries of a page. Zero is the
+ * beginning. Places stay valid for ever. */
+struct store_place {
+    int64_t page;
+    uint32_t count;
+};
+/* The same from `*place` on and over at most `pages_max` pages, so that a walk through any number
+ * of entries can be done in short turns. `*place` moves behind the last entry that was looked at,
+ * wanted or not; `*ret_is_over` when none was left. */
+enum dr_status store_walk_entries(struct store *store, const struct store_filter *filter,
+                                  struct store_place *place, size_t pages_max,
+                                  bool (*visit)(void *owner, const struct ledger_entry *entry),
+                                  void *owner, bool *ret_is_over,
+                                  struct dr_error *error) DR_MUST_USE;
 
 enum store_group { STORE_BY_ACCOUNT = 1, STORE_BY_KEY = 2, STORE_BY_MODEL = 4, STORE_BY_DAY = 8 };
 struct store_total {

@@ -200,6 +200,26 @@ enum dr_status store_topup(struct store *store, dr_slice account_id, money amoun
     return store_end(store, status, error);
 }
 
+enum dr_status store_find_topup(struct store *store, dr_slice reference, struct dr_arena *arena,
+                                dr_slice *ret_account_id, money *ret_amount,
+                                struct dr_error *error) {
+    struct sqlite3_stmt *row = NULL;
+    enum dr_status status = store_prepare(
+        store, "SELECT account_id, amount_nanousd FROM topup WHERE reference = ?1", &row, error);
+    if (status) return status;
+    store_bind_text(row, 1, reference);
+    status = store_step(store, row, error);
+    if (status == DR_NOT_FOUND) {
+        status = dr_fail(error, DR_NOT_FOUND, 0, "no top-up has this reference");
+    } else if (!status && !dr_arena_copy(arena, store_column(row, 0), ret_account_id)) {
+        status = fail_memory(error);
+    } else if (!status) {
+        *ret_amount = (money){store_column_i64(row, 1)};
+    }
+    sqlite3_finalize(row);
+    return status;
+}
+
 /* --- keys ----------------------------------------------------------------------------------- */
 
 /* Allowed models are kept as lines, since no name may hold a line end. */

@@ -260,31 +260,54 @@ static bool is_wanted(const struct store_filter *filter, const struct ledger_ent
     return filter->to.ms == 0 || entry->created.ms < filter->to.ms;
 }
 
-enum dr_status store_each_entry(struct store *store, const struct store_filter *filter,
+/* One page's entries from `*place` on; moves it. */
+static enum dr_status walk_page(const struct store *store, dr_slice records,
+                                const struct store_filter *filter, struct store_place *place,
                                 bool (*visit)(void *owner, const struct ledger_entry *entry),
-                                void *owner, struct dr_error *error) {
+                                void *owner, bool *is_going_on, struct dr_error *error) {
+    uint32_t count = 0;
+    while (*is_going_on && records.len > 0) {
+        struct ledger_entry entry;
+        if (journal_decode(&records, &entry) != JOURNAL_RECORD) return fail_page(store, error);
+        if (count++ < place->count) continue;
+        place->count = count;
+        if (is_wanted(filter, &entry)) *is_going_on = visit(owner, &entry);
+    }
+    return DR_OK;
+}
+
+enum dr_status store_walk_entries(struct store *store, const struct store_filter *filter,
+                                  struct store_place *place, size_t pages_max,
+                                  bool (*visit)(void *owner, const struct ledger_entry *entry),
+                                  void *owner, bool *ret_is_over, struct dr_error *error) {
     struct sqlite3_stmt *row = NULL;
     enum dr_status status = store_prepare(store,
-                                          "SELECT records FROM page"
-                                          " WHERE created_ms_max >= ?1 AND created_ms_min < ?2"
+                                          "SELECT number, records FROM page WHERE number >= ?3"
+                                          " AND created_ms_max >= ?1 AND created_ms_min < ?2"
                                           " ORDER BY number",
                                           &row, error);
     if (status) return status;
     store_bind_i64(row, 1, filter->from.ms != 0 ? filter->from.ms : INT64_MIN);
     store_bind_i64(row, 2, filter->to.ms != 0 ? filter->to.ms : INT64_MAX);
+    store_bind_i64(row, 3, place->page);
     bool is_going_on = true;
-    for (status = store_step(store, row, error); !status && is_going_on;) {
-        dr_slice records = store_column(row, 0);
-        while (!status && is_going_on && records.len > 0) {
-            struct ledger_entry entry;
-            if (journal_decode(&records, &entry) != JOURNAL_RECORD) {
-                status = fail_page(store, error);
-            } else if (is_wanted(filter, &entry)) {
-                is_going_on = visit(owner, &entry);
-            }
-        }
-        if (!status && is_going_on) status = store_step(store, row, error);
+    for (size_t pages = 0; !status && is_going_on && pages < pages_max; pages++) {
+        status = store_step(store, row, error);
+        if (status) break;
+        const int64_t number = store_column_i64(row, 0);
+        if (number != place->page) *place = (struct store_place){.page = number};
+        status = walk_page(store, store_column(row, 1), filter, place, visit, owner, &is_going_on,
+                           error);
     }
     sqlite3_finalize(row);
+    *ret_is_over = status == DR_NOT_FOUND;
     return status == DR_NOT_FOUND ? DR_OK : status;
+}
+
+enum dr_status store_each_entry(struct store *store, const struct store_filter *filter,
+                                bool (*visit)(void *owner, const struct ledger_entry *entry),
+                                void *owner, struct dr_error *error) {
+    struct store_place place = {0};
+    bool is_over = false;
+    return store_walk_entries(store, filter, &place, SIZE_MAX, visit, owner, &is_over, error);
 }
