@@ -115,12 +115,19 @@ dr_slice answer_head_refusal(struct exchange *exchange, const struct refusal *re
     return dr_buf_slice(head);
 }
 
-dr_slice answer_head_plain(struct worker *worker, dr_slice request_id, dr_slice cors_origin,
-                           uint32_t retry_after_s) {
+void answer_head_put_request_id(struct dr_buf *head, struct worker *worker) {
+    uint8_t random[16];
+    char request_id[REQUEST_ID_BYTES];
+    dr_entropy_take(&worker->entropy, random, sizeof random);
+    request_id_write(dr_loop_wall(worker->loop), random, request_id);
+    dr_http1_put_header(head, DR_LIT("x-request-id"), dr_slice_of(request_id, sizeof request_id));
+}
+
+dr_slice answer_head_plain(struct worker *worker, dr_slice cors_origin, uint32_t retry_after_s) {
     struct dr_buf *head = &worker->head;
     dr_buf_reset(head);
     dr_buf_put(head, DR_LIT("Content-Type: application/json\r\n"));
-    if (request_id.len > 0) dr_http1_put_header(head, DR_LIT("x-request-id"), request_id);
+    answer_head_put_request_id(head, worker);
     if (retry_after_s > 0) dr_http1_put_header_u64(head, DR_LIT("Retry-After"), retry_after_s);
     answer_head_put_cors(head, cors_origin);
     return dr_buf_slice(head);

@@ -33,22 +33,17 @@ enum { ROUTE_COUNT = sizeof routes / sizeof routes[0] };
  * --------------------------------------------------------------------------- */
 
 void http_visit_answer(const struct http_visit *visit, uint16_t status, dr_slice body) {
-    const dr_slice head = answer_head_plain(visit->worker, DR_NONE, visit->cors_origin, 0);
+    const dr_slice head = answer_head_plain(visit->worker, visit->cors_origin, 0);
     dr_http_call_answer(visit->call, status, head, body);
 }
 
 void http_visit_refuse(const struct http_visit *visit, const struct refusal *refusal) {
     struct worker *worker = visit->worker;
-    uint8_t random[16];
-    char request_id[REQUEST_ID_BYTES];
-    dr_entropy_take(&worker->entropy, random, sizeof random);
-    request_id_write(dr_loop_wall(worker->loop), random, request_id);
     worker->counters.refused_early++;
 
     dr_buf_reset(&worker->body);
     refusal_put_json(&worker->body, refusal);
-    dr_slice head = answer_head_plain(worker, dr_slice_of(request_id, sizeof request_id),
-                                      visit->cors_origin, refusal->retry_after_s);
+    dr_slice head = answer_head_plain(worker, visit->cors_origin, refusal->retry_after_s);
     if (refusal->status == 401) {
         dr_buf_put(&worker->head, DR_LIT("WWW-Authenticate: Bearer\r\n"));
         head = dr_buf_slice(&worker->head);
@@ -92,6 +87,7 @@ static void put_allow(struct dr_buf *head, unsigned methods) {
 static void answer_options(const struct http_visit *visit, unsigned methods) {
     struct dr_buf *head = &visit->worker->head;
     dr_buf_reset(head);
+    answer_head_put_request_id(head, visit->worker);
     dr_buf_put(head, DR_LIT("Allow: "));
     put_allow(head, methods);
     if (visit->cors_origin.len > 0) {
@@ -161,7 +157,7 @@ static void refuse_method(const struct http_visit *visit, unsigned methods) {
     worker->counters.refused_early++;
     dr_buf_reset(&worker->body);
     refusal_put_json(&worker->body, &refusal);
-    (void)answer_head_plain(worker, DR_NONE, visit->cors_origin, 0);
+    (void)answer_head_plain(worker, visit->cors_origin, 0);
     dr_buf_put(&worker->head, DR_LIT("Allow: "));
     put_allow(&worker->head, methods);
     dr_http_call_answer(visit->call, 405, dr_buf_slice(&worker->head), dr_buf_slice(&worker->body));
@@ -228,6 +224,12 @@ static void front_refuse(void *service_owner, uint16_t status, const char *text,
     refusal_put_json(body, &refusal);
 }
 
+static void front_put_refusal_headers(void *service_owner, uint16_t status,
+                                      struct dr_buf *headers) {
+    answer_head_put_request_id(headers, service_owner);
+    if (status == 503) dr_buf_put(headers, DR_LIT("Retry-After: 1\r\n"));
+}
+
 static void front_disconnected(void *service_owner) {
     struct worker *worker = service_owner;
     dr_listener_note_closed(worker->listener);
@@ -241,4 +243,5 @@ const struct dr_http_service http_front_service = {
     .drained = front_drained,
     .refuse = front_refuse,
     .disconnected = front_disconnected,
+    .put_refusal_headers = front_put_refusal_headers,
 };

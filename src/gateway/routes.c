@@ -48,12 +48,21 @@ void route_health(const struct http_visit *visit) {
     http_visit_answer(visit, 200, DR_LIT("{\"status\":\"ok\"}"));
 }
 
+static void answer_unready(const struct http_visit *visit, dr_slice body) {
+    dr_http_call_answer(visit->call, 503, answer_head_plain(visit->worker, visit->cors_origin, 1),
+                        body);
+}
+
 void route_ready(const struct http_visit *visit) {
-    if (visit->worker->is_draining) {
-        http_visit_answer(visit, 503, DR_LIT("{\"status\":\"draining\"}"));
-    } else if (!journal_has_room(visit->worker->journal)) {
-        http_visit_answer(visit, 503, DR_LIT("{\"status\":\"storage_full\"}"));
+    struct worker *worker = visit->worker;
+    if (worker->is_draining) {
+        answer_unready(visit, DR_LIT("{\"status\":\"draining\"}"));
+    } else if (!journal_reserve(worker->journal, dr_loop_now(worker->loop))) {
+        /* Asked for, not looked up: once no requests come because of this answer, nobody else
+         * would find out that space has been freed. */
+        answer_unready(visit, DR_LIT("{\"status\":\"storage_full\"}"));
     } else {
+        journal_release(worker->journal);
         http_visit_answer(visit, 200, DR_LIT("{\"status\":\"ready\"}"));
     }
 }
@@ -257,8 +266,8 @@ static void lookup_return(struct dr_message *message) {
             refusal_put_json(&worker->body, &refusal);
             body = dr_buf_slice(&worker->body);
         }
-        dr_http_call_answer(lookup->call, lookup->status,
-                            answer_head_plain(worker, DR_NONE, origin, 0), body);
+        dr_http_call_answer(lookup->call, lookup->status, answer_head_plain(worker, origin, 0),
+                            body);
     }
     dr_buf_clear(&lookup->body);
     dr_free(lookup);

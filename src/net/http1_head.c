@@ -126,8 +126,12 @@ static bool read_target(struct dr_http1_head_reader *reader, dr_slice target) {
     }
     head->target = target;
     if (dr_slice_is(head->method_text, DR_LIT("CONNECT"))) {
-        if (is_authority(target, true)) return true;
-        return refuse(reader, "CONNECT asks for host:port (RFC 9112 section 3.2.3)");
+        if (!is_authority(target, true)) {
+            return refuse(reader, "CONNECT asks for host:port (RFC 9112 section 3.2.3)");
+        }
+        /* What follows would be another protocol's bytes: the connection must not go on. */
+        return fail(reader, DR_HTTP1_NOT_IMPLEMENTED,
+                    "CONNECT is not spoken here: this is no tunnel (RFC 9110 section 9.3.6)");
     }
     if (target.data[0] == '/') return true;
     if (dr_slice_is(target, DR_LIT("*"))) {
@@ -228,6 +232,7 @@ struct findings {
     bool says_keep_alive;
     bool says_upgrade;
     bool expects_continue;
+    bool expects_more; /* than 100-continue */
 };
 
 static void read_connection(struct findings *found, dr_slice list) {
@@ -252,6 +257,8 @@ static void read_header(struct findings *found, const struct dr_http1_header *he
         if (!dr_slice_is_nocase(name, DR_LIT("expect"))) return;
         if (dr_slice_is_nocase(header->value, DR_LIT("100-continue"))) {
             found->expects_continue = true;
+        } else {
+            found->expects_more = true;
         }
         return;
     case 7:
@@ -289,7 +296,7 @@ static bool refuse_coding(struct dr_http1_head_reader *reader, dr_slice list) {
     if (!is_last_chunked) {
         return refuse(reader, "Transfer-Encoding does not end with chunked (RFC 9112 section 6.3)");
     }
-    return fail(reader, DR_HTTP1_ENCODING_UNSUPPORTED,
+    return fail(reader, DR_HTTP1_NOT_IMPLEMENTED,
                 "Of the transfer codings only chunked is spoken here (RFC 9112 section 6.1)");
 }
 
@@ -377,6 +384,11 @@ bool dr_http1_read_headers(struct dr_http1_head_reader *reader) {
     for (size_t i = 0; i < head->header_count; ++i) read_header(&found, &head->headers[i]);
     if (!reader->is_response && !read_host(reader, &found)) return false;
     if (!read_framing(reader, &found)) return false;
+    /* HTTP/1.0 knows no expectations (RFC 9110 section 10.1.1). */
+    if (!reader->is_response && found.expects_more && head->minor_version == 1) {
+        return fail(reader, DR_HTTP1_EXPECTATION_FAILED,
+                    "Of expectations only 100-continue is met here (RFC 9110 section 10.1.1)");
+    }
     read_persistence(reader, &found);
     return true;
 }

@@ -47,8 +47,7 @@ struct dr_http1_head {
     /* requests */
     enum dr_http1_method method;
     dr_slice method_text;
-    /* "/path?query", "*" with OPTIONS, host:port with CONNECT; of an absolute form the origin
-     * form. */
+    /* "/path?query", "*" with OPTIONS; of an absolute form the origin form. */
     dr_slice target;
     dr_slice host;
     bool expects_continue; /* Expect: 100-continue */
@@ -74,12 +73,13 @@ enum dr_http1_progress {
 
 /* What to answer. */
 enum dr_http1_failure {
-    DR_HTTP1_BAD_REQUEST,          /* 400 */
-    DR_HTTP1_HEAD_TOO_LARGE,       /* 431 */
-    DR_HTTP1_BODY_TOO_LARGE,       /* 413 */
-    DR_HTTP1_VERSION_UNSUPPORTED,  /* 505 */
-    DR_HTTP1_ENCODING_UNSUPPORTED, /* 501: a transfer coding other than chunked */
-    DR_HTTP1_OUT_OF_MEMORY,        /* 503 */
+    DR_HTTP1_BAD_REQUEST,         /* 400 */
+    DR_HTTP1_HEAD_TOO_LARGE,      /* 431 */
+    DR_HTTP1_BODY_TOO_LARGE,      /* 413 */
+    DR_HTTP1_VERSION_UNSUPPORTED, /* 505 */
+    DR_HTTP1_NOT_IMPLEMENTED,     /* 501: CONNECT, a transfer coding other than chunked */
+    DR_HTTP1_EXPECTATION_FAILED,  /* 417: Expect other than 100-continue */
+    DR_HTTP1_OUT_OF_MEMORY,       /* 503 */
 };
 
 struct dr_http1_parser;

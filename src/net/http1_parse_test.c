@@ -27,7 +27,7 @@ struct transcript {
     bool is_in_body;
 };
 
-static const char *const failure_names[] = {"!400", "!431", "!413", "!505", "!501", "!503"};
+static const char *const failure_names[] = {"!400", "!431", "!413", "!505", "!501", "!417", "!503"};
 
 static void end_body(struct transcript *transcript) {
     if (transcript->is_in_body) dr_buf_put_char(&transcript->line, ')');
@@ -203,7 +203,7 @@ static void test_request_lines_follow_rfc_9112_section_3(void **state) {
         {"asterisk", LINE("OPTIONS * HTTP/1.1"), "[OPTIONS *]."},
         {"asterisk with get", LINE("GET * HTTP/1.1"), "!400"},
         {"two asterisks", LINE("OPTIONS ** HTTP/1.1"), "!400"},
-        {"authority form", LINE("CONNECT a:443 HTTP/1.1"), "[CONNECT a:443]."},
+        {"authority form", LINE("CONNECT a:443 HTTP/1.1"), "!501"},
         {"authority form without port", LINE("CONNECT a HTTP/1.1"), "!400"},
         {"connect with a path", LINE("CONNECT /x HTTP/1.1"), "!400"},
         {"authority form with get", LINE("GET a:443 HTTP/1.1"), "!400"},
@@ -350,6 +350,8 @@ static void test_body_length_can_be_read_in_one_way_only(void **state) {
         {"chunked after tab", POST("Transfer-Encoding:\tchunked\r\n\r\n0\r\n\r\n"), "[POST /]."},
         {"chunked without blank", POST("Transfer-Encoding:chunked\r\n\r\n0\r\n\r\n"), "[POST /]."},
         {"gzip, chunked", POST("Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), "!501"},
+        {"another expectation", POST("Expect: x\r\n\r\n"), "!417"},
+        {"one expectation too many", POST("Expect: 100-continue\r\nExpect: x\r\n\r\n"), "!417"},
         {"identity, chunked", POST("Transfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n"),
          "!501"},
         {"gzip", POST("Transfer-Encoding: gzip\r\n\r\n"), "!400"},

@@ -230,6 +230,9 @@ void dr_http_connection_refuse(struct dr_http_connection *connection, uint16_t s
     server->service->refuse(server->service_owner, status, text, body);
     struct dr_buf *head = &server->head;
     put_head_start(server, head, status, DR_LIT("Content-Type: application/json\r\n"));
+    if (server->service->put_refusal_headers) {
+        server->service->put_refusal_headers(server->service_owner, status, head);
+    }
     put_length(head, body->len);
     dr_buf_put(head, DR_LIT("Connection: close\r\n\r\n"));
     if (dr_buf_status(head) || dr_buf_status(body)) {

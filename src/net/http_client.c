@@ -456,7 +456,8 @@ static void ask_fail_response(struct dr_http_ask *ask) {
         break;
     case DR_HTTP1_BAD_REQUEST:
     case DR_HTTP1_VERSION_UNSUPPORTED:
-    case DR_HTTP1_ENCODING_UNSUPPORTED: break;
+    case DR_HTTP1_NOT_IMPLEMENTED:
+    case DR_HTTP1_EXPECTATION_FAILED: break;
     }
     (void)dr_fail(&ask->error, status, 0, "%s sent what is no valid HTTP response: %s",
                   ask->origin->host, text);

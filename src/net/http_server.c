@@ -295,7 +295,8 @@ static uint16_t failure_status(enum dr_http1_failure failure) {
     case DR_HTTP1_HEAD_TOO_LARGE: return 431;
     case DR_HTTP1_BODY_TOO_LARGE: return 413;
     case DR_HTTP1_VERSION_UNSUPPORTED: return 505;
-    case DR_HTTP1_ENCODING_UNSUPPORTED: return 501;
+    case DR_HTTP1_NOT_IMPLEMENTED: return 501;
+    case DR_HTTP1_EXPECTATION_FAILED: return 417;
     case DR_HTTP1_OUT_OF_MEMORY: return 503;
     }
     return 400;

@@ -40,6 +40,9 @@ struct dr_http_service {
     void (*refuse)(void *service_owner, uint16_t status, const char *text, struct dr_buf *body);
     /* The connection's stream has closed (for counters); may be NULL. */
     void (*disconnected)(void *service_owner);
+    /* Header lines of the service's own for what `refuse` answers, each ended by CRLF; may be
+     * NULL. */
+    void (*put_refusal_headers)(void *service_owner, uint16_t status, struct dr_buf *headers);
 };
 
 struct dr_http_server_options {
