@@ -424,8 +424,11 @@ static bool upstream_tell_piece(struct dr_http_upstream *upstream, dr_slice *hel
     const dr_slice piece = *held;
     *held = DR_NONE;
     if (piece.len == 0) return true;
+    const enum ask_stage stage = ask->stage;
     ask->events->body(ask->owner, piece, is_last);
-    return upstream->ask != NULL;
+    /* An ask that was closed at its end may have been followed by another on this very connection,
+     * even in the same memory. */
+    return upstream->ask == ask && ask->stage == stage;
 }
 
 /* The response's end has been read, `held` is what has not been told of it. */

@@ -40,6 +40,7 @@ struct heard {
     bool closes_in_body;
     bool pauses_in_body;
     struct heard *opens_in_done;
+    struct heard *opens_in_body; /* after closing */
     struct fixture *fixture;
     enum dr_http_ask_failure failure;
     char text[256];
@@ -64,6 +65,7 @@ static void ask_bodied(void *owner, dr_slice piece, bool is_last) {
     heard->was_last = is_last;
     dr_buf_put(&heard->body, piece);
     if (heard->closes_in_body) dr_http_ask_close(heard->ask);
+    if (heard->opens_in_body) ask_opens(heard->fixture, heard->opens_in_body);
     if (heard->pauses_in_body) dr_http_ask_pause(heard->ask);
 }
 
@@ -394,6 +396,31 @@ static void test_an_ask_opened_inside_done_reuses_the_connection(void **state) {
     until_over(fixture, &second);
     assert_int_equal(first.done_count, 1);
     assert_int_equal(dr_http_pool_stats(fixture->pool).connections_opened, 1);
+    probe_close(&provider);
+}
+
+/* As a gateway does that asks the next target once it has read why the first one refused. */
+static void test_an_ask_opened_after_closing_in_the_last_piece_hears_its_own_answer(void **state) {
+    struct fixture *fixture = *state;
+    struct heard first = heard_new(fixture);
+    struct heard second = heard_new(fixture);
+    first.closes_in_body = true;
+    first.opens_in_body = &second;
+    ask_opens(fixture, &first);
+    struct probe provider = provider_accepts(fixture);
+    provider_reads(fixture, &provider);
+    probe_forget(&provider);
+    probe_send(&provider, OK_HEAD "Content-Length: 3\r\n\r\none");
+    provider_reads(fixture, &provider);
+    probe_send(&provider, OK_HEAD "Content-Length: 3\r\n\r\ntwo");
+    until_over(fixture, &second);
+    assert_int_equal(first.done_count + first.failed_count, 0);
+    assert_int_equal(second.head_count, 1);
+    assert_int_equal(second.done_count, 1);
+    assert_true(dr_slice_is(dr_buf_slice(&second.body), DR_LIT("two")));
+    assert_int_equal(dr_http_pool_stats(fixture->pool).connections_opened, 1);
+    dr_buf_clear(&first.body);
+    dr_buf_clear(&second.body);
     probe_close(&provider);
 }
 
@@ -832,6 +859,7 @@ int main(void) {
         TEST(test_no_memory_is_asked_for_in_the_steady_state),
         TEST(test_the_newest_idle_connection_comes_first),
         TEST(test_an_ask_opened_inside_done_reuses_the_connection),
+        TEST(test_an_ask_opened_after_closing_in_the_last_piece_hears_its_own_answer),
         TEST(test_an_idle_connection_that_speaks_or_ends_is_dropped),
         TEST(test_an_idle_connection_is_closed_in_time),
         TEST(test_a_stale_connection_is_replaced_exactly_once),
