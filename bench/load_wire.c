@@ -1,0 +1,229 @@
+/* Texts and framing of the load generator, with code of its own: a witness that shared the relay's
+ * parsers would share their faults. Must not read or write a socket. */
+#include "load_wire.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define HOLE_NUMBER "0000000000"
+#define HOLE_INDEX "000000"
+#define HOLE_TIME "0000000000000000"
+
+static const char user_text[] =
+    "Please read the following paragraph and say in three short sentences what it is about, which "
+    "claims it makes, and whether they follow from what is given. A relay stands between "
+    "applications and the providers of models. It knows who asks, decides who answers, counts what "
+    "was used and passes every byte on as soon as it has come, for a reader watches the words "
+    "appear, and a pause that a machine would not notice is a pause to him. What it costs must be "
+    "small beside what it carries; what it keeps in memory must not grow with the patience of a "
+    "slow reader; and what it writes into its books must be true even when the lights go out. "
+    "Answer in plain words, without a list.";
+
+static void put(struct load_text *text, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void put(struct load_text *text, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const int len =
+        vsnprintf(text->bytes + text->len, sizeof(text->bytes) - text->len, format, arguments);
+    va_end(arguments);
+    if (len > 0) text->len += (size_t)len;
+    if (text->len >= sizeof(text->bytes)) text->len = sizeof(text->bytes) - 1;
+}
+
+static size_t put_hole(struct load_text *text, const char *zeros) {
+    const size_t at = text->len;
+    put(text, "%s", zeros);
+    return at;
+}
+
+static void init_ask(struct load_text *ask, const char *key, const char *model, bool is_stream) {
+    struct load_text body = {.len = 0};
+    put(&body, "{\"model\":\"%s\",%s\"temperature\":0.7,\"max_tokens\":512,\"messages\":[", model,
+        is_stream ? "\"stream\":true,\"stream_options\":{\"include_usage\":true}," : "");
+    put(&body, "{\"role\":\"system\",\"content\":\"You are a careful assistant.\"},");
+    put(&body, "{\"role\":\"user\",\"content\":\"%s\"}],\"user\":\"", user_text);
+    const size_t number_at = put_hole(&body, HOLE_NUMBER);
+    put(&body, "\"}");
+
+    put(ask, "POST /v1/chat/completions HTTP/1.1\r\nHost: relay.example\r\n");
+    put(ask, "Accept: application/json\r\nContent-Type: application/json\r\n");
+    put(ask, "User-Agent: OpenAI/Python 1.51.0\r\nX-Stainless-Lang: python\r\n");
+    put(ask, "X-Stainless-Runtime: CPython\r\nX-Stainless-Retry-Count: 0\r\n");
+    put(ask, "Authorization: Bearer %s\r\nContent-Length: %zu\r\n\r\n", key, body.len);
+    ask->number_at = ask->len + number_at;
+    put(ask, "%s", body.bytes);
+}
+
+static void init_answer(struct load_wire *wire, const char *model) {
+    struct load_text body = {.len = 0};
+    put(&body, "{\"id\":\"chatcmpl-");
+    const size_t number_at = put_hole(&body, HOLE_NUMBER);
+    put(&body, "\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"%s\",", model);
+    put(&body,
+        "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"%.420s\"",
+        user_text);
+    put(&body, ",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],\"usage\":{");
+    put(&body, "\"prompt_tokens\":171,\"completion_tokens\":96,\"total_tokens\":267,");
+    put(&body, "\"prompt_tokens_details\":{\"cached_tokens\":0}},\"system_fingerprint\":\"fp_1\"}");
+
+    put(&wire->answer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n");
+    put(&wire->answer, "Date: Tue, 24 Nov 2026 00:00:00 GMT\r\nServer: provider\r\n");
+    put(&wire->answer, "X-Request-Id: req_0123456789abcdef\r\nopenai-processing-ms: 12\r\n");
+    put(&wire->answer, "Content-Length: %zu\r\n\r\n", body.len);
+    wire->answer_head_len = wire->answer.len;
+    wire->answer.number_at = wire->answer.len + number_at;
+    put(&wire->answer, "%s", body.bytes);
+}
+
+/* `line` becomes the event of one HTTP chunk; the holes move by the chunk's head. */
+static void init_chunk(struct load_text *chunk, const struct load_text *line,
+                       size_t *ret_head_len) {
+    put(chunk, "%zx\r\n", line->len + 2);
+    *ret_head_len = chunk->len;
+    chunk->number_at = chunk->len + line->number_at;
+    chunk->index_at = chunk->len + line->index_at;
+    chunk->due_at = chunk->len + line->due_at;
+    chunk->sent_at = chunk->len + line->sent_at;
+    put(chunk, "%s\n\n\r\n", line->bytes);
+}
+
+static void init_stream(struct load_wire *wire, const char *model) {
+    struct load_text event = {.len = 0};
+    struct load_text usage = {.len = 0};
+
+    put(&wire->stream_head, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n");
+    put(&wire->stream_head, "Date: Tue, 24 Nov 2026 00:00:00 GMT\r\nServer: provider\r\n");
+    put(&wire->stream_head, "X-Request-Id: req_0123456789abcdef\r\nCache-Control: no-cache\r\n");
+    put(&wire->stream_head, "Transfer-Encoding: chunked\r\n\r\n");
+
+    put(&event, "data: {\"id\":\"chatcmpl-");
+    event.number_at = put_hole(&event, HOLE_NUMBER);
+    put(&event, "\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"%s\",",
+        model);
+    put(&event, "\"choices\":[{\"index\":0,\"delta\":{\"content\":\" ");
+    event.index_at = put_hole(&event, HOLE_INDEX);
+    put(&event, " ");
+    event.due_at = put_hole(&event, HOLE_TIME);
+    put(&event, " ");
+    event.sent_at = put_hole(&event, HOLE_TIME);
+    put(&event, "\"}}]}");
+    wire->event_line_len = event.len;
+    init_chunk(&wire->event, &event, &wire->chunk_head_len);
+
+    put(&usage, "data: {\"id\":\"chatcmpl-");
+    usage.number_at = put_hole(&usage, HOLE_NUMBER);
+    put(&usage, "\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"%s\",",
+        model);
+    put(&usage, "\"choices\":[],\"usage\":{\"prompt_tokens\":171,\"completion_tokens\":96,"
+                "\"total_tokens\":267}}");
+    wire->usage_line_len = usage.len;
+    init_chunk(&wire->usage, &usage, &wire->chunk_head_len);
+    put(&wire->done, "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
+}
+
+void load_wire_init(struct load_wire *wire, const char *key, const char *model) {
+    *wire = (struct load_wire){.chunk_head_len = 0};
+    init_ask(&wire->ask_json, key, model, false);
+    init_ask(&wire->ask_stream, key, model, true);
+    init_answer(wire, model);
+    init_stream(wire, model);
+}
+
+void load_digits_put(char *place, size_t digits, uint64_t value) {
+    for (size_t i = digits; i > 0; i--) {
+        place[i - 1] = (char)('0' + value % 10);
+        value /= 10;
+    }
+}
+
+bool load_digits_read(const char *place, size_t digits, uint64_t *ret) {
+    uint64_t value = 0;
+    for (size_t i = 0; i < digits; i++) {
+        if (place[i] < '0' || place[i] > '9') return false;
+        value = value * 10 + (uint64_t)(place[i] - '0');
+    }
+    *ret = value;
+    return true;
+}
+
+/* --- heads ---------------------------------------------------------------------------------- */
+
+static bool is_header(const char *line, size_t len, const char *name, size_t name_len) {
+    return len > name_len && line[name_len] == ':' && strncasecmp(line, name, name_len) == 0;
+}
+
+static size_t read_length(const char *line, size_t len) {
+    size_t value = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (line[i] >= '0' && line[i] <= '9') value = value * 10 + (size_t)(line[i] - '0');
+    }
+    return value;
+}
+
+enum load_head_outcome load_head_read(const char *bytes, size_t len, struct load_head *ret_head) {
+    const char *end = memmem(bytes, len, "\r\n\r\n", 4);
+    if (!end) return LOAD_HEAD_PART;
+    struct load_head head = {.len = (size_t)(end - bytes) + 4};
+    uint64_t status = 0;
+    if (head.len > 12 && memcmp(bytes, "HTTP/1.1 ", 9) == 0) {
+        if (!load_digits_read(bytes + 9, 3, &status)) return LOAD_HEAD_WRONG;
+    }
+    head.status = (unsigned)status;
+    const char *line = memchr(bytes, '\n', head.len);
+    while (line && line < end) {
+        line++;
+        const char *next = memchr(line, '\n', (size_t)(end + 2 - line));
+        const size_t line_len = (size_t)((next ? next : end + 2) - line);
+        const char first = (char)(line[0] | 0x20);
+        if (first == 'c' && is_header(line, line_len, "content-length", 14))
+            head.body_len = read_length(line + 15, line_len - 15);
+        else if (first == 'c' && is_header(line, line_len, "connection", 10))
+            head.will_close = memmem(line, line_len, "close", 5) != NULL;
+        else if (first == 't' && is_header(line, line_len, "transfer-encoding", 17))
+            head.is_chunked = true;
+        line = next;
+    }
+    *ret_head = head;
+    return LOAD_HEAD_WHOLE;
+}
+
+/* --- chunks --------------------------------------------------------------------------------- */
+
+static void take_size_byte(struct load_chunks *chunks, char byte) {
+    if (byte >= '0' && byte <= '9')
+        chunks->left = chunks->left * 16 + (size_t)(byte - '0');
+    else if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f')
+        chunks->left = chunks->left * 16 + (size_t)((byte | 0x20) - 'a' + 10);
+    else
+        chunks->stage = byte == '\r' ? LOAD_CHUNK_SIZE_END : LOAD_CHUNK_WRONG;
+}
+
+size_t load_chunks_skip(struct load_chunks *chunks, const char *bytes, size_t len) {
+    size_t at = 0;
+    if (chunks->stage == LOAD_CHUNK_BYTES && chunks->left == 0) chunks->stage = LOAD_CHUNK_END;
+    while (at < len) {
+        switch (chunks->stage) {
+        case LOAD_CHUNK_SIZE: take_size_byte(chunks, bytes[at++]); break;
+        case LOAD_CHUNK_SIZE_END:
+            if (bytes[at++] != '\n')
+                chunks->stage = LOAD_CHUNK_WRONG;
+            else
+                chunks->stage = chunks->left > 0 ? LOAD_CHUNK_BYTES : LOAD_CHUNK_LAST;
+            break;
+        case LOAD_CHUNK_END:
+            if (bytes[at++] == '\n') chunks->stage = LOAD_CHUNK_SIZE;
+            break;
+        case LOAD_CHUNK_LAST:
+            if (bytes[at++] == '\n') chunks->stage = LOAD_CHUNK_DONE;
+            break;
+        case LOAD_CHUNK_BYTES:
+        case LOAD_CHUNK_DONE:
+        case LOAD_CHUNK_WRONG: return at;
+        }
+    }
+    return at;
+}
