@@ -1,5 +1,6 @@
 /* `drover docs`: the pages that follow from the program itself, so that none of them goes stale.
- * docs/configuration.md is its output, and a test compares the two. Reads no file. */
+ * docs/configuration.md and the manual pages are its output, and a test compares them. Reads no
+ * file. */
 #include "cli/command.h"
 
 #include "base/buf.h"
@@ -96,6 +97,116 @@ static const char manual_end[] = ".Ed\n"
                                  ".Sh SEE ALSO\n"
                                  ".Xr drover 1\n";
 
+static const char commands_head[] =
+    ".\\\" Printed by `drover docs commands`; `./dev docs` writes this file anew.\n"
+    ".Dd November 24, 2026\n"
+    ".Dt DROVER 1\n"
+    ".Os Drover\n"
+    ".Sh NAME\n"
+    ".Nm drover\n"
+    ".Nd relay for AI inference\n"
+    ".Sh SYNOPSIS\n"
+    ".Nm\n"
+    ".Ar COMMAND\n"
+    ".Op Ar OPTIONS\n"
+    ".Nm\n"
+    ".Fl -version\n"
+    ".Sh DESCRIPTION\n"
+    ".Nm\n"
+    "stands between applications and the providers of AI models. It answers in OpenAI's\n"
+    "API over HTTP and server-sent events, knows who asks by an API key, tries the\n"
+    "targets of a model in order until one answers, and writes the charge of each answer\n"
+    "down before the answer's end leaves.\n"
+    ".Pp\n"
+    "Accounts, keys and settled requests lie in a data folder that one gateway at a time\n"
+    "holds.\n"
+    ".Sh COMMANDS\n"
+    ".Fl -help\n"
+    "prints the text of a command;\n"
+    "options are written as \\-\\-name VALUE or \\-\\-name=VALUE, and each at most once. A\n"
+    "lone \\-\\- ends them.\n";
+
+static const char commands_end[] =
+    ".Sh SIGNALS\n"
+    ".Bl -tag -width Ds\n"
+    ".It SIGHUP\n"
+    "The gateway reads its configuration and certificates again without dropping a\n"
+    "request, and reopens the usage log. A file that is wrong leaves the old\n"
+    "configuration running; the log says why.\n"
+    ".It SIGTERM , SIGINT\n"
+    "The gateway stops taking connections, lets running requests end within\n"
+    "drain_seconds, and ends. A second signal ends it at once.\n"
+    ".El\n"
+    ".Sh ENVIRONMENT\n"
+    "The configuration names the variables it reads; see\n"
+    ".Xr drover.yaml 5 .\n"
+    ".Sh FILES\n"
+    ".Bl -tag -width Ds\n"
+    ".It Pa drover.yaml\n"
+    "The configuration, unless another is named.\n"
+    ".It Pa drover-data\n"
+    "The data folder, unless another is configured, with\n"
+    ".Pa lock ,\n"
+    ".Pa drover.db\n"
+    "and\n"
+    ".Pa journal .\n"
+    ".El\n"
+    ".Sh EXIT STATUS\n"
+    "0 when done, 1 when the thing asked for failed, 2 when the usage was wrong.\n"
+    ".Sh EXAMPLES\n"
+    "Try it, with a simulated provider and public keys, on loopback:\n"
+    ".Bd -literal -offset indent\n"
+    "drover serve \\-\\-demo\n"
+    ".Ed\n"
+    ".Pp\n"
+    "An account with 50 dollars and a key that lives for thirty days:\n"
+    ".Bd -literal -offset indent\n"
+    "drover account create team \\-c drover.yaml\n"
+    "drover account topup ACCOUNT_ID 50 \\-c drover.yaml\n"
+    "drover key create \\-\\-account ACCOUNT_ID \\-\\-expires 30d \\-c drover.yaml\n"
+    ".Ed\n"
+    ".Sh SEE ALSO\n"
+    ".Xr drover.yaml 5\n";
+
+static void put_roff(struct dr_buf *buf, const char *text) {
+    for (; *text; text++) {
+        if (*text == '-')
+            dr_buf_put(buf, DR_LIT("\\-"));
+        else if (*text == '\\')
+            dr_buf_put(buf, DR_LIT("\\e"));
+        else
+            dr_buf_put_char(buf, *text);
+    }
+}
+
+static void put_option(struct dr_buf *buf, const struct option *option) {
+    dr_buf_put(buf, DR_LIT(".It "));
+    if (option->letter) dr_buf_format(buf, "Fl %c , ", option->letter);
+    dr_buf_format(buf, "Fl -%s", option->name);
+    if (option->value) dr_buf_format(buf, " Ar %s", option->value);
+    dr_buf_put_char(buf, '\n');
+    put_roff(buf, option->help);
+    dr_buf_put_char(buf, '\n');
+}
+
+static void put_command(struct dr_buf *buf, const struct command *command) {
+    dr_buf_format(buf, ".Ss drover %s\n", command->name);
+    put_roff(buf, command->summary);
+    dr_buf_put(buf, DR_LIT("\n.Bd -literal\n"));
+    put_roff(buf, command->usage);
+    dr_buf_put(buf, DR_LIT(".Ed\n"));
+    if (!command->options[0].name) return;
+    dr_buf_put(buf, DR_LIT(".Bl -tag -width Ds\n"));
+    for (size_t i = 0; command->options[i].name; i++) put_option(buf, &command->options[i]);
+    dr_buf_put(buf, DR_LIT(".El\n"));
+}
+
+static void put_commands(struct dr_buf *buf) {
+    dr_buf_put(buf, dr_slice_text(commands_head));
+    for (size_t i = 0; commands[i]; i++) put_command(buf, commands[i]);
+    dr_buf_put(buf, dr_slice_text(commands_end));
+}
+
 static void put_page(struct dr_buf *buf) {
     dr_buf_put(buf, dr_slice_text(preface));
     config_put_markdown(buf);
@@ -117,7 +228,11 @@ static int run(const struct options *options) {
         const char *name;
         void (*put)(struct dr_buf *buf);
     } parts[] = {
-        {"configuration", put_page}, {"manual", put_manual}, {"sample", config_put_sample}};
+        {"configuration", put_page},
+        {"manual", put_manual},
+        {"commands", put_commands},
+        {"sample", config_put_sample},
+    };
     enum { PART_COUNT = sizeof(parts) / sizeof(parts[0]) };
     const char *name = options->argument_count ? options->arguments[0] : parts[0].name;
     struct dr_buf buf;
@@ -125,7 +240,7 @@ static int run(const struct options *options) {
 
     while (part < PART_COUNT && strcmp(parts[part].name, name) != 0) part++;
     if (part == PART_COUNT || options->argument_count > 1) {
-        return command_misused(options, "say configuration, manual or sample");
+        return command_misused(options, "say configuration, manual, commands or sample");
     }
     dr_buf_init(&buf, DOCS_BYTES_MAX);
     parts[part].put(&buf);
@@ -139,9 +254,10 @@ static const struct option docs_options[] = {{0}};
 
 const struct command command_docs = {
     "docs",
-    "prints the reference of the configuration",
-    "  drover docs [configuration]   the reference as Markdown\n"
+    "prints the reference that the program holds",
+    "  drover docs [configuration]   all options of the configuration, as Markdown\n"
     "  drover docs manual            the same as drover.yaml(5)\n"
+    "  drover docs commands          all commands and options, as drover(1)\n"
     "  drover docs sample            a file with every default, to begin with\n",
     docs_options,
     run,

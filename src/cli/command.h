@@ -22,6 +22,8 @@ extern const struct command command_account;
 extern const struct command command_key;
 extern const struct command command_usage;
 extern const struct command command_docs;
+/* All of them, as --help lists them; ended by NULL. */
+extern const struct command *const commands[];
 
 /* "drover: SENTENCE" on standard error; returns the exit code for a failure, a wrong usage. */
 int command_fail(const char *format, ...) DR_PRINTF(1, 2);

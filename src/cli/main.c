@@ -4,15 +4,14 @@
 
 #include <errno.h>
 
-static const struct command *const commands[] = {
+const struct command *const commands[] = {
     &command_serve, &command_sim,   &command_check, &command_account,
-    &command_key,   &command_usage, &command_docs,
+    &command_key,   &command_usage, &command_docs,  NULL,
 };
-enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 static void print_commands(FILE *file) {
     fputs("drover: a relay for AI inference\n\nusage: drover COMMAND [--help]\n\n", file);
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    for (size_t i = 0; commands[i]; i++) {
         fprintf(file, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     }
     fputs("\n  --version  prints the version\n"
@@ -47,7 +46,7 @@ static int run(int argc, char **argv) {
         puts("drover " DROVER_VERSION);
         return EXIT_DONE;
     }
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    for (size_t i = 0; commands[i]; i++) {
         if (dr_slice_is(name, dr_slice_text(commands[i]->name))) {
             return run_command(commands[i], argc - 2, argv + 2);
         }
