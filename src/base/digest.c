@@ -30,6 +30,16 @@ struct dr_sha256 dr_sha256(dr_slice bytes) {
     return digest;
 }
 
+struct dr_sha1 dr_sha1(dr_slice bytes) {
+    struct dr_sha1 digest;
+    SHA_CTX state;
+    int done = SHA1_Init(&state);
+    done &= SHA1_Update(&state, bytes.data, bytes.len);
+    done &= SHA1_Final(digest.bytes, &state);
+    dr_assert(done == 1);
+    return digest;
+}
+
 /* --- checksums --- */
 
 /* Reflected 0xEDB88320. */
@@ -226,6 +236,49 @@ bool dr_base62_read(dr_slice text, uint8_t *bytes, size_t bytes_len) {
         bytes[i] = (uint8_t)(words[count - 1 - from_end / 4] >> (from_end % 4 * 8));
     }
     dr_wipe(words, sizeof(words));
+    return true;
+}
+
+/* --- base64 --- */
+
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void dr_base64_write(dr_slice bytes, char *text) {
+    for (size_t at = 0; at < bytes.len; at += 3) {
+        const size_t count = bytes.len - at < 3 ? bytes.len - at : 3;
+        uint32_t part = 0;
+        for (size_t i = 0; i < 3; i++) {
+            part = part << 8 | (i < count ? (uint8_t)bytes.data[at + i] : 0u);
+        }
+        for (size_t i = 0; i < 4; i++) {
+            *text++ = i <= count ? base64_digits[part >> (18 - 6 * i) & 63] : '=';
+        }
+    }
+}
+
+static bool base64_value(char byte, uint32_t *ret_value) {
+    const char *at = byte == '\0' ? NULL : strchr(base64_digits, byte);
+    if (!at) return false;
+    *ret_value = (uint32_t)(at - base64_digits);
+    return true;
+}
+
+bool dr_base64_read(dr_slice text, uint8_t *bytes, size_t bytes_len) {
+    if (text.len != dr_base64_len(bytes_len)) return false;
+    for (size_t at = 0; at < bytes_len; at += 3) {
+        const size_t count = bytes_len - at < 3 ? bytes_len - at : 3;
+        uint32_t part = 0;
+        for (size_t i = 0; i < 4; i++) {
+            const char byte = *text.data++;
+            uint32_t value = 0;
+            if (i > count ? byte != '=' : !base64_value(byte, &value)) return false;
+            part = part << 6 | value;
+        }
+        /* Bits beyond the last byte would be a second spelling of the same bytes. */
+        if (count < 3 && (part & (0xFFFFFFu >> 8 * count)) != 0) return false;
+        for (size_t i = 0; i < count; i++) bytes[at + i] = (uint8_t)(part >> (16 - 8 * i));
+    }
     return true;
 }
 

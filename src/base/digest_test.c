@@ -142,6 +142,68 @@ static void test_hexadecimal_goes_there_and_back(void **state) {
     assert_false(dr_hex_read(DR_LIT("009aff100"), bytes, 4));
 }
 
+static void test_sha1_gives_the_published_digests(void **state) {
+    (void)state;
+    const struct {
+        dr_slice text;
+        const char *hex;
+    } cases[] = {
+        {DR_LIT(""), "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
+        {DR_LIT("abc"), "a9993e364706816aba3e25717850c26c9cd0d89d"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct dr_sha1 digest = dr_sha1(cases[i].text);
+        char hex[40];
+        dr_hex_write(dr_slice_of((const char *)digest.bytes, sizeof digest.bytes), hex);
+        assert_memory_equal(hex, cases[i].hex, sizeof hex);
+    }
+}
+
+/* RFC 4648 section 10. */
+static void test_base64_goes_there_and_back(void **state) {
+    (void)state;
+    const struct {
+        dr_slice bytes;
+        dr_slice text;
+    } cases[] = {
+        {DR_LIT(""), DR_LIT("")},
+        {DR_LIT("f"), DR_LIT("Zg==")},
+        {DR_LIT("fo"), DR_LIT("Zm8=")},
+        {DR_LIT("foo"), DR_LIT("Zm9v")},
+        {DR_LIT("foob"), DR_LIT("Zm9vYg==")},
+        {DR_LIT("fooba"), DR_LIT("Zm9vYmE=")},
+        {DR_LIT("foobar"), DR_LIT("Zm9vYmFy")},
+        {DR_LIT("\xfb\xff\xfe"), DR_LIT("+//+")},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[16];
+        uint8_t bytes[16];
+        const size_t len = dr_base64_len(cases[i].bytes.len);
+        dr_base64_write(cases[i].bytes, text);
+        assert_int_equal(len, cases[i].text.len);
+        assert_memory_equal(text, cases[i].text.data, len);
+        assert_true(dr_base64_read(cases[i].text, bytes, cases[i].bytes.len));
+        assert_memory_equal(bytes, cases[i].bytes.data, cases[i].bytes.len);
+        assert_false(dr_base64_read(cases[i].text, bytes, cases[i].bytes.len + 3));
+    }
+}
+
+static void test_base64_refuses_other_spellings(void **state) {
+    (void)state;
+    const struct {
+        dr_slice text;
+        size_t bytes_len;
+    } cases[] = {
+        {DR_LIT("Zh=="), 1}, {DR_LIT("Zm9="), 2},  {DR_LIT("Zg="), 1},    {DR_LIT("Zg"), 1},
+        {DR_LIT("Z==="), 1}, {DR_LIT("Zm9v"), 2},  {DR_LIT("Zm8="), 3},   {DR_LIT("Zm-v"), 3},
+        {DR_LIT("===="), 1}, {DR_LIT("Zm\0v"), 3}, {DR_LIT("Zg==\n"), 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t bytes[16];
+        assert_false(dr_base64_read(cases[i].text, bytes, cases[i].bytes_len));
+    }
+}
+
 static void test_constant_time_comparison_is_right(void **state) {
     (void)state;
     assert_true(dr_equal_constant_time(DR_LIT("abc"), DR_LIT("abc")));
@@ -159,6 +221,9 @@ int main(void) {
         cmocka_unit_test(test_base62_returns_any_key_as_it_was),
         cmocka_unit_test(test_base62_refuses_what_is_no_number_or_too_large),
         cmocka_unit_test(test_hexadecimal_goes_there_and_back),
+        cmocka_unit_test(test_sha1_gives_the_published_digests),
+        cmocka_unit_test(test_base64_goes_there_and_back),
+        cmocka_unit_test(test_base64_refuses_other_spellings),
         cmocka_unit_test(test_constant_time_comparison_is_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
