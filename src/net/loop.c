@@ -67,6 +67,7 @@ struct dr_loop {
     bool is_stopped;
     char *read_buffer;
     char *plain_buffer; /* NULL until first used */
+    char write_buffer[DR_LOOP_WRITE_BYTES];
     struct dr_buf scratch;
     struct dr_loop_stats stats;
 };
@@ -342,6 +343,10 @@ char *dr_loop_read_buffer(struct dr_loop *loop) {
     return loop->read_buffer;
 }
 
+char *dr_loop_write_buffer(struct dr_loop *loop) {
+    return loop->write_buffer;
+}
+
 char *dr_loop_plain_buffer(struct dr_loop *loop) {
     if (!loop->plain_buffer) loop->plain_buffer = dr_alloc(DR_LOOP_READ_BYTES);
     return loop->plain_buffer;
@@ -450,7 +455,9 @@ void dr_loop_run_once(struct dr_loop *loop, int64_t wait_ms) {
     deferred_run(loop);
     if (wait_ms > 0) {
         uv_update_time(&loop->uv);
-        (void)uv_timer_start(&loop->bound, bound_reached, (uint64_t)wait_ms, 0);
+        /* Repeated, because it may come due before the poll, when this thread was not run for a
+         * while: the poll would then wait without bound. */
+        (void)uv_timer_start(&loop->bound, bound_reached, (uint64_t)wait_ms, (uint64_t)wait_ms);
         (void)uv_run(&loop->uv, UV_RUN_ONCE);
         (void)uv_timer_stop(&loop->bound);
     } else {

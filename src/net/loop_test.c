@@ -11,6 +11,10 @@
 
 #include <cmocka.h>
 
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
 enum { MARKS_MAX = 512 };
 
 struct record {
@@ -280,6 +284,38 @@ static void test_stop_ends_the_run_although_something_waits(void **state) {
     dr_loop_free(record.loop);
 }
 
+/* libuv's clock too: while `leap_ms` is set, so much time passes between any two looks at it, as it
+ * does to a thread that is not run in between. */
+static time_t leap_ms;
+
+int clock_gettime(clockid_t clock, struct timespec *ret) {
+    static int64_t leapt_ms;
+    const int code = (int)syscall(SYS_clock_gettime, clock, ret);
+    if (clock == CLOCK_REALTIME) return code;
+    leapt_ms += leap_ms;
+    const int64_t ns = (int64_t)ret->tv_nsec + leapt_ms % 1000 * 1000000;
+    ret->tv_sec += leapt_ms / 1000 + ns / 1000000000;
+    ret->tv_nsec = ns % 1000000000;
+    return code;
+}
+
+static void test_a_bounded_turn_ends_although_its_time_was_over_before_the_wait(void **state) {
+    (void)state;
+    struct record record;
+    struct mark mark;
+    record_open(&record);
+    mark_init(&mark, &record, 1);
+    dr_timer_start(&mark.timer, record.loop, 3600 * 1000);
+    (void)alarm(20); /* instead of an hour */
+    leap_ms = 5;
+    for (int turn = 0; turn < 3; turn++) dr_loop_run_once(record.loop, 1);
+    leap_ms = 0;
+    (void)alarm(0);
+    assert_int_equal(record.count, 0);
+    dr_timer_stop(&mark.timer);
+    dr_loop_free(record.loop);
+}
+
 static void test_no_memory_is_reported_and_nothing_leaks(void **state) {
     (void)state;
     struct dr_loop *loop = NULL;
@@ -308,6 +344,7 @@ int main(void) {
         cmocka_unit_test(test_gathered_calls_run_together_about_100_us_later),
         cmocka_unit_test(test_the_clock_stands_within_a_turn_and_is_fresh_after_a_wait),
         cmocka_unit_test(test_stop_ends_the_run_although_something_waits),
+        cmocka_unit_test(test_a_bounded_turn_ends_although_its_time_was_over_before_the_wait),
         cmocka_unit_test(test_no_memory_is_reported_and_nothing_leaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
