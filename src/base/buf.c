@@ -62,7 +62,7 @@ void dr_buf_commit(struct dr_buf *buf, size_t len) {
     buf->len += len;
 }
 
-void dr_buf_put(struct dr_buf *buf, dr_slice bytes) {
+void dr_buf_put_growing(struct dr_buf *buf, dr_slice bytes) {
     if (bytes.len == 0) return;
     char *room = dr_buf_reserve(buf, bytes.len);
     if (!room) return;
@@ -78,13 +78,9 @@ void dr_buf_put_char(struct dr_buf *buf, char byte) {
 }
 
 void dr_buf_put_u64(struct dr_buf *buf, uint64_t value) {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    dr_buf_put(buf, (dr_slice){digits + at, sizeof(digits) - at});
+    char digits[DR_U64_TEXT_BYTES];
+    const size_t len = dr_u64_text(value, digits);
+    dr_buf_put(buf, (dr_slice){digits, len});
 }
 
 void dr_buf_put_i64(struct dr_buf *buf, int64_t value) {

@@ -22,7 +22,15 @@ void dr_buf_clear(struct dr_buf *buf);
 void dr_buf_reset(struct dr_buf *buf);
 
 /* Each append is a no-op after the first failure. */
-void dr_buf_put(struct dr_buf *buf, dr_slice bytes);
+void dr_buf_put_growing(struct dr_buf *buf, dr_slice bytes); /* what dr_buf_put does without room */
+static inline void dr_buf_put(struct dr_buf *buf, dr_slice bytes) {
+    if (bytes.len > buf->capacity - buf->len || buf->status || bytes.len == 0) {
+        dr_buf_put_growing(buf, bytes);
+        return;
+    }
+    memcpy(buf->data + buf->len, bytes.data, bytes.len);
+    buf->len += bytes.len;
+}
 void dr_buf_put_char(struct dr_buf *buf, char byte);
 void dr_buf_put_u64(struct dr_buf *buf, uint64_t value);
 void dr_buf_put_i64(struct dr_buf *buf, int64_t value);

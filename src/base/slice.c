@@ -9,12 +9,29 @@ static char fold(char byte) {
     return byte >= 'A' && byte <= 'Z' ? (char)(byte + ('a' - 'A')) : byte;
 }
 
-bool dr_slice_is_nocase(dr_slice a, dr_slice b) {
-    if (a.len != b.len) return false;
-    for (size_t i = 0; i < a.len; i++) {
-        if (fold(a.data[i]) != fold(b.data[i])) return false;
+/* The same for eight bytes at once: a byte's top bit tells whether it is a capital. */
+static uint64_t fold_eight(const char *bytes) {
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    const uint64_t low = word & (ones * 0x7f);
+    const uint64_t from_a = low + ones * (0x80 - 'A');
+    const uint64_t past_z = low + ones * (0x80 - 'Z' - 1);
+    const uint64_t capitals = (from_a ^ past_z) & ~word & (ones * 0x80);
+    return word | capitals >> 2;
+}
+
+bool dr_slice_is_nocase_of_equal_length(const char *a, const char *b, size_t len) {
+    if (len < 8) {
+        for (size_t i = 0; i < len; i++) {
+            if (a[i] != b[i] && fold(a[i]) != fold(b[i])) return false;
+        }
+        return true;
     }
-    return true;
+    for (size_t i = 0; i + 8 <= len; i += 8) {
+        if (fold_eight(a + i) != fold_eight(b + i)) return false;
+    }
+    return fold_eight(a + len - 8) == fold_eight(b + len - 8);
 }
 
 bool dr_slice_starts(dr_slice slice, dr_slice prefix) {
@@ -89,6 +106,17 @@ bool dr_slice_to_i64(dr_slice slice, int64_t *ret) {
     /* The smallest number has no positive twin to negate. */
     *ret = size == 0 ? 0 : -(int64_t)(size - 1) - 1;
     return true;
+}
+
+size_t dr_u64_text(uint64_t value, char text[DR_U64_TEXT_BYTES]) {
+    char digits[DR_U64_TEXT_BYTES];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    memcpy(text, digits + at, sizeof digits - at);
+    return sizeof digits - at;
 }
 
 bool dr_slice_to_text(dr_slice slice, char *buffer, size_t buffer_len) {

@@ -38,7 +38,10 @@ static inline dr_slice dr_slice_first(dr_slice slice, size_t len) {
 }
 
 /* ASCII case folded (header names, tokens). */
-bool dr_slice_is_nocase(dr_slice a, dr_slice b);
+bool dr_slice_is_nocase_of_equal_length(const char *a, const char *b, size_t len);
+static inline bool dr_slice_is_nocase(dr_slice a, dr_slice b) {
+    return a.len == b.len && dr_slice_is_nocase_of_equal_length(a.data, b.data, a.len);
+}
 bool dr_slice_starts(dr_slice slice, dr_slice prefix);
 bool dr_slice_ends(dr_slice slice, dr_slice suffix);
 /* Index of the first match, or `slice.len` when there is none. */
@@ -53,6 +56,9 @@ dr_slice dr_slice_split(dr_slice *rest, char separator);
  * sign, the second an optional minus. */
 bool dr_slice_to_u64(dr_slice slice, uint64_t *ret);
 bool dr_slice_to_i64(dr_slice slice, int64_t *ret);
+/* Writes decimal digits, without a NUL; returns how many. */
+enum { DR_U64_TEXT_BYTES = 20 };
+size_t dr_u64_text(uint64_t value, char text[DR_U64_TEXT_BYTES]);
 /* Copies into `buffer` with a NUL; false when it does not fit or holds a NUL. */
 bool dr_slice_to_text(dr_slice slice, char *buffer, size_t buffer_len);
 /* Keyed 64-bit hash (XXH3). */

@@ -29,14 +29,13 @@ static bool write_parts(struct attempt *attempt, const struct attempt_ask *ask, 
     size_t body_len = 0;
     const size_t body_count = openai_write_prompt(ask->prompt, model_json, provider->asks_usage,
                                                   &attempt->parts[2], &body_len);
-    char text[32];
-    const int digits = snprintf(text, sizeof text, "%zu\r\n", body_len);
     const dr_slice fault = ask->sim_fault;
-    const size_t need = (size_t)digits + (fault.len > 0 ? fault.len + 15 : 0) + 2;
+    const size_t need = DR_U64_TEXT_BYTES + 4 + (fault.len > 0 ? fault.len + 15 : 0);
     char *tail = dr_arena_alloc(ask->arena, need);
     if (!tail) return false;
-    memcpy(tail, text, (size_t)digits);
-    size_t at = (size_t)digits;
+    size_t at = dr_u64_text(body_len, tail);
+    memcpy(tail + at, "\r\n", 2);
+    at += 2;
     if (fault.len > 0) {
         memcpy(tail + at, "x-sim-fault: ", 13);
         memcpy(tail + at + 13, fault.data, fault.len);

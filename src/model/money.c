@@ -52,11 +52,14 @@ void money_format(money amount, char text[MONEY_TEXT_BYTES]) {
     const bool is_negative = amount.nanousd < 0;
     /* Unsigned negation, because the smallest int64 has no positive twin. */
     const uint64_t nanos = is_negative ? 0 - (uint64_t)amount.nanousd : (uint64_t)amount.nanousd;
-    int len = snprintf(text, MONEY_TEXT_BYTES, "%s%llu", is_negative ? "-" : "",
-                       (unsigned long long)(nanos / NANOS));
     uint64_t fraction = nanos % NANOS;
+    char *at = text;
 
-    dr_assert(len > 0 && len + 1 + DECIMALS < MONEY_TEXT_BYTES);
+    if (is_negative) *at++ = '-';
+    at += dr_u64_text(nanos / NANOS, at);
+    size_t len = (size_t)(at - text);
+    text[len] = '\0';
+    dr_assert(len + 1 + DECIMALS < MONEY_TEXT_BYTES);
     if (fraction == 0) return;
 
     text[len++] = '.';

@@ -11,6 +11,10 @@ struct dr_buf;
  * NULL when out of memory. */
 char *dr_loop_plain_buffer(struct dr_loop *loop);
 
+/* For the length of one call: DR_LOOP_WRITE_BYTES to put small parts together in. */
+enum { DR_LOOP_WRITE_BYTES = 4096 };
+char *dr_loop_write_buffer(struct dr_loop *loop);
+
 /* An empty buffer for one use within one call; its memory is kept by the loop. Each use ends with
  * dr_loop_scratch_done before anything else may ask for it. */
 struct dr_buf *dr_loop_scratch(struct dr_loop *loop);

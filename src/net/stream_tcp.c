@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/buf.h"
+#include "net/loop_private.h"
 #include "net/stream_private.h"
 
 #include <uv.h>
@@ -249,23 +250,51 @@ static void rest_advance(struct rest *rest, size_t taken) {
     rest->skip += taken;
 }
 
-/* Offers the parts to the system until it takes no more; returns a negative errno on failure. */
+static ssize_t send_parts(int fd, struct iovec *parts, size_t count) {
+    const struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+    ssize_t taken;
+    do {
+        taken = count == 1 ? send(fd, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL)
+                           : sendmsg(fd, &message, MSG_NOSIGNAL);
+    } while (taken < 0 && errno == EINTR);
+    return taken;
+}
+
+/* A few small parts cost the system more than the copy that makes them one. */
+static void parts_join(struct dr_loop *loop, struct iovec *parts, size_t *count) {
+    char *joined = dr_loop_write_buffer(loop);
+    size_t len = 0;
+    for (size_t i = 0; i < *count; i++) {
+        memcpy(joined + len, parts[i].iov_base, parts[i].iov_len);
+        len += parts[i].iov_len;
+    }
+    parts[0] = (struct iovec){.iov_base = joined, .iov_len = len};
+    *count = 1;
+}
+
+/* Offers the parts to the system until it takes no more; returns a negative errno on failure. By
+ * send(2) itself, since nothing of ours waits in libuv when this is called. */
 static int rest_try(struct stream_tcp *tcp, struct rest *rest) {
+    uv_os_fd_t fd;
+    if (uv_fileno((const uv_handle_t *)&tcp->handle, &fd)) return UV_EPIPE;
     rest_advance(rest, 0);
     while (rest->count > 0) {
-        uv_buf_t bufs[PARTS_PER_CALL];
-        unsigned used = 0;
+        struct iovec parts[PARTS_PER_CALL];
+        size_t used = 0;
         size_t offered = 0;
         for (size_t i = 0; i < rest->count && used < PARTS_PER_CALL; i++) {
             const dr_slice part = dr_slice_from(rest->parts[i], i == 0 ? rest->skip : 0);
             if (part.len == 0) continue;
-            /* libuv's type lacks the const; nothing is written there. */
-            bufs[used++] = (uv_buf_t){.base = (char *)(uintptr_t)part.data, .len = part.len};
+            /* The system's type lacks the const; nothing is written there. */
+            parts[used++] = (struct iovec){(void *)(uintptr_t)part.data, part.len};
             offered += part.len;
         }
-        const int taken = uv_try_write(uv_of(tcp), bufs, used);
-        if (taken == UV_EAGAIN) return 0;
-        if (taken < 0) return taken;
+        if (used > 1 && offered <= DR_LOOP_WRITE_BYTES) {
+            parts_join(tcp_loop(&tcp->base), parts, &used);
+        }
+        const ssize_t taken = send_parts(fd, parts, used);
+        if (taken < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
+        if (taken < 0) return -errno;
         rest_advance(rest, (size_t)taken);
         if ((size_t)taken < offered) return 0;
     }
