@@ -67,6 +67,7 @@ struct dr_loop {
     bool is_stopped;
     char *read_buffer;
     char *plain_buffer; /* NULL until first used */
+    char write_buffer[DR_LOOP_WRITE_BYTES];
     struct dr_buf scratch;
     struct dr_loop_stats stats;
 };
@@ -340,6 +341,10 @@ void dr_loop_gather(struct dr_loop *loop, struct dr_deferred *deferred) {
 char *dr_loop_read_buffer(struct dr_loop *loop) {
     (void)dr_loop_now(loop); /* a read is the first thing after most polls */
     return loop->read_buffer;
+}
+
+char *dr_loop_write_buffer(struct dr_loop *loop) {
+    return loop->write_buffer;
 }
 
 char *dr_loop_plain_buffer(struct dr_loop *loop) {
