@@ -8,6 +8,7 @@
 #include "base/instant.h"
 #include "base/log.h"
 #include "store/intake.h"
+#include "store/journal.h"
 #include "store/usage_lines.h"
 
 #include <inttypes.h>
@@ -99,9 +100,19 @@ static void run_jobs(struct bookkeeper *bookkeeper, struct bookkeeper_job *job) 
     }
 }
 
+/* What can't be saved now is saved with a later batch, or shows as lines to be looked at again by
+ * the next start. */
+static void save_lines(struct bookkeeper *bookkeeper) {
+    struct dr_error error = {0};
+    if (store_save_lines(bookkeeper->store, &error)) {
+        dr_log(DR_LOG_WARN, "store.mark_failed", "text=\"%s\"", error.text);
+    }
+}
+
 static void reopen_log(struct bookkeeper *bookkeeper) {
     char path[PATH_MAX];
     struct dr_error error = {0};
+    save_lines(bookkeeper); /* the next start may not find these lines in another file */
     pthread_mutex_lock(&bookkeeper->mutex);
     const bool has_log = bookkeeper->has_log;
     memcpy(path, bookkeeper->usage_log, sizeof(path));
@@ -147,12 +158,65 @@ static void *run_thread(void *owner) {
         run_jobs(bookkeeper, jobs);
         if (is_stopping || dr_instant_now().us >= bookkeeper->next_pass.us) run_pass(bookkeeper);
     }
+    save_lines(bookkeeper);
     return NULL;
 }
+
+/* --- usage lines ---------------------------------------------------------------------------- */
 
 static void write_lines(void *owner, dr_slice records) {
     const struct bookkeeper *bookkeeper = owner;
     usage_lines_put(bookkeeper->lines, records);
+    store_note_lines(bookkeeper->store);
+}
+
+/* Lines that an earlier process owes: those behind the last one in the file. */
+struct owed {
+    struct usage_lines *lines;
+    char last_id[REQUEST_ID_BYTES + 1];
+    uint64_t count;
+    uint64_t written; /* so many of them stand in the file */
+};
+
+static bool find_last(void *owner, dr_slice records) {
+    struct owed *owed = owner;
+    struct ledger_entry entry;
+    while (journal_decode(&records, &entry) == JOURNAL_RECORD) {
+        owed->count++;
+        if (dr_slice_is(entry.request_id, dr_slice_text(owed->last_id))) {
+            owed->written = owed->count;
+        }
+    }
+    return true;
+}
+
+static bool write_owed(void *owner, dr_slice records) {
+    struct owed *owed = owner;
+    struct ledger_entry entry;
+    while (owed->written > 0 && journal_decode(&records, &entry) == JOURNAL_RECORD) {
+        owed->written--;
+    }
+    usage_lines_put(owed->lines, records);
+    return true;
+}
+
+static enum dr_status catch_up_lines(struct bookkeeper *bookkeeper, bool has_log,
+                                     struct dr_error *error) {
+    struct store *store = bookkeeper->store;
+    struct owed owed = {.lines = bookkeeper->lines};
+    enum dr_status status = DR_OK;
+    if (has_log) {
+        usage_lines_last_id(owed.lines, owed.last_id, sizeof(owed.last_id));
+        status = store_each_unlined(store, find_last, &owed, error);
+        const uint64_t count = owed.count - owed.written;
+        if (!status) status = store_each_unlined(store, write_owed, &owed, error);
+        if (!status && count > 0) {
+            dr_log(DR_LOG_INFO, "usage_log.caught_up", "lines=%" PRIu64, count);
+        }
+    }
+    if (status) return status;
+    store_note_lines(store); /* without a log none are owed */
+    return store_save_lines(store, error);
 }
 
 /* --- from other threads --------------------------------------------------------------------- */
@@ -191,6 +255,7 @@ enum dr_status bookkeeper_start(struct store *store, const struct bookkeeper_opt
     if (bookkeeper->batch_ms > BATCH_MS_MAX) bookkeeper->batch_ms = BATCH_MS_MAX;
     const struct intake_options intake = {.committed = write_lines, .owner = bookkeeper};
     enum dr_status status = usage_lines_new(options->usage_log, &bookkeeper->lines, error);
+    if (!status) status = catch_up_lines(bookkeeper, options->usage_log != NULL, error);
     if (!status) status = intake_new(store, &intake, &bookkeeper->intake, error);
     if (!status) status = start_thread(bookkeeper, error);
     if (status) {

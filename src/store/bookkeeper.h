@@ -16,11 +16,14 @@ struct bookkeeper_options {
 
 /* Takes in what journals of an earlier process left (also after a crash), in this thread, then
  * removes those files. For the start, before a journal is opened, and for commands that work on
- * the data itself. `*ret_count` records were missing in the store. Writes no usage lines. */
+ * the data itself. `*ret_count` records were missing in the store. Writes no usage lines: the next
+ * bookkeeper_start does. */
 enum dr_status bookkeeper_replay(struct store *store, uint64_t *ret_count,
                                  struct dr_error *error) DR_MUST_USE;
 
-/* Starts the thread. `store` is kept; only the thread uses it until bookkeeper_stop. */
+/* Writes the usage lines that an earlier process owes (see usage_lines.h: each record gets its line
+ * once, whatever moment the process was killed at), then starts the thread. `store` is kept; only
+ * the thread uses it until bookkeeper_stop. */
 enum dr_status bookkeeper_start(struct store *store, const struct bookkeeper_options *options,
                                 struct bookkeeper **ret_bookkeeper,
                                 struct dr_error *error) DR_MUST_USE;

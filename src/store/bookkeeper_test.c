@@ -217,6 +217,76 @@ static void test_each_record_has_one_usage_line_also_across_a_rotation(void **st
     assert_int_equal(count_lines(fixture->usage_log), 1);
 }
 
+/* Journals of a killed process, with no usage log at hand when they are taken in. */
+static void leave_records(struct fixture *fixture, unsigned count) {
+    uint64_t replayed = 0;
+    assert_int_equal(store_open(fixture->folder, &fixture->store, NULL), DR_OK);
+    assert_int_equal(journal_open(fixture->journal_folder, 0, 0, &fixture->journal, NULL), DR_OK);
+    for (unsigned index = 0; index < count; index++) append_entry(fixture);
+    journal_close(fixture->journal);
+    assert_int_equal(bookkeeper_replay(fixture->store, &replayed, NULL), DR_OK);
+    assert_int_equal(replayed, count);
+    store_close(fixture->store);
+}
+
+static void test_replayed_records_get_their_usage_line_once(void **state) {
+    struct fixture *fixture = *state;
+    leave_records(fixture, 5);
+    start(fixture, fixture->usage_log, 1000);
+    assert_int_equal(count_lines(fixture->usage_log), 5);
+    append_entry(fixture);
+    stop(fixture);
+    assert_int_equal(count_lines(fixture->usage_log), 6);
+    start(fixture, fixture->usage_log, 1000);
+    stop(fixture);
+    assert_int_equal(count_lines(fixture->usage_log), 6);
+    /* Of many pages, with a line that was cut in its middle. */
+    leave_records(fixture, 1000);
+    FILE *file = fopen(fixture->usage_log, "a");
+    fputs("{\"ts\":\"2026-11-2", file);
+    fclose(file);
+    start(fixture, fixture->usage_log, 1000);
+    assert_int_equal(count_lines(fixture->usage_log), 1006);
+    stop(fixture);
+    file = fopen(fixture->usage_log, "r");
+    char line[8192];
+    while (fgets(line, sizeof(line), file)) {
+        assert_memory_equal(line, "{\"ts\":", 6);
+        assert_string_equal(line + strlen(line) - 2, "}\n");
+    }
+    fclose(file);
+}
+
+static void test_lines_are_owed_only_while_there_is_a_log(void **state) {
+    struct fixture *fixture = *state;
+    leave_records(fixture, 5);
+    start(fixture, NULL, 1000);
+    append_entry(fixture);
+    stop(fixture);
+    start(fixture, fixture->usage_log, 1000);
+    append_entry(fixture);
+    stop(fixture);
+    assert_int_equal(count_lines(fixture->usage_log), 1);
+}
+
+static void test_without_memory_no_line_is_written_twice(void **state) {
+    struct fixture *fixture = *state;
+    const struct bookkeeper_options options = {.usage_log = fixture->usage_log};
+    struct bookkeeper *bookkeeper = NULL;
+    leave_records(fixture, 300);
+    assert_int_equal(store_open(fixture->folder, &fixture->store, NULL), DR_OK);
+    enum dr_status status = DR_NO_MEMORY;
+    for (uint64_t nth = 1; status == DR_NO_MEMORY; nth++) {
+        dr_alloc_fail_at(nth);
+        status = bookkeeper_start(fixture->store, &options, &bookkeeper, NULL);
+        dr_alloc_fail_at(0);
+    }
+    assert_int_equal(status, DR_OK);
+    bookkeeper_stop(bookkeeper);
+    store_close(fixture->store);
+    assert_true(count_lines(fixture->usage_log) <= 300);
+}
+
 static void test_lines_without_a_file_are_counted_and_the_books_go_on(void **state) {
     struct fixture *fixture = *state;
     start(fixture, "/dev/full", 1000);
@@ -249,6 +319,9 @@ int main(void) {
         BOOKKEEPER_TEST(test_jobs_of_many_threads_all_run_before_a_stop),
         BOOKKEEPER_TEST(test_a_stop_takes_in_what_is_left_and_replay_finds_nothing),
         BOOKKEEPER_TEST(test_each_record_has_one_usage_line_also_across_a_rotation),
+        BOOKKEEPER_TEST(test_replayed_records_get_their_usage_line_once),
+        BOOKKEEPER_TEST(test_lines_are_owed_only_while_there_is_a_log),
+        BOOKKEEPER_TEST(test_without_memory_no_line_is_written_twice),
         BOOKKEEPER_TEST(test_lines_without_a_file_are_counted_and_the_books_go_on),
         BOOKKEEPER_TEST(test_a_log_that_cannot_be_opened_is_refused_at_start),
     };

@@ -44,6 +44,7 @@ struct witness {
 struct fixture {
     char folder[SAMPLE_PATH_BYTES];
     char journal[SAMPLE_PATH_BYTES];
+    char usage_log[SAMPLE_PATH_BYTES + 32];
     char account[ACCOUNT_ID_BYTES];
     struct witness *witness;
 };
@@ -60,6 +61,7 @@ static struct store *open_store(const struct fixture *fixture) {
 /* A folder with one account that has money. */
 static void make_books(struct fixture *fixture) {
     sample_journal_path(fixture->folder, fixture->journal);
+    snprintf(fixture->usage_log, sizeof(fixture->usage_log), "%s/usage.jsonl", fixture->folder);
     struct store *store = open_store(fixture);
     sample_account_make(store, fixture->account);
     assert_int_equal(store_topup(store, dr_slice_of(fixture->account, ACCOUNT_ID_BYTES),
@@ -312,7 +314,7 @@ static void live_until_killed(const struct fixture *fixture, uint64_t seed) {
     struct dr_random random;
     uint64_t replayed = 0;
     struct bookkeeper *bookkeeper = NULL;
-    const struct bookkeeper_options options = {.batch_ms = 1};
+    const struct bookkeeper_options options = {.batch_ms = 1, .usage_log = fixture->usage_log};
     dr_random_seed(&random, seed);
     struct store *store = open_store(fixture);
     dr_assert(bookkeeper_replay(store, &replayed, NULL) == DR_OK);
@@ -322,6 +324,40 @@ static void live_until_killed(const struct fixture *fixture, uint64_t seed) {
         append_entry(fixture, journals[dr_random_below(&random, 2)], &random);
     }
     for (;;) pause();
+}
+
+/* The usage log against the store, after another start: each record has one line, in order. */
+struct log_verdict {
+    FILE *file;
+    uint64_t count;
+};
+
+static bool visit_logged(void *owner, const struct ledger_entry *entry) {
+    struct log_verdict *verdict = owner;
+    char line[8192];
+    char id[REQUEST_ID_BYTES + 1] = "";
+    memcpy(id, entry->request_id.data, REQUEST_ID_BYTES);
+    assert_non_null(fgets(line, sizeof(line), verdict->file));
+    assert_non_null(strstr(line, id));
+    verdict->count++;
+    return true;
+}
+
+static void judge_log(const struct fixture *fixture) {
+    struct dr_error error = {0};
+    struct bookkeeper *bookkeeper = NULL;
+    const struct store_filter all = {0};
+    const struct bookkeeper_options options = {.usage_log = fixture->usage_log};
+    struct store *store = open_store(fixture);
+    assert_int_equal(bookkeeper_start(store, &options, &bookkeeper, &error), DR_OK);
+    bookkeeper_stop(bookkeeper);
+    struct log_verdict verdict = {.file = fopen(fixture->usage_log, "r")};
+    assert_non_null(verdict.file);
+    assert_int_equal(store_each_entry(store, &all, visit_logged, &verdict, &error), DR_OK);
+    assert_true(verdict.count >= fixture->witness->count);
+    assert_int_equal(fgetc(verdict.file), EOF);
+    (void)fclose(verdict.file);
+    store_close(store);
 }
 
 static void test_a_kill_at_any_moment_loses_nothing_and_counts_nothing_twice(void **state) {
@@ -342,6 +378,7 @@ static void test_a_kill_at_any_moment_loses_nothing_and_counts_nothing_twice(voi
         if (life % 5 == 4) judge(fixture, life + 1);
     }
     judge(fixture, LIVES);
+    judge_log(fixture);
 }
 
 static void limit_files(rlim_t len) {

@@ -69,6 +69,9 @@ static const struct migration steps[] = {
      /* Totals and balances hold what is in pages up to folded_page; the rest is added on
       * reading. */
      "INSERT INTO fact VALUES ('page_span_ms_max', 0), ('folded_page', 0);"},
+    {"the mark of the usage log",
+     /* What is there now has its lines, as far as it ever will. */
+     "INSERT INTO fact SELECT 'lined_page', coalesce(max(number), 0) FROM page;"},
 };
 
 size_t migrate_count(void) {

@@ -87,6 +87,15 @@ enum dr_status store_put_records(struct store *store, dr_slice records,
 enum dr_status store_forget_segment(struct store *store, dr_slice segment,
                                     struct dr_error *error) DR_MUST_USE;
 
+/* Which records have their line in the usage log. Says that all which are in the store now have
+ * theirs or need none; durable with the next batch, or when it is saved. */
+void store_note_lines(struct store *store);
+enum dr_status store_save_lines(struct store *store, struct dr_error *error) DR_MUST_USE;
+/* The records of which this is not known for certain, in order; whole records, lent. After a crash
+ * these are the last batch and what was taken in without a usage log. */
+enum dr_status store_each_unlined(struct store *store, bool (*visit)(void *owner, dr_slice records),
+                                  void *owner, struct dr_error *error) DR_MUST_USE;
+
 /* DR_NOT_FOUND also when it belongs to another account (`account_id` empty: any), and for an id
  * that request_id_read refuses. The entry's slices live in `arena`. */
 enum dr_status store_find_entry(struct store *store, dr_slice request_id, dr_slice account_id,

@@ -340,6 +340,8 @@ enum dr_status store_open(const char *folder, struct store **ret_store, struct d
     if (status) goto done;
     status = read_span(store, error);
     if (status) goto done;
+    status = store_read_lines_mark(store, error);
+    if (status) goto done;
     store->is_ready = true;
     *ret_store = store; /* given */
     store = NULL;

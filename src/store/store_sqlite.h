@@ -37,6 +37,7 @@ enum store_statement {
     STORE_SELECT_PAGE_BEHIND,
     STORE_SELECT_FOLDED,
     STORE_UPDATE_FOLDED,
+    STORE_UPDATE_LINED,
     STORE_STATEMENT_COUNT,
 };
 
@@ -69,6 +70,9 @@ struct store {
     bool is_ready;            /* opened and migrated */
     int64_t page_span_ms_max; /* of any page: how far apart its records' times are */
     struct fold fold;
+    int64_t last_page;        /* committed */
+    int64_t lined_page;       /* the usage log has the lines up to it: as the database knows */
+    int64_t lined_page_noted; /* ... and as we know */
 };
 
 /* The kept statement, ready to be bound: prepared from `sql` on first use. */
@@ -113,6 +117,12 @@ void fold_lose(struct fold *fold);
 bool fold_is_due(const struct fold *fold);
 /* Brings totals and balances up to the last page. */
 enum dr_status store_fold(struct store *store, struct dr_error *error) DR_MUST_USE;
+
+/* On opening; also finds the last page. */
+enum dr_status store_read_lines_mark(struct store *store, struct dr_error *error) DR_MUST_USE;
+/* Writes what is noted, in the caller's transaction if there is one; the caller sets `lined_page`
+ * once it is committed. */
+enum dr_status store_put_lines_mark(struct store *store, struct dr_error *error) DR_MUST_USE;
 
 int64_t store_add_saturated(int64_t a, int64_t b);
 

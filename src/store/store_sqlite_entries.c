@@ -56,7 +56,8 @@ static enum dr_status take_page(struct store *store, dr_slice *records, struct p
 
 /* --- writing a batch ------------------------------------------------------------------------ */
 
-static enum dr_status insert_page(struct store *store, const struct page *page,
+/* The new page's number is the fold's, and for the caller. */
+static enum dr_status insert_page(struct store *store, const struct page *page, int64_t *ret_number,
                                   struct dr_error *error) {
     struct sqlite3_stmt *statement = NULL;
     const enum dr_status status =
@@ -70,8 +71,10 @@ static enum dr_status insert_page(struct store *store, const struct page *page,
     store_bind_i64(statement, 3, page->record_count);
     store_bind_bytes(statement, 4, page->records);
     const enum dr_status result = store_run(store, statement, error);
-    if (!result) store->fold.page = sqlite3_last_insert_rowid(store->database);
-    return result;
+    if (result) return result;
+    *ret_number = sqlite3_last_insert_rowid(store->database);
+    store->fold.page = *ret_number;
+    return DR_OK;
 }
 
 static enum dr_status widen_span(struct store *store, int64_t span_ms, struct dr_error *error) {
@@ -107,15 +110,16 @@ static enum dr_status put_position(struct store *store, struct store_position po
 
 static enum dr_status put_batch(struct store *store, dr_slice records,
                                 struct store_position position, int64_t *span_ms,
-                                struct dr_error *error) {
+                                int64_t *last_page, struct dr_error *error) {
     enum dr_status status = put_position(store, position, error);
+    if (!status) status = store_put_lines_mark(store, error);
     while (!status && records.len > 0) {
         struct page page;
         status = take_page(store, &records, &page, error);
         if (status) return status;
         const int64_t page_span_ms = distance_saturated(page.created_ms_min, page.created_ms_max);
         if (page_span_ms > *span_ms) *span_ms = page_span_ms;
-        status = insert_page(store, &page, error);
+        status = insert_page(store, &page, last_page, error);
     }
     if (!status && *span_ms > store->page_span_ms_max) status = widen_span(store, *span_ms, error);
     return status;
@@ -124,9 +128,10 @@ static enum dr_status put_batch(struct store *store, dr_slice records,
 enum dr_status store_put_records(struct store *store, dr_slice records,
                                  struct store_position position, struct dr_error *error) {
     int64_t span_ms = 0;
+    int64_t last_page = store->last_page;
     enum dr_status status = store_begin(store, error);
     if (status) return status;
-    status = put_batch(store, records, position, &span_ms, error);
+    status = put_batch(store, records, position, &span_ms, &last_page, error);
     status = store_end(store, status, error);
     if (status) {
         /* Pages that are not there after all have left their mark in the sums. */
@@ -134,6 +139,8 @@ enum dr_status store_put_records(struct store *store, dr_slice records,
         return status;
     }
     if (span_ms > store->page_span_ms_max) store->page_span_ms_max = span_ms;
+    store->last_page = last_page;
+    store->lined_page = store->lined_page_noted;
     /* The records are in, whatever becomes of this; it is tried again. */
     if (fold_is_due(&store->fold)) (void)!store_fold(store, NULL);
     return DR_OK;

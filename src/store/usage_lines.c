@@ -98,6 +98,72 @@ static void remove_cut_line(int descriptor, dr_slice written) {
     (void)!ftruncate(descriptor, file.st_size - (off_t)cut_len);
 }
 
+/* --- what a killed process left ------------------------------------------------------------ */
+
+/* The end of the file, in `block`. False where that can't be had. */
+static bool read_end(int descriptor, char *block, size_t bytes, off_t *ret_start, size_t *ret_len) {
+    struct stat file;
+    if (fstat(descriptor, &file) != 0 || !S_ISREG(file.st_mode)) return false;
+    const off_t start = file.st_size > (off_t)bytes ? file.st_size - (off_t)bytes : 0;
+    size_t len = 0;
+    while (len < (size_t)(file.st_size - start)) {
+        const ssize_t count = pread(descriptor, block + len, (size_t)(file.st_size - start) - len,
+                                    start + (off_t)len);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) return false;
+        len += (size_t)count;
+    }
+    *ret_start = start;
+    *ret_len = len;
+    return true;
+}
+
+/* Where the last line that has an end begins; `*ret_end` is behind it. */
+static dr_slice last_line(dr_slice text, size_t *ret_end) {
+    size_t end = text.len;
+    while (end > 0 && text.data[end - 1] != '\n') end--;
+    *ret_end = end;
+    if (end == 0) return DR_NONE;
+    size_t start = end - 1;
+    while (start > 0 && text.data[start - 1] != '\n') start--;
+    return dr_slice_of(text.data + start, end - 1 - start);
+}
+
+/* Only what is ours is taken off: a file may end in anything before it becomes the usage log. */
+static bool is_cut_line(dr_slice text) {
+    const dr_slice begin = DR_LIT("{\"ts\":\"");
+    if (text.len == 0) return false;
+    return dr_slice_starts(text.len < begin.len ? begin : text,
+                           text.len < begin.len ? text : begin);
+}
+
+void usage_lines_last_id(const struct usage_lines *lines, char *id, size_t bytes) {
+    static const dr_slice name = {"\"request_id\":\"", 14};
+    off_t start = 0;
+    size_t len = 0;
+    id[0] = '\0';
+    if (lines->path[0] == '\0') return;
+    const int descriptor = open(lines->path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (descriptor < 0) return;
+    char *block = dr_alloc(PIECE_BYTES);
+    if (block && read_end(descriptor, block, PIECE_BYTES, &start, &len)) {
+        const dr_slice text = dr_slice_of(block, len);
+        size_t end = 0;
+        const dr_slice line = last_line(text, &end);
+        const size_t at = dr_slice_find(line, name);
+        dr_slice rest = at < line.len ? dr_slice_from(line, at + name.len) : DR_NONE;
+        rest = dr_slice_first(rest, dr_slice_find_char(rest, '"'));
+        (void)dr_slice_to_text(rest, id, bytes); /* one that does not fit is none of ours */
+        if (is_cut_line(dr_slice_from(text, end)) && (end > 0 || start == 0)) {
+            (void)!ftruncate(descriptor, start + (off_t)end);
+        }
+    }
+    dr_free(block);
+    close(descriptor);
+}
+
+/* --- writing -------------------------------------------------------------------------------- */
+
 static void flush(struct usage_lines *lines) {
     const dr_slice text = dr_buf_slice(&lines->buf);
     int code = 0;

@@ -1,5 +1,11 @@
 /* The usage log's file: one JSON line per settled exchange, appended after the exchange is in the
- * store. A line that can't be written is counted and not tried again, since the store has it. */
+ * store. A line that can't be written is counted and not tried again, since the store has it.
+ *
+ * A process that is killed may have written some of its last batch's lines. The next one reads which
+ * line is the last (`usage_lines_last_id`) and goes on behind it, so that the file has each line
+ * once. Where the file can't be read back (a pipe), or was moved away without a reload in the last
+ * moment before the crash, the lines of that batch come again: readers that must be exact take
+ * `request_id` as key. Lines are not synced: a machine that dies may lose the last ones. */
 #ifndef DR_STORE_USAGE_LINES_H
 #define DR_STORE_USAGE_LINES_H
 
@@ -16,6 +22,9 @@ void usage_lines_free(struct usage_lines *lines);
  * put tries again. */
 enum dr_status usage_lines_reopen(struct usage_lines *lines, const char *path,
                                   struct dr_error *error) DR_MUST_USE;
+/* The request id of the file's last whole line, cut to `bytes`; a line that a killed process left
+ * without its end is taken off first. Empty when there is no such line or the file can't tell. */
+void usage_lines_last_id(const struct usage_lines *lines, char *id, size_t bytes);
 /* `records` are whole journal records. */
 void usage_lines_put(struct usage_lines *lines, dr_slice records);
 uint64_t usage_lines_lost(const struct usage_lines *lines);
