@@ -466,7 +466,8 @@ static void add_usage(struct answer_builder *builder, const struct members *memb
     struct usage usage;
 
     /* Groq's own place is read only where the usual one is empty. */
-    if (!(members->usage && read_usage(members->usage, &usage)) &&
+    builder->chunk.shows_usage = members->usage && read_usage(members->usage, &usage);
+    if (!builder->chunk.shows_usage &&
         !(members->x_groq &&
           read_usage(dr_json_member(members->x_groq, DR_LIT("usage")), &usage)) &&
         !(choice_usage && read_usage(choice_usage, &usage))) {

@@ -235,6 +235,29 @@ static void test_each_event_means_what_its_sender_meant(void **state) {
     }
 }
 
+static void test_usage_is_shown_where_clients_look_for_it_only(void **state) {
+    static const struct {
+        const char *payload;
+        bool shows_usage;
+    } cases[] = {
+        {USAGE("\"prompt_tokens\":1"), true},
+        {"{\"choices\":[{\"delta\":{}}],\"usage\":{\"prompt_tokens\":1}}", true},
+        {"{\"choices\":[{\"delta\":{}}],\"usage\":null}", false},
+        {USAGE("\"prompt_tokens\":null"), false},
+        {"{\"choices\":[],\"x_groq\":{\"usage\":{\"prompt_tokens\":1}}}", false},
+        {"{\"choices\":[{\"delta\":{},\"usage\":{\"prompt_tokens\":1}}]}", false},
+        {DELTA("\"content\":\"a\""), false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct answer_chunk chunk;
+        struct dr_error error = {0};
+        assert_int_equal(
+            openai_read_event(reader_of(state), dr_slice_text(cases[i].payload), &chunk, &error),
+            DR_OK);
+        if (chunk.shows_usage != cases[i].shows_usage) fail_msg("%s", cases[i].payload);
+    }
+}
+
 static void test_what_is_no_object_is_refused(void **state) {
     static const char *const payloads[] = {
         "{",
@@ -498,6 +521,7 @@ static void test_an_exhausted_memory_is_told_and_leaks_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_event_means_what_its_sender_meant),
+        cmocka_unit_test(test_usage_is_shown_where_clients_look_for_it_only),
         cmocka_unit_test(test_what_is_no_object_is_refused),
         cmocka_unit_test(test_depth_is_bounded),
         cmocka_unit_test(test_output_bytes_count_all_that_was_said),

@@ -77,7 +77,7 @@ struct exchange {
     dr_slice answer_id;          /* for a usage chunk of our own */
     bool is_committed;           /* the first event has passed */
     bool has_finish;             /* a finish reason has passed */
-    bool has_usage_chunk;        /* a usage chunk has been shown to the client */
+    bool has_usage_chunk;        /* the client has been shown usage */
     dr_slice last;               /* the end's bytes, lent by the attempt until settled */
     uint64_t output_bytes;
     dr_instant first_token;

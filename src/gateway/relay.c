@@ -148,10 +148,10 @@ static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice 
         relay_finish(exchange, raw);
         return false;
     }
-    if (chunk->is_usage_only) {
-        if (!exchange->prompt.wants_usage) return true; /* ours, not the client's */
-        exchange->has_usage_chunk = true;
+    if (chunk->is_usage_only && !exchange->prompt.wants_usage) {
+        return true; /* ours, not the client's */
     }
+    if (chunk->shows_usage) exchange->has_usage_chunk = true;
     if (!exchange->is_committed) {
         if (chunk->event_count == 0 && !chunk->is_usage_only) return true; /* a comment */
         relay_commit(exchange);

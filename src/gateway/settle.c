@@ -120,14 +120,23 @@ static void settle_count(struct exchange *exchange, uint16_t status) {
 
 static void put_usage(struct dr_buf *buf, const struct usage *usage) {
     dr_buf_format(buf,
-                  "\"usage\":{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,"
-                  "\"total_tokens\":%llu}",
+                  "{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,"
+                  "\"total_tokens\":%llu",
                   (unsigned long long)usage->prompt_tokens,
                   (unsigned long long)usage->completion_tokens,
                   (unsigned long long)usage->total_tokens);
+    if (usage->source == USAGE_REPORTED) {
+        dr_buf_format(buf,
+                      ",\"prompt_tokens_details\":{\"cached_tokens\":%llu},"
+                      "\"completion_tokens_details\":{\"reasoning_tokens\":%llu}",
+                      (unsigned long long)usage->cached_tokens,
+                      (unsigned long long)usage->reasoning_tokens);
+    }
+    dr_buf_put_char(buf, '}');
 }
 
-/* A client that asked for usage gets it, also where the provider reported none. */
+/* A client that asked for usage gets it, also where the provider reported none, or elsewhere than
+ * clients look for it. */
 static dr_slice last_of_stream(struct exchange *exchange) {
     if (!exchange->prompt.wants_usage || exchange->has_usage_chunk) return exchange->last;
 
@@ -140,7 +149,7 @@ static dr_slice last_of_stream(struct exchange *exchange) {
     dr_buf_format(body, ",\"object\":\"chat.completion.chunk\",\"created\":%lld,\"model\":",
                   (long long)(exchange->created.ms / 1000));
     dr_json_put_string(body, exchange->prompt.model);
-    dr_buf_put(body, DR_LIT(",\"choices\":[],"));
+    dr_buf_put(body, DR_LIT(",\"choices\":[],\"usage\":"));
     put_usage(body, &exchange->usage);
     dr_buf_put(body, DR_LIT("}\n\n"));
     dr_buf_put(body, exchange->last);
@@ -153,14 +162,13 @@ static void end_json(struct exchange *exchange) {
     struct dr_buf spliced;
     dr_buf_init(&spliced, body.len + 256);
     if (exchange->usage.source == USAGE_ESTIMATED) {
-        /* The object's last brace is the last byte that is no blank: it parsed as an object. */
-        size_t len = body.len;
-        while (len > 0 && body.data[len - 1] != '}') len--;
-        dr_buf_put(&spliced, dr_slice_first(body, len - 1));
-        dr_buf_put_char(&spliced, ',');
-        put_usage(&spliced, &exchange->usage);
-        dr_buf_put_char(&spliced, '}');
-        if (dr_buf_status(&spliced) == DR_OK) body = dr_buf_slice(&spliced);
+        struct dr_buf *usage = &exchange->worker->body;
+        dr_buf_reset(usage);
+        put_usage(usage, &exchange->usage);
+        openai_put_usage(&spliced, body, dr_buf_slice(usage));
+        if (dr_buf_status(usage) == DR_OK && dr_buf_status(&spliced) == DR_OK) {
+            body = dr_buf_slice(&spliced);
+        }
     }
     downstream->kind->begin(downstream, answer_head_json(exchange));
     downstream->kind->end(downstream, body);

@@ -74,6 +74,7 @@ struct answer_chunk {
     size_t event_count;
     uint64_t output_bytes; /* of text, reasoning, refusals and tool calls, for estimates */
     bool is_usage_only;    /* nothing but usage: withheld from a client that did not ask */
+    bool shows_usage;      /* usage stands where OpenAI's clients look for it */
     bool is_end;
 };
 
