@@ -234,9 +234,10 @@ static void print_json(const struct load_tally *tally, const struct load_report 
            ",\"answers_ever\":%" PRIu64 ",\"unfinished\":%" PRIu64 ",\"backlog_max\":%" PRIu64 ",",
            report->window_s, tally->answers, tally->events, tally->bytes, tally->answers_ever,
            report->unfinished, report->backlog_max);
-    printf("\"cpu_us\":%.0f,\"user_us\":%.0f,\"system_us\":%.0f,\"load_cpu_us\":%.0f,",
-           report->cost.cpu_us, report->cost.user_us, report->cost.system_us,
-           report->own_cost.cpu_us);
+    printf("\"cpu_us\":%.0f,\"user_us\":%.0f,\"system_us\":%.0f,", report->cost.cpu_us,
+           report->cost.user_us, report->cost.system_us);
+    printf("\"load_cpu_us\":%.0f,\"machine_us\":%.0f,", report->own_cost.cpu_us,
+           report->machine_us);
     print_quantiles("latency_us", &tally->latency);
     print_quantiles("first_event_us", &tally->first_event);
     print_quantiles("lateness_us", &tally->lateness);
@@ -293,6 +294,9 @@ static void print_text(const struct load_tally *tally, const struct load_report 
                report->before.rss_kib, report->during.rss_kib, report->after.rss_kib,
                (double)grown * 1024.0 / (double)count);
     }
+    printf("other work   %.0f %% of a core\n",
+           (report->machine_us - report->cost.cpu_us - report->own_cost.cpu_us) / report->window_s /
+               1e4);
     printf("load         %.0f %% of a core, %" PRIu64 " unfinished, at most %" PRIu64 " waited\n",
            report->own_cost.cpu_us / report->window_s / 1e4, report->unfinished,
            report->backlog_max);
@@ -317,7 +321,9 @@ static bool run_all(const struct settings *settings, struct load_wire *wire,
     is_good = settings->provider.port == 0 ||
               load_provider_init(&provider, &loop, wire, &settings->provider);
     if (is_good && settings->is_serving) load_loop_run(&loop);
-    if (is_good) is_good = load_run(&loop, wire, &settings->run, tally, &report);
+    struct load_run_options run = settings->run;
+    if (settings->provider.port > 0) run.progress = &provider.event_count;
+    if (is_good) is_good = load_run(&loop, wire, &run, tally, &report);
     if (is_good && settings->wants_json)
         print_json(tally, &report, &provider);
     else if (is_good)

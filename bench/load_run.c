@@ -19,6 +19,8 @@ enum {
 #define WARM_NS (300 * MS_NS)
 #define LEAVE_NS (1500 * MS_NS)
 #define DRAIN_NS (20 * SECOND_NS)
+#define RAMP_NS (20 * SECOND_NS)
+#define SETTLE_NS (500 * MS_NS)
 
 struct load_run {
     const struct load_run_options *options;
@@ -40,9 +42,13 @@ struct load_run {
     uint64_t backlog_first;
     uint64_t backlog_len;
     uint64_t next_number;
+    int64_t ramp_ns; /* when the stages began */
     int64_t window_ns;
     struct load_cost cost_before;
     struct load_cost own_before;
+    double machine_before_us;
+    uint64_t progress_seen;
+    int64_t settled_ns; /* since when `progress` stands still */
     struct dr_random random;
 };
 
@@ -123,6 +129,17 @@ static void send_due(struct load_run *run, int64_t now_ns) {
     }
 }
 
+/* Idle connections come one after the other: what a relay needs for many requests at once, and may
+ * keep for the next ones, is not charged to connections at rest. */
+static bool is_crowded(const struct load_run *run) {
+    size_t count = 0;
+    if (run->options->mode != LOAD_MODE_IDLE) return false;
+    for (const struct dr_list *at = run->busy.next; at != &run->busy; at = at->next) {
+        if (++count == WARM_CLIENTS) return true;
+    }
+    return false;
+}
+
 static void open_due(struct load_timer *timer, int64_t now_ns) {
     struct load_run *run = LOAD_OWNER(timer, struct load_run, open_timer);
     if (run->options->mode == LOAD_MODE_RATE && run->stage != LOAD_STAGE_WARMING) {
@@ -133,6 +150,10 @@ static void open_due(struct load_timer *timer, int64_t now_ns) {
     for (int i = 0; i < TURN_OPENS_MAX && timer->due_ns <= now_ns; i++) {
         if (dr_list_is_empty(&run->closed)) {
             timer->due_ns = LOAD_NEVER;
+            return;
+        }
+        if (is_crowded(run)) {
+            timer->due_ns = now_ns + MS_NS / 10;
             return;
         }
         struct load_client *client = dr_list_item(run->closed.next, struct load_client, place);
@@ -187,6 +208,7 @@ static void enter_ramping(struct load_run *run, int64_t now_ns) {
     }
     if (wants_memory(run)) run->report->before = load_watch_memory(&run->options->watch);
     const int64_t from_ns = load_now_ns();
+    run->ramp_ns = from_ns;
     run->open_timer.due_ns = from_ns;
     run->sample_timer.due_ns = from_ns;
     if (run->options->slow_bytes > 0) run->read_timer.due_ns = from_ns + SECOND_NS;
@@ -194,10 +216,30 @@ static void enter_ramping(struct load_run *run, int64_t now_ns) {
     (void)now_ns;
 }
 
+/* All clients have a connection, or there was time enough for it. */
+static bool is_ramped(struct load_run *run, int64_t now_ns) {
+    run->stage_timer.due_ns = now_ns + 10 * MS_NS;
+    return run->options->mode == LOAD_MODE_RATE || dr_list_is_empty(&run->closed) ||
+           now_ns > run->ramp_ns + run->options->ramp_ns + RAMP_NS;
+}
+
+/* For slow clients: every buffer on the way is full, so that nothing moves for a while. */
+static bool is_settled(struct load_run *run, int64_t now_ns) {
+    if (run->options->mode != LOAD_MODE_SLOW || !run->options->progress) return true;
+    run->stage_timer.due_ns = now_ns + 10 * MS_NS;
+    if (*run->options->progress != run->progress_seen) {
+        run->progress_seen = *run->options->progress;
+        run->settled_ns = now_ns;
+    }
+    return now_ns - run->settled_ns > SETTLE_NS ||
+           now_ns > run->ramp_ns + run->options->ramp_ns + RAMP_NS;
+}
+
 static void enter_measuring(struct load_run *run) {
     struct load_watch own;
     run->own_before = load_watch_cost(own_watch(&own));
     run->cost_before = load_watch_cost(&run->options->watch);
+    run->machine_before_us = load_watch_machine_us();
     run->tally->is_open = true;
     run->window_ns = load_now_ns();
     run->stage_timer.due_ns = run->window_ns + run->options->window_ns;
@@ -222,6 +264,7 @@ static void enter_draining(struct load_run *run) {
     report->window_s = (double)(load_now_ns() - run->window_ns) / 1e9;
     report->cost = cost_since(&run->options->watch, &run->cost_before);
     report->own_cost = cost_since(own_watch(&own), &run->own_before);
+    report->machine_us = load_watch_machine_us() - run->machine_before_us;
     if (wants_memory(run)) report->during = load_watch_memory(&run->options->watch);
     run->open_timer.due_ns = LOAD_NEVER;
     run->read_timer.due_ns = LOAD_NEVER;
@@ -241,7 +284,7 @@ static void enter_leaving(struct load_run *run, int64_t now_ns) {
         run->report->unfinished++;
     }
     close_clients(run);
-    run->stage_timer.due_ns = now_ns + (wants_memory(run) ? LEAVE_NS : 0);
+    run->stage_timer.due_ns = now_ns + (run->options->wants_leaving ? LEAVE_NS : 0);
 }
 
 /* The only one that moves the run on. */
@@ -253,10 +296,13 @@ static void stage_due(struct load_timer *timer, int64_t now_ns) {
         enter_ramping(run, now_ns);
         return;
     case LOAD_STAGE_RAMPING:
+        if (!is_ramped(run, now_ns)) return;
         run->stage = LOAD_STAGE_SETTLING;
         timer->due_ns = now_ns + run->options->settle_ns;
+        run->settled_ns = now_ns;
         return;
     case LOAD_STAGE_SETTLING:
+        if (!is_settled(run, now_ns)) return;
         run->stage = LOAD_STAGE_MEASURING;
         enter_measuring(run);
         return;

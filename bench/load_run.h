@@ -33,6 +33,7 @@ struct load_run_options {
     bool wants_leaving;  /* look at the memory when all is over, too */
     struct load_client_options client;
     struct load_watch watch;
+    const uint64_t *progress; /* slow: settled when this stands still; NULL: after settle_ns */
 };
 
 enum load_stage {
@@ -51,6 +52,7 @@ struct load_report {
     double window_s;
     struct load_cost cost;
     struct load_cost own_cost; /* of this process */
+    double machine_us;         /* what all cores worked, for whomever */
     struct load_memory before;
     struct load_memory during; /* at the window's end */
     struct load_memory after;

@@ -50,6 +50,18 @@ struct load_cost load_watch_cost(const struct load_watch *watch) {
     return cost;
 }
 
+double load_watch_machine_us(void) {
+    char text[TEXT_BYTES];
+    char *at = strchr(read_text("/proc/stat", text), ' ');
+    double ticks = 0;
+    /* user nice system idle iowait irq softirq steal */
+    for (int field = 0; at && field < 8; field++) {
+        const double value = (double)strtoull(at, &at, 10);
+        if (field != 3 && field != 4) ticks += value;
+    }
+    return ticks * 1e6 / (double)sysconf(_SC_CLK_TCK);
+}
+
 static uint64_t read_kib(const char *text, const char *name) {
     const char *at = strstr(text, name);
     return at ? strtoull(at + strlen(name), NULL, 10) : 0;

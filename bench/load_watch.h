@@ -25,6 +25,8 @@ struct load_memory {
 };
 
 struct load_cost load_watch_cost(const struct load_watch *watch);
+/* What all cores have worked since boot, in the kernel's ticks; time taken by the host counts. */
+double load_watch_machine_us(void);
 struct load_memory load_watch_memory(const struct load_watch *watch);
 /* Cheaper: does not walk the process's pages. */
 uint64_t load_watch_rss_kib(const struct load_watch *watch);
