@@ -26,6 +26,7 @@ static void signal_received(void *owner, int signal_number) {
     struct serve *serve = owner;
     struct dr_error error = {0};
 
+    if (!serve->server) return; /* a failed start is being undone */
     if (signal_number == SIGHUP) {
         /* The server has logged why when it failed; the old configuration goes on. */
         if (server_reload(serve->server, &error) != DR_OK) return;
@@ -101,20 +102,21 @@ static int run_server(const struct options *options, struct serve *serve, const 
         .owner = serve,
     };
 
-    if (server_open(serve->loop, &server_options, &serve->server, &error) != DR_OK) {
-        return command_fail("the gateway could not start: %s", error.text);
+    /* Before anybody can see that it listens: until then SIGHUP would kill it. What comes meanwhile
+     * is told when the loop runs. */
+    if (dr_signals_open(serve->loop, signal_received, serve, &serve->signals, &error) != DR_OK) {
+        config_free(config);
+        return command_fail("signals can't be received: %s", error.text);
     }
     int code = EXIT_DONE;
-    if (dr_signals_open(serve->loop, signal_received, serve, &serve->signals, &error) != DR_OK) {
-        code = command_fail("signals can't be received: %s", error.text);
-        server_drain(serve->server);
-        server_drain(serve->server);
+    if (server_open(serve->loop, &server_options, &serve->server, &error) != DR_OK) {
+        code = command_fail("the gateway could not start: %s", error.text);
     } else {
         print_greeting(serve->server);
+        dr_loop_run(serve->loop);
+        server_close(serve->server);
     }
-    dr_loop_run(serve->loop);
-    server_close(serve->server);
-    if (serve->signals) dr_signals_close(serve->signals);
+    dr_signals_close(serve->signals);
     return code;
 }
 

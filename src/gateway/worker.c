@@ -148,11 +148,12 @@ static void worker_check_idle(void *owner) {
     struct worker *worker = &thread->worker;
     if (!worker->is_draining || thread->is_idle) return;
     if (!dr_list_is_empty(&worker->exchanges) || worker->lookup_count > 0) return;
-    if (!thread->is_cut) {
-        /* Everything has been answered: what is left are kept connections. */
-        thread->is_cut = true;
-        dr_http_server_close_all(worker->http);
+    if (worker->is_listening) {
+        worker->is_listening = false;
+        dr_listener_close(worker->listener);
     }
+    /* Answers that their clients have yet to take go on until the cut. */
+    if (thread->is_cut) dr_http_server_close_all(worker->http);
     if (dr_http_server_connection_count(worker->http) > 0) return;
     thread->is_idle = true;
     dr_timer_stop(&thread->drain_timer);
@@ -177,20 +178,19 @@ static void worker_cut(void *owner) {
         exchange_refuse_for(exchange, REFUSAL_DRAINING);
         pipeline_run(exchange);
     }
+    thread->is_cut = true;
     dr_http_server_drain(worker->http);
     dr_deferred_queue(&thread->settle_idle, worker->loop);
 }
 
+/* It listens on while exchanges run: who comes is told to go elsewhere, and a balancer that asks
+ * for readiness learns why. */
 static void worker_take_drain(struct dr_message *message) {
     struct worker_drain *drain = dr_list_item(message, struct worker_drain, message);
     struct worker_thread *thread = drain->worker->thread;
     struct worker *worker = &thread->worker;
     if (thread->is_idle) return;
     worker->is_draining = true;
-    if (worker->is_listening) {
-        worker->is_listening = false;
-        dr_listener_close(worker->listener);
-    }
     dr_http_server_drain(worker->http);
     dr_timer_start(&thread->drain_timer, worker->loop, drain->ms);
     dr_deferred_queue(&thread->settle_idle, worker->loop);

@@ -88,8 +88,8 @@ struct worker_change {
     void *owner;
 };
 void worker_post_change(struct worker *worker, struct worker_change *change);
-/* From the server's thread: stops listening, closes idle connections; exchanges have
- * `drain_ms`, then are cut; `idle` follows. `drain_ms` 0 ends at once. May be called once more
+/* From the server's thread: closes idle connections, refuses new exchanges; running ones have
+ * `drain_ms`, then are cut; it stops listening with the last of them; `idle` follows. `drain_ms` 0 ends at once. May be called once more
  * with 0. */
 void worker_post_drain(struct worker *worker, int64_t drain_ms);
 /* After `idle` only: ends the thread, waits for it, frees. Nobody may post to the worker any

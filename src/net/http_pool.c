@@ -44,7 +44,6 @@ struct dr_http_pool *dr_http_pool_new(struct dr_loop *loop, struct dr_resolver *
 /* Goes once nothing refers to it any more. */
 static void pool_free_if_over(struct dr_http_pool *pool) {
     if (!pool->is_closing || !dr_list_is_empty(&pool->origins)) return;
-    dr_http_ask_close_released(pool);
     dr_assert(pool->stats.asks_running == 0);
     while (pool->free_parser_count > 0) {
         dr_http1_parser_free(pool->free_parsers[--pool->free_parser_count]);
@@ -62,6 +61,8 @@ static void origin_close_idle(struct dr_http_origin *origin) {
 
 void dr_http_pool_close(struct dr_http_pool *pool) {
     if (!pool) return;
+    /* Each holds its origin, so they go before the origins are looked at. */
+    dr_http_ask_close_released(pool);
     dr_assert(pool->stats.asks_running == 0);
     pool->is_closing = true;
     for (struct dr_list *node = pool->origins.next; node != &pool->origins; node = node->next) {

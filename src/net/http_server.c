@@ -22,7 +22,7 @@ enum {
     CALL_BUF_KEPT_BYTES = 16384, /* larger buffers are not worth keeping in the free list */
     PIPELINED_BYTES_DEFAULT = 65536,
     LINGER_MS = 1000,
-    DRAINING_IDLE_MS = 1000, /* for a connection taken while draining, until its request */
+    DRAINING_IDLE_MS = 1000, /* for a new connection while draining, until its request */
 };
 
 static const struct dr_stream_events connection_events;
@@ -718,6 +718,12 @@ void dr_http_server_drain(struct dr_http_server *server) {
          node = node->next) {
         struct dr_http_connection *connection = dr_list_item(node, struct dr_http_connection, node);
         if (connection->state != DR_HTTP_CONNECTION_IDLE) continue;
+        if (connection->written == 0) {
+            /* Just come: its first request may be on the way, and deserves an answer. */
+            connection->deadline = DR_HTTP_DEADLINE_UNSET;
+            connection_mind_deadline(connection);
+            continue;
+        }
         if (dr_stream_is_tls(connection->stream)) dr_stream_finish(connection->stream);
         connection_close(connection);
     }
@@ -726,7 +732,13 @@ void dr_http_server_drain(struct dr_http_server *server) {
 void dr_http_server_close_all(struct dr_http_server *server) {
     for (struct dr_list *node = server->connections.next; node != &server->connections;
          node = node->next) {
-        dr_http_connection_reset(dr_list_item(node, struct dr_http_connection, node));
+        struct dr_http_connection *connection = dr_list_item(node, struct dr_http_connection, node);
+        /* A reset would take the end of an answer with it that the system has yet to deliver. */
+        if (!connection->call && dr_stream_pending(connection->stream) == 0) {
+            connection_close(connection);
+        } else {
+            dr_http_connection_reset(connection);
+        }
     }
 }
 

@@ -67,10 +67,11 @@ void dr_http_server_set_options(struct dr_http_server *server,
                                 const struct dr_http_server_options *options);
 /* Takes an accepted stream; a failed take closes it. */
 void dr_http_server_take(struct dr_http_server *server, struct dr_stream *stream);
-/* Closes idle connections now and others after their answer (`Connection: close`). */
+/* Closes idle connections now (new ones after a second) and others after their answer
+ * (`Connection: close`). */
 void dr_http_server_drain(struct dr_http_server *server);
-/* Resets all connections (each open call gets `gone`). Free the server when connection_count is
- * 0. */
+/* Resets all connections (each open call gets `gone`); those with all written are closed. Free the
+ * server when connection_count is 0. */
 void dr_http_server_close_all(struct dr_http_server *server);
 size_t dr_http_server_connection_count(const struct dr_http_server *server);
 /* Asserts that no connection is left. */
