@@ -40,6 +40,7 @@ void http_visit_answer(const struct http_visit *visit, uint16_t status, dr_slice
 void http_visit_refuse(const struct http_visit *visit, const struct refusal *refusal) {
     struct worker *worker = visit->worker;
     worker->counters.refused_early++;
+    worker->counters.refusals[refusal->reason]++;
 
     dr_buf_reset(&worker->body);
     refusal_put_json(&worker->body, refusal);
@@ -155,6 +156,7 @@ static void refuse_method(const struct http_visit *visit, unsigned methods) {
     struct worker *worker = visit->worker;
     const struct refusal refusal = refusal_of(REFUSAL_METHOD_NOT_ALLOWED);
     worker->counters.refused_early++;
+    worker->counters.refusals[refusal.reason]++;
     dr_buf_reset(&worker->body);
     refusal_put_json(&worker->body, &refusal);
     (void)answer_head_plain(worker, visit->cors_origin, 0);
@@ -221,6 +223,7 @@ static void front_refuse(void *service_owner, uint16_t status, const char *text,
     struct worker *worker = service_owner;
     const struct refusal refusal = refusal_of_status(status, dr_slice_text(text));
     worker->counters.refused_early++;
+    worker->counters.refusals[refusal.reason]++;
     refusal_put_json(body, &refusal);
 }
 
