@@ -4,11 +4,13 @@
 #ifndef DR_DIALECT_OPENAI_H
 #define DR_DIALECT_OPENAI_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "model/answer.h"
+#include "model/conversation.h"
 #include "model/prompt.h"
 
 /* A request that is refused: which field, why. Texts are NUL-terminated, cut to fit. */
@@ -35,6 +37,13 @@ enum dr_status openai_read_prompt(struct dr_json_reader *reader, dr_slice body,
 enum { OPENAI_BODY_PARTS_MAX = 5 };
 size_t openai_write_prompt(const struct prompt *prompt, dr_slice model_json, bool asks_usage,
                            dr_slice parts[OPENAI_BODY_PARTS_MAX], size_t *ret_len);
+
+/* The same body once more, as a conversation for another dialect's writer. `prompt` was accepted by
+ * `openai_read_prompt`. What is returned is lent by `reader` until its next read, and by `arena`.
+ * DR_OK, DR_NO_MEMORY. */
+enum dr_status openai_read_conversation(struct dr_json_reader *reader, const struct prompt *prompt,
+                                        struct dr_arena *arena,
+                                        struct conversation *ret_conversation) DR_MUST_USE;
 
 /* Reads answers; holds the JSON reader and the events' array. One per worker: nothing is kept from
  * event to event. Hence three rules for its callers. First, ANSWER_START comes with every chunk
@@ -74,6 +83,9 @@ void openai_call_numbers_apply(struct openai_call_numbers *numbers, struct answe
 enum dr_status openai_read_answer(struct openai_answer_reader *reader, dr_slice body,
                                   struct answer_chunk *ret_chunk,
                                   struct dr_error *error) DR_MUST_USE;
+/* A whole answer that openai_read_answer took, with `usage` (an object as JSON) in the place of what
+ * stands there, `null` say, or as its last member. */
+void openai_put_usage(struct dr_buf *buf, dr_slice body, dr_slice usage);
 /* The body of a status ≥ 300, in any of the recorded variants (HTML and plain text too); fills
  * message, type, code, param (lent by the reader or the body); kind and status are the caller's. */
 void openai_read_failure(struct openai_answer_reader *reader, dr_slice body,

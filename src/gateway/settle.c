@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "dialect/openai.h"
 #include "gateway/answer_head.h"
 #include "gateway/exchange.h"
 #include "gateway/step.h"
