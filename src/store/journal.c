@@ -1,5 +1,6 @@
-/* The writing end of one worker's journal: segments with their blocks reserved in advance, one
- * pwrite(2) a record, promises of room that cost no system call. Must not sync, read back, know the
+/* The writing end of one worker's journal: segments with their blocks reserved in advance, records
+ * stored into a shared mapping of the file (or, where a mapping could fail under our feet, by one
+ * pwrite(2) each), promises of room that cost no system call. Must not sync, read back, know the
  * store, or log: the caller knows what a failed append means.
  *
  * Room is counted in promises: a segment holds as many as records of the largest size fit behind
@@ -22,8 +23,11 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum {
@@ -31,11 +35,15 @@ enum {
     RETRY_MS = 200,
     NAME_BYTES = 128,
     PATH_BYTES = 4096,
+    GROWTH_BYTES =
+        128 * 1024, /* of a mapped file: what a reader may find as zeros behind the end */
 };
 
 struct segment {
     int descriptor;
     size_t written;
+    size_t file_bytes; /* with a mapping: what of it the file covers */
+    char *mapping;     /* NULL: records are written by pwrite(2) */
     char name[NAME_BYTES];
 };
 
@@ -87,6 +95,23 @@ static int reserve_blocks(int descriptor, size_t len) {
     }
 }
 
+/* A store into a mapping survives the death of the process as a write(2) does, and costs no system
+ * call. It must find its block reserved, or it would be answered by SIGBUS: only file systems are
+ * trusted that write into reserved blocks in place. */
+static bool may_be_mapped(int descriptor) {
+    enum { XFS_MAGIC = 0x58465342 };
+    struct statfs file_system;
+    if (fstatfs(descriptor, &file_system) != 0) return false;
+    return file_system.f_type == EXT4_SUPER_MAGIC || file_system.f_type == XFS_MAGIC ||
+           file_system.f_type == TMPFS_MAGIC;
+}
+
+static void map_segment(struct segment *segment, size_t len) {
+    if (!may_be_mapped(segment->descriptor)) return;
+    void *mapping = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, segment->descriptor, 0);
+    if (mapping != MAP_FAILED) segment->mapping = mapping;
+}
+
 static enum dr_status fail_to_prepare(int code, struct dr_error *error) {
     if (code == ENOSPC || code == EDQUOT) {
         return dr_fail(error, DR_IO, code, "the disk is full: no room for a journal segment");
@@ -122,6 +147,7 @@ static enum dr_status prepare_segment(struct journal *journal, struct dr_error *
         close(segment->descriptor);
         return fail_to_prepare(code, error);
     }
+    map_segment(segment, journal->segment_bytes);
     journal->segment_count++;
     journal->promises += promises_of(journal, segment);
     return DR_OK;
@@ -133,6 +159,7 @@ static void retire_first(struct journal *journal) {
     dr_assert(journal->segment_count > 0);
     journal->promises -= promises_of(journal, segment);
     if (segment->written == 0) (void)unlinkat(journal->folder, segment->name, 0); /* or later */
+    if (segment->mapping) (void)munmap(segment->mapping, journal->segment_bytes);
     /* A failure leaves zeros or a torn record behind the content; readers end there. */
     (void)!ftruncate(segment->descriptor, (off_t)segment->written);
     close(segment->descriptor);
@@ -215,8 +242,23 @@ bool journal_has_room(const struct journal *journal) {
 
 /* --- appending ------------------------------------------------------------------------------ */
 
-/* 0, or the errno; then nothing of the record is left in the file, if the system lets us. */
-static int write_record(struct segment *segment, const char *record, size_t len) {
+/* The file ends a little behind the last record, so that its readers need not pass over megabytes
+ * of zeros. 0, or the errno. */
+static int cover_mapping(struct segment *segment, size_t end, size_t segment_bytes) {
+    while (segment->file_bytes < end) {
+        size_t bytes = segment->file_bytes + GROWTH_BYTES;
+        if (bytes > segment_bytes) bytes = segment_bytes;
+        if (ftruncate(segment->descriptor, (off_t)bytes) != 0) {
+            if (errno == EINTR) continue;
+            return errno;
+        }
+        segment->file_bytes = bytes;
+    }
+    return 0;
+}
+
+/* 0, or the errno. */
+static int write_record(const struct segment *segment, const char *record, size_t len) {
     size_t done = 0;
     while (done < len) {
         const ssize_t count = pwrite(segment->descriptor, record + done, len - done,
@@ -226,6 +268,14 @@ static int write_record(struct segment *segment, const char *record, size_t len)
         done += (size_t)count;
     }
     return 0;
+}
+
+/* 0, or the errno; then nothing whole of the record is left in the file. */
+static int put_record(const struct journal *journal, struct segment *segment, size_t len) {
+    if (!segment->mapping) return write_record(segment, journal->record, len);
+    const int code = cover_mapping(segment, segment->written + len, journal->segment_bytes);
+    if (code == 0) memcpy(segment->mapping + segment->written, journal->record, len);
+    return code;
 }
 
 enum dr_status journal_append(struct journal *journal, const struct ledger_entry *entry,
@@ -246,7 +296,7 @@ enum dr_status journal_append(struct journal *journal, const struct ledger_entry
         }
     }
     struct segment *segment = &journal->segments[0];
-    const int code = write_record(segment, journal->record, len);
+    const int code = put_record(journal, segment, len);
     if (code != 0) {
         journal->stats.failures++;
         retire_first(journal);
@@ -263,6 +313,9 @@ enum dr_status journal_append(struct journal *journal, const struct ledger_entry
 struct journal_stats journal_stats(const struct journal *journal) {
     struct journal_stats stats = journal->stats;
     stats.segments = journal->segment_count;
+    for (size_t i = 0; i < journal->segment_count; i++) {
+        if (journal->segments[i].mapping) stats.segments_mapped++;
+    }
     stats.reserved = journal->open;
     stats.room = journal->promises > journal->open ? journal->promises - journal->open : 0;
     stats.is_full = journal->is_full;

@@ -1,7 +1,7 @@
-/* The truth about money: append-only, checksummed records, one journal per worker, written with
- * write(2) before an answer's end leaves the gateway, so that they survive the death of the
- * process. Another thread syncs them to the disk and brings them into the store; segments that are
- * wholly there are removed.
+/* The truth about money: append-only, checksummed records, one journal per worker, written
+ * before an answer's end leaves the gateway in a way that survives the death of the process: a
+ * store into a shared mapping, or write(2). Another thread syncs them to the disk and brings them
+ * into the store; segments that are wholly there are removed.
  *
  * Folder: DATA/journal/NAME.log with NAME unique for ever (start time, process id, worker, random
  * bits, sequence). A segment is preallocated (blocks reserved, size kept), so that a full disk is
@@ -39,7 +39,7 @@ void journal_close(struct journal *journal);
 bool journal_reserve(struct journal *journal, dr_instant now);
 void journal_release(struct journal *journal);
 bool journal_has_room(const struct journal *journal);
-/* One write(2). Uses up one reservation. Failure (an I/O error of the disk) is logged by the
+/* At most one write(2). Uses up one reservation. Failure (an I/O error of the disk) is logged by the
  * caller: the charge must then not be shown to the client as made; the journal moves to another
  * segment for what follows. Texts beyond LEDGER_TEXT_BYTES_MAX are cut. */
 enum dr_status journal_append(struct journal *journal, const struct ledger_entry *entry,
@@ -50,6 +50,7 @@ struct journal_stats {
     uint64_t bytes;
     uint64_t failures;
     size_t segments; /* in use */
+    size_t segments_mapped;
     size_t reserved; /* records that running exchanges may still write */
     size_t room;     /* records beyond these that fit without asking the disk */
     bool is_full;    /* the disk had no room when last asked */

@@ -50,6 +50,37 @@ static size_t append_sample(struct fixture *fixture) {
     return (size_t)(journal_stats(fixture->journal).bytes - before);
 }
 
+/* In all segments of a folder; *ret_records counts what is whole in them. */
+static uint64_t measure_folder(const char *path, uint64_t *ret_records) {
+    static char block[1 << 20];
+    uint64_t bytes = 0;
+    *ret_records = 0;
+    DIR *folder = opendir(path);
+    for (const struct dirent *file = readdir(folder); file; file = readdir(folder)) {
+        const int descriptor = openat(dirfd(folder), file->d_name, O_RDONLY);
+        const ssize_t len = read(descriptor, block, sizeof(block));
+        close(descriptor);
+        if (len <= 0) continue; /* a folder */
+        bytes += (uint64_t)len;
+        dr_slice rest = dr_slice_of(block, (size_t)len);
+        struct ledger_entry entry;
+        while (journal_decode(&rest, &entry) == JOURNAL_RECORD) ++*ret_records;
+    }
+    closedir(folder);
+    return bytes;
+}
+
+static uint64_t count_bytes(const char *path) {
+    uint64_t records;
+    return measure_folder(path, &records);
+}
+
+static uint64_t count_records(const char *path) {
+    uint64_t records;
+    (void)measure_folder(path, &records);
+    return records;
+}
+
 /* An entry all of whose texts have the largest length. */
 static void make_largest(struct ledger_entry *entry, const char *text, size_t len) {
     *entry = (struct ledger_entry){.attempt_count = 100};
@@ -189,7 +220,6 @@ static void test_every_reservation_is_honoured_across_segments(void **state) {
 static void test_segments_are_as_long_as_their_content_after_close(void **state) {
     (void)state;
     struct fixture fixture;
-    uint64_t bytes = 0;
     open_journal(&fixture, SMALL_SEGMENT);
     for (unsigned index = 0; index < 100; index++) {
         assert_true(journal_reserve(fixture.journal, dr_instant_now()));
@@ -198,14 +228,7 @@ static void test_segments_are_as_long_as_their_content_after_close(void **state)
     const uint64_t written = journal_stats(fixture.journal).bytes;
     assert_int_equal(journal_stats(fixture.journal).records, 100);
     journal_close(fixture.journal);
-    DIR *folder = opendir(fixture.folder);
-    for (const struct dirent *file = readdir(folder); file; file = readdir(folder)) {
-        struct stat facts;
-        assert_int_equal(fstatat(dirfd(folder), file->d_name, &facts, 0), 0);
-        if (S_ISREG(facts.st_mode)) bytes += (uint64_t)facts.st_size;
-    }
-    closedir(folder);
-    assert_int_equal(bytes, written);
+    assert_int_equal(count_bytes(fixture.folder), written);
     assert_int_equal(sample_count_files(fixture.folder, ".new"), 0);
     sample_folder_remove(fixture.folder);
 }
@@ -257,25 +280,44 @@ static void test_a_failed_write_leaves_no_record_and_another_segment_goes_on(voi
     for (unsigned index = 0; index < 3; index++) {
         assert_true(journal_reserve(fixture.journal, dr_instant_now()));
     }
-    const size_t len = append_sample(&fixture);
-    limit_files((rlim_t)len + 100);
+    limit_files(100);
     assert_int_equal(journal_append(fixture.journal, &sample.entry, &error), DR_IO);
     assert_int_equal(error.os_code, EFBIG);
     limit_files(RLIM_INFINITY);
+    append_sample(&fixture);
     append_sample(&fixture);
     assert_int_equal(journal_stats(fixture.journal).failures, 1);
     assert_int_equal(journal_stats(fixture.journal).records, 2);
     const uint64_t written = journal_stats(fixture.journal).bytes;
     journal_close(fixture.journal);
-    uint64_t bytes = 0;
-    DIR *folder = opendir(fixture.folder);
-    for (const struct dirent *file = readdir(folder); file; file = readdir(folder)) {
-        struct stat facts;
-        assert_int_equal(fstatat(dirfd(folder), file->d_name, &facts, 0), 0);
-        if (S_ISREG(facts.st_mode)) bytes += (uint64_t)facts.st_size;
+    assert_int_equal(count_bytes(fixture.folder), written);
+    sample_folder_remove(fixture.folder);
+}
+
+/* The program may take no more address space, so that no file can be mapped. */
+static void forbid_mappings(bool is_forbidden) {
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = is_forbidden ? 0 : limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+static void test_where_no_mapping_can_be_had_records_are_written(void **state) {
+    (void)state;
+    struct fixture fixture;
+    open_journal(&fixture, SMALL_SEGMENT);
+    forbid_mappings(true);
+    for (unsigned index = 0; index < 6; index++) {
+        assert_true(journal_reserve(fixture.journal, dr_instant_now()));
     }
-    closedir(folder);
-    assert_int_equal(bytes, written);
+    forbid_mappings(false);
+    assert_true(journal_stats(fixture.journal).segments_mapped < 2);
+    for (unsigned index = 0; index < 6; index++) append_sample(&fixture);
+    assert_int_equal(journal_stats(fixture.journal).records, 6);
+    const uint64_t written = journal_stats(fixture.journal).bytes;
+    journal_close(fixture.journal);
+    assert_int_equal(count_records(fixture.folder), 6);
+    assert_int_equal(count_bytes(fixture.folder), written);
     sample_folder_remove(fixture.folder);
 }
 
@@ -338,6 +380,7 @@ int main(void) {
         cmocka_unit_test(test_segments_are_as_long_as_their_content_after_close),
         cmocka_unit_test(test_a_full_disk_shows_at_reservation_and_is_tried_again),
         cmocka_unit_test(test_a_failed_write_leaves_no_record_and_another_segment_goes_on),
+        cmocka_unit_test(test_where_no_mapping_can_be_had_records_are_written),
         cmocka_unit_test(test_a_disk_without_room_is_refused_in_words),
         cmocka_unit_test(test_without_memory_nothing_opens_and_nothing_leaks),
         cmocka_unit_test(test_appending_allocates_nothing),
