@@ -1,0 +1,42 @@
+"""A whole answer without token counts: the gateway's estimate stands where clients look for it, once,
+whatever the provider put there."""
+
+import json
+
+import pytest
+
+from configured import Client, ConfiguredGateway, Simulation
+
+CONFIG = """\
+workers: 1
+providers:
+  sim: {{base_url: "http://127.0.0.1:{port}/v1", api_keys: ["sk-sim"]}}
+models:
+  m: {{price: {{input: 8, output: 8}}, targets: [{{provider: sim}}]}}
+"""
+
+ANSWER = ('{"id":"chatcmpl-1","object":"chat.completion",%s"choices":[{"index":0,"message":'
+          '{"role":"assistant","content":"Xin chào"},"finish_reason":"stop"}]%s}\n')
+
+
+@pytest.mark.parametrize("before, behind", [
+    ('"usage":null,', ""), ("", ',"usage": null '), ("", ',"usage":{}'), ("", ""),
+])
+def test_the_estimate_stands_in_the_answer_once(tmp_path, before, behind):
+    replay = tmp_path / "answer.json"
+    replay.write_text(ANSWER % (before, behind))
+    simulation = Simulation("--replay", str(replay))
+    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
+    with Client(gateway, gateway.key) as client:
+        answer = client.chat("m")
+        assert answer.status == 200, answer.error
+        names = json.loads(answer.body, object_pairs_hook=lambda pairs: pairs)
+        assert [name for name, _ in names].count("usage") == 1
+        assert answer.usage["completion_tokens"] > 0
+        assert answer.usage["total_tokens"] == sum(
+            answer.usage[name] for name in ("prompt_tokens", "completion_tokens"))
+        receipt = client.receipt(answer.request_id)
+        assert receipt["usage_source"] == "estimated"
+        assert receipt["usage"]["total_tokens"] == answer.usage["total_tokens"]
+    assert gateway.stop() == 0, gateway.log()
+    simulation.stop()
