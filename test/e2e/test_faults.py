@@ -219,6 +219,56 @@ def test_a_connection_that_the_provider_closed_is_replaced_unnoticed(demo, whole
             assert [attempt["status"] for attempt in receipt["attempts"]] == [200]
 
 
+# --- silence of more than 15 s, which passes while the other tests run
+
+PATIENT = """
+timeouts: {{first_byte: 16s}}
+providers:
+  silent: {{dialect: openai, base_url: "http://127.0.0.1:{silent}/v1", api_keys: [sk-sim]}}
+  late:   {{dialect: openai, base_url: "http://127.0.0.1:{late}/v1", api_keys: [sk-sim]}}
+  prompt: {{dialect: openai, base_url: "http://127.0.0.1:{prompt}/v1", api_keys: [sk-sim]}}
+models:
+  late:
+    price: {{input: 8.00, output: 8.00}}
+    targets:
+      - {{name: only, provider: late, model: gpt-4.1}}
+  silent:
+    price: {{input: 8.00, output: 8.00}}
+    targets:
+      - {{name: only, provider: silent, model: gpt-4.1}}
+  silent then prompt:
+    price: {{input: 8.00, output: 8.00}}
+    targets:
+      - {{name: first, provider: silent, model: gpt-4.1}}
+      - {{name: second, provider: prompt, model: gpt-4.1}}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience(tmp_path_factory):
+    """Streams that are silent for long, by model; asked before the first test of this file runs."""
+    simulations = {"silent": Simulation("--fault", "stall"), "prompt": Simulation(),
+                   "late": Simulation("--first-token-ms", "15500")}
+    ports = {name: simulation.port for name, simulation in simulations.items()}
+    gateway = ConfiguredGateway(tmp_path_factory.mktemp("patient"), PATIENT.format(**ports)).start()
+    books = Books(gateway, gateway.key, 1000)
+
+    def ask(model):
+        with books.client() as client:
+            answer = client.chat(model, True)
+            return answer, books.check(client, answer, status=504 if model == "silent" else None)
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        asked = {model: pool.submit(ask, model) for model in ("late", "silent", "silent then prompt")}
+        yield asked
+        if all(future.done() for future in asked.values()):
+            books.check_end()
+        else:
+            gateway.kill()  # only some tests were run: nobody waits for these answers
+    for simulation in simulations.values():
+        simulation.stop()
+
+
 # --- with time-outs of a second, and with targets to fall back on
 
 CONFIG = """
@@ -399,3 +449,23 @@ def test_the_last_failure_is_told_when_all_targets_fail(hasty, stream):
         receipt = hasty.check(client, answer)
         tried = [(attempt["target"], attempt["status"]) for attempt in receipt["attempts"]]
         assert tried == [("a", 500), ("b", 0), ("c", 429)]
+
+
+def test_a_client_is_told_of_a_long_silence(patience, hasty_text):
+    """The headers go out after 15 s, with a comment; the answer may still come from any target."""
+    late, late_receipt = patience["late"].result()
+    second, second_receipt = patience["silent then prompt"].result()
+    for answer, seconds in ((late, 15.4), (second, 15.9)):
+        assert answer.status == 200 and answer.error is None and answer.is_done
+        assert answer.body.startswith(b": waiting\n\ndata: ") and answer.text == hasty_text
+        assert "x-drover-target" not in answer.headers and answer.seconds > seconds
+    assert late_receipt["target"] == "only"
+    assert [attempt["target"] for attempt in second_receipt["attempts"]] == ["first", "second"]
+
+
+def test_a_failure_after_a_long_silence_is_told_within_the_stream(patience):
+    answer, receipt = patience["silent"].result()
+    assert answer.status == 200 and answer.is_stream and not answer.is_done
+    assert answer.body.startswith(b": waiting\n\ndata: ") and not answer.chunks
+    check_refusal(answer, LATE)
+    assert [attempt["target"] for attempt in receipt["attempts"]] == ["only"]
