@@ -112,3 +112,12 @@ def test_links_between_pages_lead_somewhere():
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
             if "://" not in link:
                 assert (path.parent / link).exists(), f"{name_of(path)}: {link}"
+
+
+def test_pages_name_only_files_that_exist():
+    for path in PAGES:
+        for file in re.findall(r"`((?:src|test|fuzz|docs|packaging|tools|bench)/[\w./-]+)`",
+                               path.read_text()):
+            # A tool is called by its name alone.
+            is_there = (ROOT / file).exists() or (ROOT / f"{file}.c").exists()
+            assert is_there, f"{name_of(path)}: there is no {file}"
