@@ -2,6 +2,7 @@
 #include "net/loop.h"
 
 #include "base/alloc.h"
+#include "net/clock_probe.h"
 #include "net/loop_private.h"
 
 #include <setjmp.h>
@@ -11,8 +12,6 @@
 
 #include <cmocka.h>
 
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MARKS_MAX = 512 };
@@ -284,21 +283,6 @@ static void test_stop_ends_the_run_although_something_waits(void **state) {
     dr_loop_free(record.loop);
 }
 
-/* libuv's clock too: while `leap_ms` is set, so much time passes between any two looks at it, as it
- * does to a thread that is not run in between. */
-static time_t leap_ms;
-
-int clock_gettime(clockid_t clock, struct timespec *ret) {
-    static int64_t leapt_ms;
-    const int code = (int)syscall(SYS_clock_gettime, clock, ret);
-    if (clock == CLOCK_REALTIME) return code;
-    leapt_ms += leap_ms;
-    const int64_t ns = (int64_t)ret->tv_nsec + leapt_ms % 1000 * 1000000;
-    ret->tv_sec += leapt_ms / 1000 + ns / 1000000000;
-    ret->tv_nsec = ns % 1000000000;
-    return code;
-}
-
 static void test_a_bounded_turn_ends_although_its_time_was_over_before_the_wait(void **state) {
     (void)state;
     struct record record;
@@ -307,9 +291,9 @@ static void test_a_bounded_turn_ends_although_its_time_was_over_before_the_wait(
     mark_init(&mark, &record, 1);
     dr_timer_start(&mark.timer, record.loop, 3600 * 1000);
     (void)alarm(20); /* instead of an hour */
-    leap_ms = 5;
+    clock_leap_ms = 5;
     for (int turn = 0; turn < 3; turn++) dr_loop_run_once(record.loop, 1);
-    leap_ms = 0;
+    clock_leap_ms = 0;
     (void)alarm(0);
     assert_int_equal(record.count, 0);
     dr_timer_stop(&mark.timer);

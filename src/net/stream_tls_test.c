@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "net/address.h"
+#include "net/clock_probe.h"
 #include "net/listener.h"
 #include "net/stream_private.h"
 #include "net/stream_probe.h"
@@ -18,6 +19,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
 #include <unistd.h>
@@ -272,16 +274,21 @@ static void test_an_end_without_close_notify_is_a_failure(void **state) {
     line_close(&line);
 }
 
+/* A peer that opens a connection without our TLS. */
+static void plain_connect(struct line *line, struct probe *plain) {
+    struct dr_address address;
+    probe_init(plain, line->loop);
+    assert_true(dr_address_parse(DR_LIT("127.0.0.1"), dr_listener_port(line->listener), &address));
+    assert_int_equal(dr_stream_connect(line->loop, (const struct sockaddr *)&address.storage, NULL,
+                                       NULL, &probe_events, plain, &plain->stream, NULL),
+                     DR_OK);
+}
+
 static void test_a_peer_that_speaks_no_tls_is_refused(void **state) {
     struct line line;
-    line_open(&line, *state);
     struct probe plain;
-    probe_init(&plain, line.loop);
-    struct dr_address address;
-    assert_true(dr_address_parse(DR_LIT("127.0.0.1"), dr_listener_port(line.listener), &address));
-    assert_int_equal(dr_stream_connect(line.loop, (const struct sockaddr *)&address.storage, NULL,
-                                       NULL, &probe_events, &plain, &plain.stream, NULL),
-                     DR_OK);
+    line_open(&line, *state);
+    plain_connect(&line, &plain);
     assert_int_equal(say(&plain, DR_LIT("GET / HTTP/1.1\r\nHost: x\r\n\r\n")), DR_OK);
     RUN_UNTIL(line.loop, line.server.failed == 1);
     assert_string_equal(line.server.error.text, "TLS handshake failed: http request");
@@ -291,20 +298,86 @@ static void test_a_peer_that_speaks_no_tls_is_refused(void **state) {
 
 static void test_a_connection_that_ends_in_the_handshake_fails(void **state) {
     struct line line;
-    line_open(&line, *state);
     struct probe plain;
-    probe_init(&plain, line.loop);
-    struct dr_address address;
-    assert_true(dr_address_parse(DR_LIT("127.0.0.1"), dr_listener_port(line.listener), &address));
-    assert_int_equal(dr_stream_connect(line.loop, (const struct sockaddr *)&address.storage, NULL,
-                                       NULL, &probe_events, &plain, &plain.stream, NULL),
-                     DR_OK);
+    line_open(&line, *state);
+    plain_connect(&line, &plain);
     dr_stream_finish(plain.stream);
     RUN_UNTIL(line.loop, line.server.failed == 1);
     assert_string_equal(line.server.error.text,
                         "TLS handshake failed: the peer closed the connection");
     probe_end(&plain);
     line_close(&line);
+}
+
+static void test_a_handshake_that_does_not_come_is_given_up_in_time(void **state) {
+    struct line line;
+    struct probe plain;
+    line_open(&line, *state);
+    plain_connect(&line, &plain);
+    RUN_UNTIL(line.loop, line.server.stream && plain.opened == 1);
+    dr_loop_run_once(line.loop, 1);
+    assert_int_equal(line.server.failed, 0);
+    clock_leap_ms = 10000; /* one look at least is taken in a turn */
+    dr_loop_run_once(line.loop, 1);
+    clock_leap_ms = 0;
+    RUN_UNTIL(line.loop, line.server.failed == 1);
+    assert_string_equal(line.server.error.text, "TLS handshake failed: not done within 10 s");
+    assert_int_equal(line.server.error.status, DR_TIMED_OUT);
+    probe_end(&plain);
+    line_close(&line);
+}
+
+/* The first words of a client that is told so: its newest version, and ALPN's names. */
+static void hello_say(struct probe *plain, int version_max, const char *alpn) {
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    BIO *sent = BIO_new(BIO_s_mem());
+    assert_non_null(context);
+    SSL_CTX_set_security_level(context, 0);
+    assert_int_equal(SSL_CTX_set_min_proto_version(context, TLS1_VERSION), 1);
+    assert_int_equal(SSL_CTX_set_max_proto_version(context, version_max), 1);
+    SSL *ssl = SSL_new(context);
+    assert_non_null(ssl);
+    if (alpn) {
+        assert_int_equal(
+            SSL_set_alpn_protos(ssl, (const unsigned char *)alpn, (unsigned)strlen(alpn)), 0);
+    }
+    SSL_set_bio(ssl, BIO_new(BIO_s_mem()), sent);
+    assert_int_equal(SSL_connect(ssl), -1); /* it waits for the answer */
+    char *bytes = NULL;
+    const long len = BIO_get_mem_data(sent, &bytes);
+    assert_true(len > 0);
+    assert_int_equal(say(plain, dr_slice_of(bytes, (size_t)len)), DR_OK);
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+}
+
+static void test_hellos_of_old_versions_and_of_other_protocols_are_refused(void **state) {
+    static const struct {
+        const char *name;
+        int version_max;
+        const char *alpn;
+        const char *error; /* NULL: it is answered */
+    } cases[] = {
+        {"TLS 1.0", TLS1_VERSION, NULL, "TLS handshake failed: unsupported protocol"},
+        {"TLS 1.1", TLS1_1_VERSION, NULL, "TLS handshake failed: unsupported protocol"},
+        {"TLS 1.2", TLS1_2_VERSION, NULL, NULL},
+        {"TLS 1.3", TLS1_3_VERSION, NULL, NULL},
+        {"only HTTP/2", TLS1_3_VERSION, "\x02h2", "TLS handshake failed: no application protocol"},
+        {"HTTP/2 first", TLS1_3_VERSION, "\x02h2\x08http/1.1", NULL},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct line line;
+        struct probe plain;
+        print_message("  %s\n", cases[i].name);
+        line_open(&line, *state);
+        plain_connect(&line, &plain);
+        hello_say(&plain, cases[i].version_max, cases[i].alpn);
+        RUN_UNTIL(line.loop, line.server.failed == 1 || plain.received.len > 64);
+        assert_int_equal(line.server.failed, cases[i].error ? 1 : 0);
+        if (cases[i].error) assert_string_equal(line.server.error.text, cases[i].error);
+        probe_end(&plain);
+        line_close(&line);
+    }
 }
 
 /* ---- over a pipe */
@@ -447,6 +520,8 @@ int main(void) {
         cmocka_unit_test(test_an_end_without_close_notify_is_a_failure),
         cmocka_unit_test(test_a_peer_that_speaks_no_tls_is_refused),
         cmocka_unit_test(test_a_connection_that_ends_in_the_handshake_fails),
+        cmocka_unit_test(test_a_handshake_that_does_not_come_is_given_up_in_time),
+        cmocka_unit_test(test_hellos_of_old_versions_and_of_other_protocols_are_refused),
         cmocka_unit_test(test_records_may_be_cut_anywhere),
         cmocka_unit_test(test_a_paused_owner_gets_nothing_and_little_is_kept),
         cmocka_unit_test(test_a_failing_stream_below_fails_the_one_above),
