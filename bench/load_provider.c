@@ -115,8 +115,8 @@ static bool write_events(struct call *call, int64_t now_ns) {
 /* Takes its place among the streams; nearly always the last, since all have the same pace. */
 static void wait_for_due(struct call *call) {
     struct load_provider *provider = call->provider;
-    struct dr_list *before = provider->streams.prev;
     dr_list_remove(&call->place);
+    struct dr_list *before = provider->streams.prev;
     while (before != &provider->streams &&
            dr_list_item(before, struct call, place)->due_ns > call->due_ns) {
         before = before->prev;

@@ -20,7 +20,9 @@ enum {
 #define LEAVE_NS (1500 * MS_NS)
 #define DRAIN_NS (20 * SECOND_NS)
 #define RAMP_NS (20 * SECOND_NS)
-#define SETTLE_NS (500 * MS_NS)
+#define SETTLE_NS (800 * MS_NS)
+#define STILL_NS (100 * MS_NS)
+#define STILL_CPU_US 2000.0 /* a relay at rest spends less in STILL_NS */
 
 struct load_run {
     const struct load_run_options *options;
@@ -48,6 +50,8 @@ struct load_run {
     struct load_cost own_before;
     double machine_before_us;
     uint64_t progress_seen;
+    uint64_t rss_seen_kib;
+    double cpu_seen_us;
     int64_t settled_ns; /* since when `progress` stands still */
     struct dr_random random;
 };
@@ -223,16 +227,23 @@ static bool is_ramped(struct load_run *run, int64_t now_ns) {
            now_ns > run->ramp_ns + run->options->ramp_ns + RAMP_NS;
 }
 
-/* For slow clients: every buffer on the way is full, so that nothing moves for a while. */
+/* For slow clients: every buffer on the way is full, so that nothing moves for a while, neither the
+ * provider nor the relay, whose kernel buffers take a while to fill. */
 static bool is_settled(struct load_run *run, int64_t now_ns) {
-    if (run->options->mode != LOAD_MODE_SLOW || !run->options->progress) return true;
-    run->stage_timer.due_ns = now_ns + 10 * MS_NS;
-    if (*run->options->progress != run->progress_seen) {
-        run->progress_seen = *run->options->progress;
+    const struct load_run_options *options = run->options;
+    if (options->mode != LOAD_MODE_SLOW || !options->progress) return true;
+    run->stage_timer.due_ns = now_ns + STILL_NS;
+    const double cpu_us = load_watch_cost(&options->watch).cpu_us;
+    const uint64_t rss_kib = load_watch_rss_kib(&options->watch);
+    if (*options->progress != run->progress_seen || rss_kib != run->rss_seen_kib ||
+        cpu_us > run->cpu_seen_us + STILL_CPU_US) {
         run->settled_ns = now_ns;
     }
+    run->progress_seen = *options->progress;
+    run->rss_seen_kib = rss_kib;
+    run->cpu_seen_us = cpu_us;
     return now_ns - run->settled_ns > SETTLE_NS ||
-           now_ns > run->ramp_ns + run->options->ramp_ns + RAMP_NS;
+           now_ns > run->ramp_ns + options->ramp_ns + RAMP_NS;
 }
 
 static void enter_measuring(struct load_run *run) {
