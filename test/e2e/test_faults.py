@@ -394,6 +394,7 @@ def test_an_answer_that_is_too_slow_as_a_whole_is_given_up(hasty, hasty_text):
                      ("slow=400,no_usage", True)])
 
 
+@pytest.mark.threads
 def test_the_next_target_answers_where_the_first_fails(hasty, hasty_text):
     def falls_back(fault, stream):
         with hasty.client() as client:

@@ -77,6 +77,9 @@ class Recording:
         elif how == "head":
             wire = self.head("length") + body
             return [wire[:cut], wire[cut:]]
+        elif how == "error":
+            return [b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+                    b": wait\n\n", b'data: {"error":{"message":"out of luck","code":"luck"}}\n\n']
         else:
             assert how == "bytes"
             first, last = body[:DRIBBLE_BYTES], body[max(DRIBBLE_BYTES, len(body) - DRIBBLE_BYTES):]
@@ -96,6 +99,7 @@ def read_recordings():
 
 
 RECORDINGS = read_recordings()
+FIRST_STREAM = next(each for each in RECORDINGS if each.is_stream and each.has_usage)
 each_recording = pytest.mark.parametrize("recording", RECORDINGS, ids=lambda each: each.name)
 
 
@@ -119,7 +123,7 @@ class Replay(asyncio.Protocol):
         self.received = rest[length:]
         number, how, cut = self.ask["model"].removeprefix("r:").split("/")
         pieces = RECORDINGS[int(number)].pieces(how, int(cut))
-        self.send(iter(pieces), 0 if how == "bytes" else GAP, how == "close")
+        self.send(iter(pieces), 0 if how == "bytes" else GAP, how in ("close", "error"))
 
     def send(self, pieces, gap, then_closes):
         piece = next(pieces, None)
@@ -213,6 +217,15 @@ models:
     price: {{input: 3.00, output: 8.00, cached_input: 1.00}}
     targets:
       - {{name: replay, provider: replay, model: "*"}}
+  unlucky:
+    price: {{input: 3.00, output: 8.00}}
+    targets:
+      - {{name: first, provider: replay, model: "r:0/error/0"}}
+  lucky:
+    price: {{input: 3.00, output: 8.00}}
+    targets:
+      - {{name: first, provider: replay, model: "r:0/error/0"}}
+      - {{name: second, provider: replay, model: "r:{FIRST_STREAM.number}/chunk/0"}}
 """).start()
 
     async def serve(self):
@@ -413,6 +426,28 @@ def test_sdk(sdk, recording):
     assert answer.usage
 
 
+def test_an_answer_of_the_other_kind_is_an_error(house):
+    """A stream where one body was asked for, and one body for a stream."""
+    for recording in RECORDINGS:
+        if recording.status == 200:
+            status, headers, body = house.chat(
+                f"r:{recording.number}/chunk/0", not recording.is_stream)
+            assert (status, json.loads(body)["error"]["code"]) == (502, "upstream_error"), recording.name
+            assert headers["content-type"] == "application/json"
+
+
+def test_a_stream_that_begins_with_an_error_is_asked_of_the_next_target(house):
+    status, headers, body = house.chat("lucky", True)
+    assert (status, headers["x-drover-target"], body) == (200, "second", FIRST_STREAM.body)
+    receipt = house.receipt(headers["x-request-id"])
+    assert [attempt["target"] for attempt in receipt["attempts"]] == ["first", "second"]
+    status, headers, body = house.chat("unlucky", True)
+    error = json.loads(body)["error"]
+    assert (status, error["code"], error["type"]) == (502, "upstream_error", "server_error")
+    assert "out of luck" in error["message"]
+    assert house.receipt(headers["x-request-id"])["cost"] == 0
+
+
 # --- cut
 
 
@@ -474,6 +509,7 @@ def test_cut(house):
     check_all(house, asks)
 
 
+@pytest.mark.threads
 def test_cut_within_the_head(house):
     picked = [next(each for each in RECORDINGS if each.is_stream == is_stream and each.status == status)
               for is_stream, status in ((True, 200), (False, 200), (False, 400))]
