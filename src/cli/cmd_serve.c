@@ -2,6 +2,7 @@
  * What a gateway does is in src/gateway; here are only its options and signals. */
 #include "cli/command.h"
 
+#include "admin/admin.h"
 #include "base/log.h"
 #include "cli/demo.h"
 #include "gateway/server.h"
@@ -13,6 +14,7 @@
 struct serve {
     struct dr_loop *loop;
     struct server *server;
+    struct admin *admin;
     struct dr_signals *signals;
     struct demo *demo;
 };
@@ -69,7 +71,8 @@ static int read_config(const struct options *options, struct serve *serve, const
     return EXIT_DONE;
 }
 
-static void print_greeting(const struct server *server) {
+static void print_greeting(const struct serve *serve) {
+    const struct server *server = serve->server;
     const struct config *config = server_config(server);
     const char *scheme = config->tls_cert ? "https" : "http";
     dr_slice host = config->listen;
@@ -84,6 +87,10 @@ static void print_greeting(const struct server *server) {
                "' -H 'Content-Type: application/json' -d '{\"model\":\"gpt-4.1\",\"stream\":true,"
                "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n",
                DR_FMT(host), port);
+    }
+    if (config->is_demo) {
+        printf("admin: http://127.0.0.1:%u/metrics, admin key " DEMO_ADMIN_KEY "\n\n",
+               admin_port(serve->admin));
     }
     fflush(stdout);
 }
@@ -112,8 +119,15 @@ static int run_server(const struct options *options, struct serve *serve, const 
     if (server_open(serve->loop, &server_options, &serve->server, &error) != DR_OK) {
         code = command_fail("the gateway could not start: %s", error.text);
     } else {
-        print_greeting(serve->server);
+        if (admin_open(serve->loop, serve->server, &serve->admin, &error) != DR_OK) {
+            code = command_fail("the gateway could not start its admin listener: %s", error.text);
+            server_drain(serve->server);
+            server_drain(serve->server);
+        } else {
+            print_greeting(serve);
+        }
         dr_loop_run(serve->loop);
+        admin_close(serve->admin);
         server_close(serve->server);
     }
     dr_signals_close(serve->signals);

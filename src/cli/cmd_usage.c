@@ -1,169 +1,181 @@
-/* `drover usage`: what was used and what it cost, from the data itself. Changes nothing but what
- * journals of an ended gateway still hold, which is taken in. */
+/* `drover usage`: what was used and what it cost, as a table, JSON or CSV. Only looks. */
 #include "cli/books.h"
 
-#include <inttypes.h>
+enum { TARGET_BYTES = 2048 };
+
+/* The columns of totals, in the order of every form. */
+static const struct {
+    const char *name;
+    const char *group;   /* shown when grouped by it; NULL: always */
+    const char *heading; /* of the table; NULL: not in it */
+    int width;           /* negative: to the left */
+} columns[] = {
+    {"day", "day", "day", -10},
+    {"account", "account", "account", -28},
+    {"account_name", "account", NULL, 0},
+    {"key", "key", "key", -28},
+    {"key_name", "key", NULL, 0},
+    {"model", "model", "model", -24},
+    {"requests", NULL, "requests", 10},
+    {"prompt_tokens", NULL, "prompt tokens", 14},
+    {"completion_tokens", NULL, "output tokens", 14},
+    {"total_tokens", NULL, NULL, 0},
+    {"cached_tokens", NULL, NULL, 0},
+    {"cost", NULL, "cost USD", 14},
+};
+enum { COLUMN_COUNT = sizeof columns / sizeof columns[0] };
 
 struct report {
     struct books *books;
-    unsigned groups;
-    bool has_one;
+    const char *by;
+    bool is_csv;
 };
 
-static bool visit_entry(void *owner, const struct ledger_entry *entry) {
-    struct books *books = owner;
-    ledger_entry_put_usage_line(&books->buf, entry);
-    dr_buf_put_char(&books->buf, '\n');
-    books_print(books);
-    return !ferror(stdout);
+static bool is_grouped(const char *by, const char *group) {
+    dr_slice rest = dr_slice_text(by);
+    while (group && rest.data) {
+        if (dr_slice_is(dr_slice_split(&rest, ','), dr_slice_text(group))) return true;
+    }
+    return group == NULL;
 }
 
-static void put_total_json(struct report *report, const struct store_total *total) {
-    struct books *books = report->books;
-    struct dr_buf *buf = &books->buf;
-
-    dr_buf_put_char(buf, '{');
-    if (report->groups & STORE_BY_DAY) books_put_text(books, "day", dr_slice_text(total->day));
-    if (report->groups & STORE_BY_ACCOUNT) {
-        books_put_text(books, "account", total->account_id);
-        books_put_text(books, "account_name", total->account_name);
+/* RFC 4180: quoted where it must be. */
+static void put_csv(struct dr_buf *out, dr_slice text) {
+    bool is_plain = true;
+    for (size_t i = 0; i < text.len; i++) {
+        is_plain = is_plain && strchr(",\"\r\n", text.data[i]) == NULL;
     }
-    if (report->groups & STORE_BY_KEY) {
-        books_put_text(books, "key", total->key_id);
-        books_put_text(books, "key_name", total->key_name);
+    if (is_plain) {
+        dr_buf_put(out, text);
+        return;
     }
-    if (report->groups & STORE_BY_MODEL) books_put_text(books, "model", total->model);
-    if (report->groups) dr_buf_put_char(buf, ',');
-    dr_buf_format(buf,
-                  "\"requests\":%" PRIu64 ",\"prompt_tokens\":%" PRIu64
-                  ",\"completion_tokens\":%" PRIu64 ",\"total_tokens\":%" PRIu64
-                  ",\"cached_tokens\":%" PRIu64 ",\"cost\":",
-                  total->requests, total->prompt_tokens, total->completion_tokens,
-                  total->total_tokens, total->cached_tokens);
-    money_put(buf, total->cost);
-    dr_buf_put_char(buf, '}');
+    dr_buf_put_char(out, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] == '"') dr_buf_put_char(out, '"');
+        dr_buf_put_char(out, text.data[i]);
+    }
+    dr_buf_put_char(out, '"');
 }
 
-static bool visit_total(void *owner, const struct store_total *total) {
-    struct report *report = owner;
-    struct dr_buf *buf = &report->books->buf;
-    char cost[MONEY_TEXT_BYTES];
-
-    if (report->books->is_json) {
-        if (report->has_one) fputs(",\n", stdout);
-        put_total_json(report, total);
-    } else {
-        money_format(total->cost, cost);
-        if (report->groups & STORE_BY_DAY) dr_buf_format(buf, "%-10s  ", total->day);
-        if (report->groups & STORE_BY_ACCOUNT) {
-            dr_buf_format(buf, "%-28.*s  ", DR_FMT(total->account_id));
+/* `row` NULL: the headings. */
+static void put_row(const struct report *report, dr_json row) {
+    struct dr_buf *out = &report->books->out;
+    bool is_first = true;
+    for (size_t i = 0; i < COLUMN_COUNT; i++) {
+        if (!is_grouped(report->by, columns[i].group)) continue;
+        if (!report->is_csv && !columns[i].heading) continue;
+        dr_slice text = row ? books_member(row, columns[i].name)
+                            : dr_slice_text(report->is_csv ? columns[i].name : columns[i].heading);
+        if (!is_first) dr_buf_put(out, report->is_csv ? DR_LIT(",") : DR_LIT("  "));
+        is_first = false;
+        if (report->is_csv) {
+            put_csv(out, text);
+        } else {
+            dr_buf_format(out, "%*.*s", columns[i].width, DR_FMT(text));
         }
-        if (report->groups & STORE_BY_KEY) dr_buf_format(buf, "%-28.*s  ", DR_FMT(total->key_id));
-        if (report->groups & STORE_BY_MODEL) {
-            dr_buf_format(buf, "%-24.*s  ", DR_FMT(total->model));
-        }
-        dr_buf_format(buf, "%10" PRIu64 "  %14" PRIu64 "  %14" PRIu64 "  %14s\n", total->requests,
-                      total->prompt_tokens, total->completion_tokens, cost);
     }
-    report->has_one = true;
+    dr_buf_put_char(out, '\n');
+}
+
+static bool visit_total(void *owner, dr_json row) {
+    const struct report *report = owner;
+    put_row(report, row);
     books_print(report->books);
     return !ferror(stdout);
 }
 
-static void print_heading(unsigned groups) {
-    if (groups & STORE_BY_DAY) printf("%-10s  ", "day");
-    if (groups & STORE_BY_ACCOUNT) printf("%-28s  ", "account");
-    if (groups & STORE_BY_KEY) printf("%-28s  ", "key");
-    if (groups & STORE_BY_MODEL) printf("%-24s  ", "model");
-    printf("%10s  %14s  %14s  %14s\n", "requests", "prompt tokens", "output tokens", "cost USD");
+static int print_totals(struct books *books, const char *target, const struct options *options) {
+    const char *by = options_value(options, "by");
+    struct report report = {
+        .books = books, .by = by ? by : "model", .is_csv = options_has(options, "csv")};
+    if (books->is_json) return books_print_list(books, target, NULL);
+    put_row(&report, NULL);
+    books_print(books);
+    return books_each(books, target, visit_total, &report);
 }
 
-static int print_totals(struct books *books, const struct store_filter *filter, unsigned groups) {
-    struct report report = {.books = books, .groups = groups};
-
-    if (books->is_json)
-        fputc('[', stdout);
-    else
-        print_heading(groups);
-    if (store_each_total(books->store, filter, groups, visit_total, &report, &books->error) !=
-        DR_OK) {
-        return books_fail(books);
-    }
-    if (books->is_json) fputs("]\n", stdout);
-    return EXIT_DONE;
+static bool visit_request(void *owner, dr_json row) {
+    struct books *books = owner;
+    dr_json_put_value(&books->out, row);
+    dr_buf_put_char(&books->out, '\n');
+    books_print(books);
+    return !ferror(stdout);
 }
 
 static int print_receipt(struct books *books, const char *id) {
-    struct ledger_entry entry;
-    const enum dr_status status = store_find_entry(books->store, dr_slice_text(id), DR_NONE,
-                                                   &books->arena, &entry, &books->error);
-
-    if (status == DR_NOT_FOUND) return command_fail("there is no request %s", id);
-    if (status != DR_OK) return books_fail(books);
-    ledger_entry_put_receipt(&books->buf, &entry);
-    dr_buf_put_char(&books->buf, '\n');
-    books_print(books);
-    return EXIT_DONE;
+    char target[TARGET_BYTES];
+    dr_json receipt;
+    if (!books_put_path(target, sizeof target, "receipts/", id, "")) {
+        return command_fail("there is no request %s", id);
+    }
+    const int code = books_ask(books, target, NULL, &receipt);
+    if (code == EXIT_DONE) (void)visit_request(books, receipt);
+    return code;
 }
 
-static bool read_groups(const struct options *options, unsigned *ret_groups) {
-    static const struct {
-        const char *name;
-        unsigned group;
-    } names[] = {{"account", STORE_BY_ACCOUNT},
-                 {"key", STORE_BY_KEY},
-                 {"model", STORE_BY_MODEL},
-                 {"day", STORE_BY_DAY}};
-    const char *text = options_value(options, "by");
-    dr_slice rest = dr_slice_text(text ? text : "model");
-
-    *ret_groups = 0;
-    while (rest.data) {
-        const dr_slice word = dr_slice_split(&rest, ',');
-        size_t i = 0;
-        while (i < 4 && !dr_slice_is(word, dr_slice_text(names[i].name))) i++;
-        if (i == 4) {
-            command_misused(options, "--by is a list of account, key, model, day");
+/* "usage?limit=1000&by=…" */
+static bool put_target(char target[TARGET_BYTES], const struct options *options) {
+    static const char *const names[] = {"account", "key", "model", "from", "to"};
+    const bool has_requests = options_has(options, "requests");
+    (void)snprintf(target, TARGET_BYTES, "%s?limit=1000", has_requests ? "requests" : "usage");
+    if (!has_requests &&
+        !books_put_query(target, TARGET_BYTES, "by", options_value(options, "by"))) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (!books_put_query(target, TARGET_BYTES, names[i], options_value(options, names[i]))) {
             return false;
         }
-        *ret_groups |= names[i].group;
     }
     return true;
 }
 
-static bool read_wall(const struct options *options, const char *name, dr_wall *ret) {
+static bool is_wall(const struct options *options, const char *name) {
     const char *text = options_value(options, name);
-
-    if (!text || dr_wall_parse(dr_slice_text(text), ret)) return true;
-    command_misused(options, "--%s is a date or time (2026-11-24), not \"%s\"", name, text);
+    dr_wall wall;
+    if (!text || dr_wall_parse(dr_slice_text(text), &wall)) return true;
+    (void)command_misused(options, "--%s is a date or time (2026-11-24), not \"%s\"", name, text);
     return false;
+}
+
+static bool are_groups(const struct options *options) {
+    dr_slice rest = dr_slice_text(options_value(options, "by"));
+    while (rest.data) {
+        const dr_slice word = dr_slice_split(&rest, ',');
+        if (dr_slice_is(word, DR_LIT("account")) || dr_slice_is(word, DR_LIT("key")) ||
+            dr_slice_is(word, DR_LIT("model")) || dr_slice_is(word, DR_LIT("day"))) {
+            continue;
+        }
+        (void)command_misused(options, "--by is a list of account, key, model, day");
+        return false;
+    }
+    return true;
 }
 
 static int run(const struct options *options) {
     const char *request = options_value(options, "request");
-    struct store_filter filter = {
-        .account_id = dr_slice_text(options_value(options, "account")),
-        .key_id = dr_slice_text(options_value(options, "key")),
-        .model = dr_slice_text(options_value(options, "model")),
-    };
+    const bool has_requests = options_has(options, "requests");
+    char target[TARGET_BYTES];
     struct books books;
-    unsigned groups;
-    int code = EXIT_DONE;
 
     if (options->argument_count > 0) {
         return command_misused(options, "unexpected argument %s", options->arguments[0]);
     }
-    if (!read_groups(options, &groups) || !read_wall(options, "from", &filter.from) ||
-        !read_wall(options, "to", &filter.to)) {
+    if (options_has(options, "csv") && (options_has(options, "json") || request || has_requests)) {
+        return command_misused(options, "--csv is for totals, without --json");
+    }
+    if (!are_groups(options) || !is_wall(options, "from") || !is_wall(options, "to")) {
         return EXIT_WRONG_USAGE;
     }
-    if (!books_open(&books, options)) return EXIT_FAILED;
+    if (!put_target(target, options)) return command_misused(options, "a value is too long");
+    int code = books_open(&books, options);
+    if (code != EXIT_DONE) return code;
     if (request) {
         code = print_receipt(&books, request);
-    } else if (!options_has(options, "requests")) {
-        code = print_totals(&books, &filter, groups);
-    } else if (store_each_entry(books.store, &filter, visit_entry, &books, &books.error) != DR_OK) {
-        code = books_fail(&books);
+    } else if (has_requests) {
+        code = books_each(&books, target, visit_request, &books);
+    } else {
+        code = print_totals(&books, target, options);
     }
     books_close(&books);
     return code;
@@ -171,6 +183,7 @@ static int run(const struct options *options) {
 
 static const struct option usage_options[] = {
     BOOKS_OPTIONS,
+    {"csv", 0, NULL, "totals as comma-separated values"},
     {"by", 0, "WORDS", "totals by account, key, model, day, joined with commas (default model)"},
     {"requests", 0, NULL, "each request, one JSON object per line"},
     {"request", 0, "ID", "the receipt of one request"},
@@ -186,6 +199,7 @@ const struct command command_usage = {
     "usage",
     "what was used and what it cost",
     "  drover usage [--by WORDS] [--account ID] [--key ID] [--model NAME] [--from T] [--to T]\n"
+    "               [--csv]\n"
     "  drover usage --requests\n  drover usage --request ID\n",
     usage_options,
     run,

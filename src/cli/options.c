@@ -53,6 +53,18 @@ static size_t find_option(const struct command *command, dr_slice name, char let
     return OPTION_COUNT_MAX;
 }
 
+static bool hide_value(struct options *options, size_t place, char *value) {
+    const size_t len = strlen(value);
+    if (len >= sizeof options->secret) {
+        command_misused(options, "--%s is too long", options->command->options[place].name);
+        return false;
+    }
+    memcpy(options->secret, value, len + 1);
+    memset(value, '*', len);
+    options->values[place] = options->secret;
+    return true;
+}
+
 /* Reads argv[*at], which begins with a dash, and moves on over a value that follows. */
 static bool read_option(struct options *options, int argc, char **argv, int *at) {
     const dr_slice text = dr_slice_text(argv[*at]);
@@ -81,16 +93,14 @@ static bool read_option(struct options *options, int argc, char **argv, int *at)
         options->values[place] = given;
         return true;
     }
-    if (equals < text.len) {
-        options->values[place] = argv[*at] + equals + 1;
-        return true;
-    }
-    if (*at + 1 >= argc) {
+    char *value = equals < text.len ? argv[*at] + equals + 1 : NULL;
+    if (!value && *at + 1 < argc) value = argv[++*at];
+    if (!value) {
         command_misused(options, "--%s needs a value: %s", option->name, option->value);
         return false;
     }
-    options->values[place] = argv[++*at];
-    return true;
+    options->values[place] = value;
+    return strcmp(option->name, "admin-key") != 0 || hide_value(options, place, value);
 }
 
 enum options_outcome options_read(const struct command *command, int argc, char **argv,

@@ -20,10 +20,12 @@ struct options {
     const char *values[OPTION_COUNT_MAX]; /* beside the command's table; NULL: not given */
     const char *arguments[ARGUMENT_COUNT_MAX];
     size_t argument_count;
+    char secret[256]; /* the value of --admin-key, whose place in argv is overwritten */
 };
 
 enum options_outcome { OPTIONS_READ, OPTIONS_HELP, OPTIONS_WRONG };
-/* `argv` begins behind the command's name. Values are lent by `argv`. On OPTIONS_WRONG the
+/* `argv` begins behind the command's name. Values are lent by `argv`, but that of --admin-key: it
+ * is moved away, since everybody on the machine can read a process's arguments. On OPTIONS_WRONG the
  * sentence has been printed. */
 enum options_outcome options_read(const struct command *command, int argc, char **argv,
                                   struct options *ret_options);

@@ -27,6 +27,7 @@ struct inspection {
     struct bookkeeper_stats bookkeeper;
     bool is_draining;
     size_t key_count;
+    uint64_t generation; /* of the configuration */
     int64_t uptime_ms;
     /* Private part. */
     struct dr_message message;
