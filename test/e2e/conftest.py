@@ -25,6 +25,7 @@ class Gateway:
         self.folder = pathlib.Path(folder)
         self.process = None
         self.port = None
+        self.admin_port = None
 
     @property
     def url(self):
@@ -32,10 +33,11 @@ class Gateway:
 
     def start(self):
         self.port = free_port()
+        self.admin_port = free_port()
         log = open(self.folder / "drover.log", "ab")
         self.process = subprocess.Popen(
             [DROVER, "serve", "--demo", "--listen", f"127.0.0.1:{self.port}",
-             "--admin-listen", f"127.0.0.1:{free_port()}", "--data", str(self.folder / "data")],
+             "--admin-listen", f"127.0.0.1:{self.admin_port}", "--data", str(self.folder / "data")],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.wait_until_listening()
         return self
