@@ -24,6 +24,13 @@ enum step_result relay(struct exchange *exchange) {
 
     dr_assert(exchange->target_next < exchange->model->target_count);
     exchange->target = &exchange->model->targets[exchange->target_next++];
+    /* What a failed target said, usage beside its error too, is none of the next one's. */
+    dr_assert(!exchange->is_committed);
+    exchange->usage = (struct usage){.source = USAGE_NONE};
+    exchange->answer_id = DR_NONE;
+    exchange->has_finish = false;
+    exchange->output_bytes = 0;
+    exchange->first_token = (dr_instant){0};
     const struct attempt_ask ask = {
         .worker = exchange->worker,
         .edition = exchange->edition,
