@@ -22,6 +22,12 @@ static uint16_t settled_status(const struct exchange *exchange) {
     return STATUS_CLIENT_CLOSED;
 }
 
+/* Some providers count the prompt in the first event and the output in the last, or count nothing
+ * and send zeros. A stream that was cut or cancelled in between is not free for that. */
+static bool settle_lacks_output(const struct exchange *exchange) {
+    return usage_output_tokens(&exchange->usage) == 0 && exchange->output_bytes > 0;
+}
+
 /* Refused or failed before tokens flowed costs nothing; a provider that reports nothing is
  * estimated. */
 static void settle_usage(struct exchange *exchange) {
@@ -29,9 +35,15 @@ static void settle_usage(struct exchange *exchange) {
         exchange->usage = (struct usage){.source = USAGE_NONE};
         return;
     }
-    if (exchange->usage.source == USAGE_REPORTED) return;
+    const struct usage reported = exchange->usage;
+    if (reported.source == USAGE_REPORTED && !settle_lacks_output(exchange)) return;
     if (exchange->outcome != OUTCOME_ANSWERED && exchange->output_bytes == 0) return;
     exchange->usage = estimate_usage(&exchange->prompt, exchange->output_bytes);
+    if (reported.prompt_tokens > 0) {
+        exchange->usage.prompt_tokens = reported.prompt_tokens;
+        exchange->usage.cached_tokens = reported.cached_tokens;
+        exchange->usage.total_tokens = reported.prompt_tokens + exchange->usage.completion_tokens;
+    }
     exchange->worker->counters.estimated++;
 }
 

@@ -40,3 +40,28 @@ def test_the_estimate_stands_in_the_answer_once(tmp_path, before, behind):
         assert receipt["usage"]["total_tokens"] == answer.usage["total_tokens"]
     assert gateway.stop() == 0, gateway.log()
     simulation.stop()
+
+
+CHUNK = ('data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":%s,'
+         '"finish_reason":null}]%s}\n\n')
+EARLY = ',"usage":{"prompt_tokens":700,"completion_tokens":0,"total_tokens":700}'
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_output_is_not_free_when_only_the_prompt_was_counted(tmp_path, is_cut):
+    replay = tmp_path / "answer.sse"
+    replay.write_text(CHUNK % ('{"role":"assistant"}', EARLY)
+                      + CHUNK % ('{"content":"%s"}' % ("Xin chào " * 100), "")
+                      + ("" if is_cut else "data: [DONE]\n\n"))
+    simulation = Simulation("--replay", str(replay))
+    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
+    with Client(gateway, gateway.key) as client:
+        answer = client.chat("m", stream=True)
+        assert bool(answer.error) == is_cut
+        receipt = client.receipt(answer.request_id)
+        assert receipt["usage_source"] == "estimated"
+        assert receipt["usage"]["prompt_tokens"] == 700
+        assert receipt["usage"]["completion_tokens"] > 100
+        assert receipt["usage"]["total_tokens"] == 700 + receipt["usage"]["completion_tokens"]
+    assert gateway.stop() == 0, gateway.log()
+    simulation.stop()
