@@ -4,6 +4,7 @@
 #include "store/tally_shared.h"
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/map.h"
 #include "base/random.h"
 
@@ -82,8 +83,16 @@ struct tally_key *tally_get_key(struct tally *tally, dr_slice id) {
 }
 
 void tally_account_add(struct tally_account *account, money amount) {
-    /* Relaxed: the balance orders nothing else, it only must not lose a change. */
-    atomic_fetch_add_explicit(&account->balance_nanousd, amount.nanousd, memory_order_relaxed);
+    /* Relaxed: the balance orders nothing else, it only must not lose a change. Sums stop at the ends
+     * of int64 as the store's do: a balance that wrapped would lock a rich account out. */
+    int64_t before = atomic_load_explicit(&account->balance_nanousd, memory_order_relaxed);
+    int64_t after;
+    do {
+        if (!dr_add_i64(before, amount.nanousd, &after)) {
+            after = amount.nanousd > 0 ? INT64_MAX : INT64_MIN;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&account->balance_nanousd, &before, after,
+                                                    memory_order_relaxed, memory_order_relaxed));
 }
 
 money tally_account_balance(const struct tally_account *account) {

@@ -53,6 +53,21 @@ static void test_no_change_is_lost_between_threads(void **state) {
     tally_free(tally);
 }
 
+static void test_balances_stop_at_the_ends_of_their_range(void **state) {
+    (void)state;
+    struct tally *tally = tally_new();
+    struct tally_account *account = tally_get_account(tally, DR_LIT("acc"));
+    tally_account_add(account, (money){INT64_MAX - 5});
+    tally_account_add(account, (money){6});
+    assert_int_equal(tally_account_balance(account).nanousd, INT64_MAX);
+    tally_account_add(account, (money){-INT64_MAX});
+    assert_int_equal(tally_account_balance(account).nanousd, 0);
+    tally_account_add(account, (money){INT64_MIN});
+    tally_account_add(account, (money){-1});
+    assert_int_equal(tally_account_balance(account).nanousd, INT64_MIN);
+    tally_free(tally);
+}
+
 static void test_without_memory_there_is_no_entry_and_no_leak(void **state) {
     (void)state;
     struct tally *tally = NULL;
@@ -74,6 +89,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_entries_are_found_again_and_never_moved),
         cmocka_unit_test(test_no_change_is_lost_between_threads),
+        cmocka_unit_test(test_balances_stop_at_the_ends_of_their_range),
         cmocka_unit_test(test_without_memory_there_is_no_entry_and_no_leak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
