@@ -354,7 +354,7 @@ class Relay(Gateway):
     """A gateway on a file of the test's own, with one account and key and 100 USD."""
 
     def __init__(self, folder, provider, data=None, drain_seconds=10, timeouts="", limits="",
-                 extra=""):
+                 extra="", workers=2, upstream_model="own"):
         super().__init__(folder)
         self.provider = provider
         self.data = pathlib.Path(data or self.folder / "data")
@@ -362,6 +362,8 @@ class Relay(Gateway):
         self.timeouts = timeouts
         self.limits = limits
         self.extra = extra
+        self.workers = workers
+        self.upstream_model = upstream_model
         self.models = ("gpt-4.1",)
         self.file = self.folder / "drover.yaml"
         self.port = free_port()
@@ -371,11 +373,11 @@ class Relay(Gateway):
 
     def write(self):
         models = "".join(f"  {name}:\n    price: {{input: 8.00, output: 8.00}}\n"
-                         "    targets: [{name: own, provider: own, model: own}]\n"
+                         f"    targets: [{{name: own, provider: own, model: {self.upstream_model}}}]\n"
                          for name in self.models)
         self.file.write_text(
             f"listen: 127.0.0.1:{self.port}\nadmin: {{listen: 127.0.0.1:{self.admin_port}}}\n"
-            f"data: {self.data}\ndrain_seconds: {self.drain_seconds}\nworkers: 2\n"
+            f"data: {self.data}\ndrain_seconds: {self.drain_seconds}\nworkers: {self.workers}\n"
             f"timeouts: {{{self.timeouts}}}\nlimits: {{{self.limits}}}\n{self.extra}"
             f"providers:\n  own: {{base_url: \"{self.provider}\", api_keys: [sk-upstream]}}\n"
             f"models:\n{models}")
@@ -422,6 +424,10 @@ class Relay(Gateway):
         done = self.command("usage", "--requests", "--json")
         assert done.returncode == 0, done.stderr
         return parse_lines(done.stdout)
+
+    def usage_over_http(self):
+        """How many exchanges the running gateway has in its books."""
+        return call(self.port, get("/v1/account/usage", key=self.key)).json["total"]["requests"]
 
     def hang_up(self):
         self.process.send_signal(signal.SIGHUP)
