@@ -304,10 +304,12 @@ test('an error within a stream is an APIError with the words of the provider', a
 
 // ---------------------------------------------------------------- leaving in mid-stream
 
+// The provider stalls in the middle, so that the answer cannot end before it is left.
 async function cancelled(leave) {
   const whole = await client.chat.completions.create({ model, messages });
   const { data: stream, response } = await client.chat.completions
-    .create({ model, messages, stream: true }).withResponse();
+    .create({ model, messages, stream: true }, { headers: { 'x-sim-fault': 'stall_mid' } })
+    .withResponse();
   let seen = 0;
   try {
     for await (const chunk of stream) {
@@ -316,7 +318,7 @@ async function cancelled(leave) {
   } catch (error) {
     assert.ok(error instanceof OpenAI.APIUserAbortError || error.name === 'AbortError', String(error));
   }
-  assert.equal(seen, 5);
+  assert.ok(seen >= 5); // what had come already may still be told
   const receipt = await receiptOf(response.headers.get('x-request-id'));
   assert.equal(receipt.cancelled, true);
   assert.equal(receipt.usage_source, 'estimated');

@@ -33,6 +33,8 @@ OTHER_TOOL = {
     },
 }
 USAGE = {"include_usage": True}
+# In the middle, so that a stream cannot end before it is left.
+STALL = {"x-sim-fault": "stall_mid"}
 
 
 class PlainClient:
@@ -56,7 +58,7 @@ class PlainClient:
     def leave(self, seen):
         """Leaves a stream when so many pieces of text have come; gives the request's id."""
         with self.sdk.chat.completions.with_streaming_response.create(
-                model="gpt-4.1", messages=ASK, stream=True) as raw:
+                model="gpt-4.1", messages=ASK, stream=True, extra_headers=STALL) as raw:
             for chunk in raw.parse():
                 seen -= bool(chunk.choices[0].delta.content)
                 if seen == 0:
@@ -97,7 +99,7 @@ class AsyncClient:
         async def what(sdk):
             left = seen
             async with sdk.chat.completions.with_streaming_response.create(
-                    model="gpt-4.1", messages=ASK, stream=True) as raw:
+                    model="gpt-4.1", messages=ASK, stream=True, extra_headers=STALL) as raw:
                 async for chunk in await raw.parse():
                     left -= bool(chunk.choices[0].delta.content)
                     if left == 0:
