@@ -46,7 +46,9 @@ class Gateway:
         deadline = time.monotonic() + 30
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                # The operator's listener opens last.
+                for port in filter(None, (self.port, self.admin_port)):
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 return
             except OSError:
                 assert self.process.poll() is None, self.log()
