@@ -98,8 +98,8 @@ def test_pages_name_only_commands_and_options_that_exist():
         # Decisions and the changelog may speak of what was or is to come.
         if path.suffix != ".md" or path.name == "CHANGELOG.md" or "adr" in path.parts:
             continue
-        for name, rest in re.findall(r"^(?:[\w./~-]*/)?drover ([a-z]+)\b(.*)$", path.read_text(),
-                                     re.M):
+        shell = "".join(re.findall(r"^```sh\n(.*?)^```", path.read_text(), re.M | re.S))
+        for name, rest in re.findall(r"^(?:sudo -u drover |[\w./-]*/)?drover ([a-z]+)\b(.*)$", shell, re.M):
             assert name in helps, f"{name_of(path)}: there is no drover {name}"
             missing = options_of(rest.split("#")[0]) - options_of(helps[name])
             assert not missing, f"{name_of(path)}: drover {name} has no {missing}"
@@ -121,3 +121,13 @@ def test_pages_name_only_files_that_exist():
             # A tool is called by its name alone.
             is_there = (ROOT / file).exists() or (ROOT / f"{file}.c").exists()
             assert is_there, f"{name_of(path)}: there is no {file}"
+
+
+def test_every_event_of_the_log_is_told_of():
+    told = set(re.findall(r"`([a-z_]+\.[a-z_]+)`", (ROOT / "docs/operating.md").read_text()))
+    logged = set()
+    for path in (ROOT / "src").glob("*/*.c"):
+        if path.name.endswith("_test.c"):
+            continue
+        logged |= set(re.findall(r'dr_log\([^";]*"([a-z_]+\.[a-z_]+)"', path.read_text()))
+    assert len(logged) > 10 and not logged - told, logged - told
