@@ -416,17 +416,23 @@ static void test_a_long_unwanted_body_closes_after_the_answer(void **state) {
 
 /* --- pipelining ------------------------------------------------------------------------------- */
 
-static void test_a_hundred_requests_in_one_write_are_answered_in_order(void **state) {
-    struct fixture *fixture = *state;
+/* A client that sends a hundred requests in one write, with "0000" to "0099" as bodies. */
+static struct probe client_of_hundred(struct fixture *fixture, const char *path) {
     char text[16384];
     size_t len = 0;
     for (int i = 0; i < 100; i++) {
-        len +=
-            (size_t)snprintf(text + len, sizeof text - len,
-                             "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n%04d", i);
+        len += (size_t)snprintf(text + len, sizeof text - len,
+                                "POST /%s HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n%04d",
+                                path, i);
     }
     struct probe probe = client(fixture);
     probe_send_bytes(&probe, text, len);
+    return probe;
+}
+
+static void test_a_hundred_requests_in_one_write_are_answered_in_order(void **state) {
+    struct fixture *fixture = *state;
+    struct probe probe = client_of_hundred(fixture, "echo");
     until_text(fixture, &probe, "\r\n\r\n0099");
     const char *at = probe.text;
     for (int i = 0; i < 100; i++) {
@@ -441,15 +447,7 @@ static void test_a_hundred_requests_in_one_write_are_answered_in_order(void **st
 
 static void test_a_hundred_requests_wait_for_answers_given_later(void **state) {
     struct fixture *fixture = *state;
-    char text[16384];
-    size_t len = 0;
-    for (int i = 0; i < 100; i++) {
-        len +=
-            (size_t)snprintf(text + len, sizeof text - len,
-                             "POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n%04d", i);
-    }
-    struct probe probe = client(fixture);
-    probe_send_bytes(&probe, text, len);
+    struct probe probe = client_of_hundred(fixture, "later");
     for (size_t i = 0; i < 100; i++) {
         until_called(fixture, i + 1);
         assert_int_equal(fixture->body_count, i + 1);

@@ -33,10 +33,6 @@ static void line_close(struct line *line) {
     dr_loop_free(line->loop);
 }
 
-static enum dr_status say(struct probe *probe, dr_slice text) {
-    return dr_stream_write(probe->stream, &text, 1);
-}
-
 static void test_bytes_cross_in_both_directions_but_never_inside_write(void **state) {
     (void)state;
     struct line line;

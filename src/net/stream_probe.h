@@ -6,6 +6,8 @@
 #include "base/buf.h"
 #include "net/stream.h"
 
+enum { MEBIBYTE = 1024 * 1024 };
+
 struct probe {
     struct dr_stream *stream;
     struct dr_loop *loop;
@@ -74,6 +76,19 @@ static const struct dr_stream_events probe_events = {
     .drained = probe_drained,
     .closed = probe_closed,
 };
+
+static inline enum dr_status say(struct probe *probe, dr_slice text) {
+    return dr_stream_write(probe->stream, &text, 1);
+}
+
+/* The same bytes each time, without a pattern. */
+static inline void noise_fill(char *bytes, size_t len) {
+    uint32_t state = 1;
+    for (size_t i = 0; i < len; i++) {
+        state = state * 1664525 + 1013904223;
+        bytes[i] = (char)(state >> 24);
+    }
+}
 
 static inline void probe_init(struct probe *probe, struct dr_loop *loop) {
     *probe = (struct probe){.loop = loop};

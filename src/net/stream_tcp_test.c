@@ -19,8 +19,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MEBIBYTE = 1024 * 1024 };
-
 /* A client and a server end, connected. */
 struct line {
     struct dr_loop *loop;
@@ -65,18 +63,6 @@ static void line_close(struct line *line) {
     dr_listener_close(line->listener);
     dr_listener_note_closed(line->listener);
     dr_loop_free(line->loop);
-}
-
-static enum dr_status say(struct probe *probe, dr_slice text) {
-    return dr_stream_write(probe->stream, &text, 1);
-}
-
-static void noise_fill(char *bytes, size_t len) {
-    uint32_t state = 1;
-    for (size_t i = 0; i < len; i++) {
-        state = state * 1664525 + 1013904223;
-        bytes[i] = (char)(state >> 24);
-    }
 }
 
 static void test_a_mebibyte_comes_back_through_a_slow_reader(void **state) {

@@ -24,8 +24,6 @@
 
 #include <unistd.h>
 
-enum { MEBIBYTE = 1024 * 1024 };
-
 struct files {
     char folder[32];
     char cert[64];
@@ -151,18 +149,6 @@ static void line_close(struct line *line) {
     dr_tls_client_release(line->trusting);
     dr_tls_server_release(line->identity);
     dr_loop_free(line->loop);
-}
-
-static enum dr_status say(struct probe *probe, dr_slice text) {
-    return dr_stream_write(probe->stream, &text, 1);
-}
-
-static void noise_fill(char *bytes, size_t len) {
-    uint32_t state = 1;
-    for (size_t i = 0; i < len; i++) {
-        state = state * 1664525 + 1013904223;
-        bytes[i] = (char)(state >> 24);
-    }
 }
 
 static void test_a_mebibyte_is_echoed_over_tls(void **state) {
