@@ -148,6 +148,7 @@ static int run(const struct options *options) {
     }
     int code = read_config(options, &serve, &path, &config);
     if (code == EXIT_DONE) {
+        config->has_ws_echo = options_has(options, "debug-ws-echo");
         dr_log_set_level(config->log_level);
         for (size_t i = 0; i < config->warning_count; i++) {
             fprintf(stderr, "warning: %.*s\n", DR_FMT(config->warnings[i]));
@@ -174,6 +175,7 @@ static const struct option serve_options[] = {
     {"listen", 0, "ADDRESS", "instead of the configured one (demo: 127.0.0.1:8080)"},
     {"admin-listen", 0, "ADDRESS", "instead of the configured one (demo: 127.0.0.1:8081)"},
     {"data", 0, "DIR", "instead of the configured one (demo: ./drover-data)"},
+    {"debug-ws-echo", 0, NULL, "also serves /debug/ws/echo, for WebSocket test suites"},
     {0},
 };
 

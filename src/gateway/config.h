@@ -48,6 +48,7 @@ struct config {
 
     struct catalog catalog;
     bool is_demo; /* passes x-sim-fault on; loopback only */
+    bool has_ws_echo; /* serves /debug/ws/echo */
 
     /* options that are understood but have no effect in this version: sentences with file:line */
     const dr_slice *warnings;

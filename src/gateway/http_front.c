@@ -7,6 +7,7 @@
 #include "gateway/pipeline.h"
 #include "gateway/routes.h"
 #include "gateway/worker.h"
+#include "gateway/ws_echo.h"
 
 static void open_chat(const struct http_visit *visit);
 
@@ -26,6 +27,7 @@ static const struct {
     {{"/v1/receipts/", 13}, true, ALLOW_GET, route_receipt},
     {{"/healthz", 8}, false, ALLOW_GET, route_health},
     {{"/readyz", 7}, false, ALLOW_GET, route_ready},
+    {{"/debug/ws/echo", 14}, false, ALLOW_GET, route_ws_echo},
 };
 enum { ROUTE_COUNT = sizeof routes / sizeof routes[0] };
 

@@ -305,6 +305,7 @@ static enum dr_status reload(struct server *server, struct dr_error *error) {
     enum dr_status status = config_read_file(server->config_path, &config, error);
     if (status) return status;
     config->is_demo = old->is_demo;
+    config->has_ws_echo = old->has_ws_echo;
     config->allows_loopback_origins = old->allows_loopback_origins;
     given_apply(&server->given, config);
     struct ignored ignored = {.count = 0};

@@ -151,10 +151,13 @@ static void worker_check_idle(void *owner) {
     if (worker->is_listening) {
         worker->is_listening = false;
         dr_listener_close(worker->listener);
+        /* Everything has been answered: they are told to come back, to another gateway. */
+        dr_ws_hub_close_all(worker->ws, DR_WS_CLOSE_RESTART, DR_LIT("restarting"));
     }
     /* Answers that their clients have yet to take go on until the cut. */
     if (thread->is_cut) dr_http_server_close_all(worker->http);
     if (dr_http_server_connection_count(worker->http) > 0) return;
+    if (dr_ws_hub_session_count(worker->ws) > 0) return;
     thread->is_idle = true;
     dr_timer_stop(&thread->drain_timer);
     thread->idle_message.run = worker_tell_idle;
@@ -233,6 +236,8 @@ static enum dr_status worker_open_net(struct worker_thread *thread, struct dr_er
     status = dr_http_server_new(worker->loop, &http_front_service, worker, &snapshot->http,
                                 &worker->http, error);
     if (status) return status;
+    status = dr_ws_hub_new(worker->loop, &worker->ws, error);
+    if (status) return status;
     return journal_open(thread->journal_folder, worker->index, 0, &worker->journal, error);
 }
 
@@ -285,6 +290,7 @@ static void worker_clear(struct worker_thread *thread) {
     if (worker->mailbox) dr_mailbox_close(worker->mailbox);
     if (worker->loop) dr_loop_run(worker->loop); /* until everything has closed */
     if (worker->http) dr_http_server_free(worker->http);
+    dr_ws_hub_free(worker->ws);
     if (worker->journal) journal_close(worker->journal);
     dr_loop_free(worker->loop);
     openai_answer_reader_free(worker->answers);

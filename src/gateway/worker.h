@@ -14,6 +14,7 @@
 #include "net/http_server.h"
 #include "net/listener.h"
 #include "net/mailbox.h"
+#include "net/ws_session.h"
 #include "store/bookkeeper.h"
 #include "store/journal.h"
 #include "store/key_table.h"
@@ -34,6 +35,7 @@ struct worker {
     struct dr_resolver *resolver;
     struct dr_http_pool *pool;
     struct dr_http_server *http;
+    struct dr_ws_hub *ws; /* all WebSocket sessions */
     struct dr_listener *listener; /* lives until the last accepted connection has closed */
     bool is_listening;
     struct journal *journal;

@@ -182,6 +182,19 @@ void dr_http_call_abort(struct dr_http_call *call) {
     call_over(call);
 }
 
+/* Only composed here: the head leaves when the stream is handed over, so that whatever goes wrong
+ * with it is told to the stream's new owner. */
+void dr_http_call_upgrade(struct dr_http_call *call, dr_slice headers, void *owner,
+                          void (*taken)(void *owner, struct dr_stream *stream, dr_slice rest)) {
+    dr_assert(call->answer == DR_HTTP_ANSWER_AWAITED);
+    dr_assert(call->reading == DR_HTTP_READING_BODY && !call->has_body && taken);
+    put_head_start(call->connection->server, &call->head, 101, headers);
+    dr_buf_put(&call->head, DR_LIT("\r\n"));
+    call->taken = taken;
+    call->taken_owner = owner;
+    call->answer = DR_HTTP_ANSWER_OVER;
+}
+
 size_t dr_http_call_pending(const struct dr_http_call *call) {
     if (call->connection->state == DR_HTTP_CONNECTION_CLOSED) return 0;
     return dr_stream_pending(call->connection->stream);

@@ -115,10 +115,14 @@ struct dr_http_call {
     bool is_head_request;
     bool keeps_alive;
     bool has_length;
+    bool has_body;
     bool owes_continue; /* the client waits for 100 before it sends the body */
     bool must_close;
     bool is_chunked_answer;
     bool has_silent_body; /* HEAD, 204, 304: pieces are dropped */
+    /* Not NULL: the answer is 101, its head waits in `head`, and the stream goes to `taken`. */
+    void (*taken)(void *owner, struct dr_stream *stream, dr_slice rest);
+    void *taken_owner;
 };
 
 /* --- http_server.c ---------------------------------------------------------------------------- */

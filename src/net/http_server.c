@@ -104,6 +104,9 @@ static void call_renew(struct dr_http_call *call) {
     call->must_close = false;
     call->is_chunked_answer = false;
     call->has_silent_body = false;
+    call->has_body = false;
+    call->taken = NULL;
+    call->taken_owner = NULL;
 }
 
 static struct dr_http_call *connection_take_call(struct dr_http_connection *connection) {
@@ -140,6 +143,7 @@ static void connection_release_call(struct dr_http_connection *connection) {
     struct dr_http_server *server = connection->server;
     struct dr_http_call *call = connection->call;
     if (!call) return;
+    dr_assert(!call->taken); /* its owner has been handed the stream */
     dr_deferred_cancel(&call->resume);
     call_release_parser(call);
     connection->call = NULL;
@@ -312,6 +316,7 @@ static void call_open(struct dr_http_call *call, bool has_more_bytes) {
     call->minor_version = head->minor_version;
     call->is_head_request = head->method == DR_HTTP1_METHOD_HEAD;
     call->keeps_alive = head->keeps_alive;
+    call->has_body = head->has_body;
     call->has_length = head->has_length && head->has_body;
     call->content_length = call->has_length ? head->content_length : 0;
     /* HTTP/1.0 knows no 100 (RFC 9110 section 10.1.1). */
@@ -414,6 +419,7 @@ static bool call_parse(struct dr_http_call *call, dr_slice *bytes) {
 static bool call_may_be_followed(struct dr_http_call *call, const dr_slice *bytes) {
     struct dr_http_connection *connection = call->connection;
     const bool is_whole = call->reading == DR_HTTP_READING_WHOLE;
+    if (is_whole && call->taken) return false; /* what follows is another protocol */
     if (call->must_close || (is_whole && connection->server->is_draining)) {
         dr_http_connection_finish(connection, !is_whole || bytes->len > 0);
         return false;
@@ -480,6 +486,36 @@ static void connection_keep(struct dr_http_connection *connection, dr_slice byte
     if (call->kept.len >= options->pipelined_bytes_max) dr_stream_pause(connection->stream);
 }
 
+/* The stream and what came behind the head go to their new owner; the connection is no more. */
+static void connection_hand_over(struct dr_http_connection *connection, dr_slice rest) {
+    struct dr_http_server *server = connection->server;
+    struct dr_http_call *call = connection->call;
+    struct dr_stream *stream = connection->stream;
+    void (*const taken)(void *, struct dr_stream *, dr_slice) = call->taken;
+    void *const owner = call->taken_owner;
+    struct dr_buf kept = call->kept; /* `rest` may lie there */
+    call->taken = NULL;
+    dr_buf_init(&call->kept, SIZE_MAX / 2);
+    const dr_slice head = dr_buf_slice(&call->head);
+    if (dr_buf_status(&call->head) == DR_OK) {
+        /* A failure shows in the stream's facts; without a head the client waits in vain, and its
+         * new owner finds out. */
+        (void)!dr_stream_write(stream, &head, 1);
+    }
+    connection_release_call(connection);
+    dr_timer_stop(&connection->timer);
+    dr_list_remove(&connection->node);
+    dr_free(connection);
+    server->connection_count--;
+    taken(owner, stream, rest);
+    dr_buf_clear(&kept);
+}
+
+static bool connection_is_given_away(const struct dr_http_connection *connection) {
+    return connection->state == DR_HTTP_CONNECTION_BUSY && connection->call->taken &&
+           connection->call->reading == DR_HTTP_READING_WHOLE;
+}
+
 static bool connection_can_parse(const struct dr_http_connection *connection) {
     const struct dr_http_call *call = connection->call;
     return !call || (call->reading != DR_HTTP_READING_WHOLE && !call_has_kept(call));
@@ -490,6 +526,10 @@ static void connection_received(void *owner, dr_slice bytes) {
     const bool is_read = connection->state == DR_HTTP_CONNECTION_IDLE ||
                          connection->state == DR_HTTP_CONNECTION_BUSY;
     if (is_read && connection_can_parse(connection)) connection_run(connection, &bytes);
+    if (connection_is_given_away(connection)) {
+        connection_hand_over(connection, bytes);
+        return;
+    }
     if (bytes.len == 0 || connection->state == DR_HTTP_CONNECTION_CLOSED) return;
     if (connection->state == DR_HTTP_CONNECTION_BUSY) {
         connection_keep(connection, bytes);
@@ -505,6 +545,10 @@ static void call_resumed(void *owner) {
     dr_slice bytes = dr_slice_from(dr_buf_slice(&call->kept), call->kept_start);
     connection_run(connection, &bytes);
     if (connection->state == DR_HTTP_CONNECTION_CLOSED) return;
+    if (connection_is_given_away(connection)) {
+        connection_hand_over(connection, bytes);
+        return;
+    }
     if (connection->call == call) {
         call->kept_start = call->kept.len - bytes.len;
         if (bytes.len == 0) {

@@ -102,6 +102,13 @@ void dr_http_call_end(struct dr_http_call *call, dr_slice last_piece);
 /* Cuts a begun answer so that the client can tell: connection closed without the last chunk.
  * Nothing comes after. */
 void dr_http_call_abort(struct dr_http_call *call);
+/* Within `opened`, for a GET without a body: answers 101 with `headers` (borrowed) and gives the
+ * stream away. `taken` follows before the server looks at anything else: the stream may be paused
+ * or have failed already, which shows in its later facts; `rest` came behind the head, borrowed.
+ * From then on the server does not know the connection: neither its count nor `disconnected` will
+ * cover its end. The call must not be touched after this returns. */
+void dr_http_call_upgrade(struct dr_http_call *call, dr_slice headers, void *owner,
+                          void (*taken)(void *owner, struct dr_stream *stream, dr_slice rest));
 /* Bytes of the answer that wait because the client does not read. */
 size_t dr_http_call_pending(const struct dr_http_call *call);
 /* The answer has begun, so that its status can't change any more. */
