@@ -438,6 +438,8 @@ static void call_play_plain(struct sim_call *call) {
 static void call_begin(struct sim_call *call) {
     call->has_begun = true;
     if (call->is_raw) {
+        /* A piece is in memory anyway, and none follows before it has left. */
+        dr_stream_set_pending_max(dr_http_call_stream(call->http), SIZE_MAX / 2);
         dr_http_call_begin(call->http, call->status, DR_LIT(""));
         put_raw_head(call);
         if (call->sink == SIM_SINK_DRIBBLE) return;

@@ -75,6 +75,26 @@ static void test_a_client_that_does_not_read_is_waited_for(void **state) {
     shut(&fixture);
 }
 
+static void test_a_large_spoiled_answer_waits_for_a_client_that_does_not_read(void **state) {
+    (void)state;
+    enum { LEN = 24 * 1024 * 1024 };
+    char *text = test_malloc(LEN);
+    memset(text, 'x', LEN);
+    struct fixture fixture = open_with(&(struct sim_options){.replay = dr_slice_of(text, LEN)});
+    struct peer peer;
+    peer_connect(&fixture, &peer);
+    dr_stream_pause(peer.stream);
+    peer_send(&peer, CHAT, KEY "x-sim-fault: close_idle\r\n", ASK(""));
+    for (int i = 0; i < 20; i++) dr_loop_run_once(fixture.loop, 1);
+    dr_stream_resume(peer.stream);
+    UNTIL(&fixture, peer.raw.len > LEN || peer.has_ended || peer.has_failed);
+    peer_parse(&peer);
+    assert_int_equal(peer.body.len, LEN);
+    peer_close(&peer);
+    shut(&fixture);
+    test_free(text);
+}
+
 /* --- faults --- */
 
 static void test_status_faults_answer_with_openais_errors(void **state) {
@@ -443,6 +463,7 @@ int main(void) {
         cmocka_unit_test(test_bursts_have_exactly_the_events_asked_for),
         cmocka_unit_test(test_long_bursts_lose_nothing),
         cmocka_unit_test(test_a_client_that_does_not_read_is_waited_for),
+        cmocka_unit_test(test_a_large_spoiled_answer_waits_for_a_client_that_does_not_read),
         cmocka_unit_test(test_status_faults_answer_with_openais_errors),
         cmocka_unit_test(test_cut_closes_before_the_head),
         cmocka_unit_test(test_cut_mid_ends_an_answer_halfway),
