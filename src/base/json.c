@@ -207,6 +207,14 @@ size_t dr_json_offset(const struct dr_json_reader *reader, dr_json string_or_num
     return (size_t)(at - reader->text);
 }
 
+bool dr_json_place(const struct dr_json_reader *reader, dr_slice text, size_t *ret_offset) {
+    const uintptr_t base = (uintptr_t)reader->text;
+    const uintptr_t at = (uintptr_t)text.data;
+    if (!reader->text || at < base || at > base + reader->text_len) return false;
+    *ret_offset = at - base;
+    return true;
+}
+
 /* --- looking --- */
 
 static bool is_type(dr_json value, yyjson_type type) {

@@ -70,6 +70,10 @@ bool dr_json_has_duplicate(dr_json object, dr_slice *ret_name);
  * strings and numbers of the current document. */
 size_t dr_json_offset(const struct dr_json_reader *reader, dr_json string_or_number);
 
+/* The same for the unescaped text of a string: false when it does not lie in the current document.
+ * (It stands there as it is unless it was escaped: compare.) */
+bool dr_json_place(const struct dr_json_reader *reader, dr_slice text, size_t *ret_offset);
+
 /* Writers. Strings are escaped as RFC 8259 asks and stay valid JSON for any bytes (invalid UTF-8
  * becomes U+FFFD). */
 void dr_json_put_string(struct dr_buf *buf, dr_slice text);         /* with quotes */

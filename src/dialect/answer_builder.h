@@ -18,10 +18,6 @@ struct answer_builder {
     enum dr_status status; /* first failure to keep an event */
 };
 
-struct openai_answer_reader {
-    struct answer_builder builder;
-};
-
 /* False when out of memory; `answer_builder_clear` is due all the same. */
 bool answer_builder_init(struct answer_builder *builder);
 void answer_builder_clear(struct answer_builder *builder);

@@ -45,8 +45,8 @@ enum dr_status openai_read_conversation(struct dr_json_reader *reader, const str
                                         struct dr_arena *arena,
                                         struct conversation *ret_conversation) DR_MUST_USE;
 
-/* Reads answers; holds the JSON reader and the events' array. One per worker: nothing is kept from
- * event to event. Hence three rules for its callers. First, ANSWER_START comes with every chunk
+/* Reads answers; holds the JSON reader and the events' array. One per worker: no event's meaning
+ * hangs on another. Hence three rules for its callers. First, ANSWER_START comes with every chunk
  * that names an id or a model: the first one counts. Second, a tool call without an index gets its
  * place in the array, and an index comes as it was sent. Servers that number all calls 0 are told
  * apart by `openai_call_numbers_apply` below. Third, a character whose surrogates were cut into

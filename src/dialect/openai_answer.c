@@ -1,16 +1,22 @@
 /* What a provider of OpenAI's dialect answers, seen as events: deltas of a stream, a whole body,
- * an error. Must not rewrite bytes (those pass beside this room), keep anything from one event to
- * the next, or refuse what only deviates: servers that call themselves compatible deviate
+ * an error. Must not rewrite bytes (those pass beside this room), let one event's meaning hang on
+ * another, or refuse what only deviates: servers that call themselves compatible deviate
  * everywhere, and the recordings under test/fixtures show how. Refused is only what is no JSON
  * object at all. */
 #include "dialect/openai.h"
 
 #include "dialect/answer_builder.h"
+#include "dialect/openai_pattern.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"
 
 enum { SENTENCE_STEPS_MAX = 6 };
+
+struct openai_answer_reader {
+    struct answer_builder builder;
+    struct openai_pattern pattern; /* of the latest event that was one */
+};
 
 struct openai_answer_reader *openai_answer_reader_new(void) {
     struct openai_answer_reader *reader = dr_alloc_zero(1, sizeof *reader);
@@ -530,6 +536,9 @@ enum dr_status openai_read_event(struct openai_answer_reader *reader, dr_slice p
         return answer_builder_finish(builder, ret_chunk, error);
     }
 
+    if (openai_pattern_fits(&reader->pattern, builder, payload)) {
+        return answer_builder_finish(builder, ret_chunk, error);
+    }
     const enum dr_status status = answer_builder_parse(builder, payload, &root, error);
     if (status) return status;
     root = unwrap(root);
@@ -538,6 +547,7 @@ enum dr_status openai_read_event(struct openai_answer_reader *reader, dr_slice p
     }
     find_members(root, &members);
     read_members(builder, root, &members);
+    openai_pattern_learn(&reader->pattern, builder, payload);
     return answer_builder_finish(builder, ret_chunk, error);
 }
 

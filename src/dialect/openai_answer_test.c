@@ -235,6 +235,76 @@ static void test_each_event_means_what_its_sender_meant(void **state) {
     }
 }
 
+/* What `reader` makes of a payload, as words. */
+static void read_as_words(struct openai_answer_reader *reader, dr_slice payload,
+                          struct dr_buf *out) {
+    struct answer_chunk chunk;
+    struct dr_error error;
+    dr_buf_reset(out);
+    if (openai_read_event(reader, payload, &chunk, &error)) {
+        dr_buf_put(out, DR_LIT("refused"));
+        return;
+    }
+    for (size_t i = 0; i < chunk.event_count; i++) put_event(out, &chunk.events[i]);
+    dr_buf_format(out, "%u %d %d %d", (unsigned)chunk.output_bytes, chunk.is_usage_only,
+                  chunk.shows_usage, chunk.is_end);
+}
+
+/* `payload` read behind `before` must mean what it means alone. */
+static void expect_no_memory_of(dr_slice before, dr_slice payload) {
+    struct openai_answer_reader *warm = openai_answer_reader_new();
+    struct openai_answer_reader *cold = openai_answer_reader_new();
+    struct dr_buf behind;
+    struct dr_buf alone;
+    dr_buf_init(&behind, TEXT_BYTES_MAX);
+    dr_buf_init(&alone, TEXT_BYTES_MAX);
+    read_as_words(warm, before, &behind);
+    read_as_words(warm, payload, &behind);
+    read_as_words(cold, payload, &alone);
+    if (!dr_slice_is(dr_buf_slice(&behind), dr_buf_slice(&alone))) {
+        fail_msg("%.*s\nbehind   %.*s\ngives    %.*s\nnot      %.*s", DR_FMT(payload),
+                 DR_FMT(before), DR_FMT(dr_buf_slice(&behind)), DR_FMT(dr_buf_slice(&alone)));
+    }
+    dr_buf_clear(&behind);
+    dr_buf_clear(&alone);
+    openai_answer_reader_free(warm);
+    openai_answer_reader_free(cold);
+}
+
+static void test_an_event_means_the_same_behind_one_like_it(void **state) {
+    static const char *const learnt[] = {
+        "{\"id\":\"i\",\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"ab\"}}]}",
+        "{\"id\":\"i\",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"\xc3\xa9\"},"
+        "\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"xy\"}",
+        "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":null,\"reasoning_content\":\"a\"}}]}",
+        "{\"id\":\"a\",\"choices\":[{\"delta\":{\"content\":\"a\",\"content\":\"a\"}}]}",
+        "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"a\\n\"}}],\"obfuscation\":\"\"}",
+        "{\"obfuscation\":\"q\",\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"a\"}}],"
+        "\"error\":null}",
+    };
+    static const char bytes[] = {'"', '\\', 'z', '}', '\x01', '\x80', '\xc3', ',', 'n'};
+    (void)state;
+    for (size_t i = 0; i < sizeof learnt / sizeof *learnt; i++) {
+        const dr_slice before = dr_slice_text(learnt[i]);
+        char changed[512];
+        for (size_t at = 0; at <= before.len; at++) {
+            for (size_t k = 0; k < sizeof bytes; k++) {
+                /* one byte in the place of 0, 1 or 2 */
+                for (size_t gone = 0; gone <= 2 && at + gone <= before.len; gone++) {
+                    memcpy(changed, before.data, at);
+                    changed[at] = bytes[k];
+                    memcpy(changed + at + 1, before.data + at + gone, before.len - at - gone);
+                    expect_no_memory_of(before, dr_slice_of(changed, before.len + 1 - gone));
+                }
+            }
+            expect_no_memory_of(before, dr_slice_first(before, at));
+        }
+        for (size_t k = 0; k < sizeof learnt / sizeof *learnt; k++) {
+            expect_no_memory_of(before, dr_slice_text(learnt[k]));
+        }
+    }
+}
+
 static void test_usage_is_shown_where_clients_look_for_it_only(void **state) {
     static const struct {
         const char *payload;
@@ -521,6 +591,7 @@ static void test_an_exhausted_memory_is_told_and_leaks_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_event_means_what_its_sender_meant),
+        cmocka_unit_test(test_an_event_means_the_same_behind_one_like_it),
         cmocka_unit_test(test_usage_is_shown_where_clients_look_for_it_only),
         cmocka_unit_test(test_what_is_no_object_is_refused),
         cmocka_unit_test(test_depth_is_bounded),
