@@ -13,7 +13,7 @@
 
 #include "admin/desk.h"
 #include "admin/metrics.h"
-#include "admin/status.h"
+#include "admin/admin_status.h"
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/digest.h"
@@ -203,9 +203,9 @@ static void request_inspected(struct inspection *inspection) {
         media_type = DR_LIT("text/plain; version=0.0.4; charset=utf-8");
         metrics_put(&request->answer, inspection);
     } else if (request->work == WORK_READY) {
-        status = status_put_ready(&request->answer, inspection);
+        status = admin_status_put_ready(&request->answer, inspection);
     } else {
-        status_put(&request->answer, inspection, request->admin->server);
+        admin_status_put(&request->answer, inspection, request->admin->server);
     }
     inspection_clear(inspection);
     request_answer(request, status, media_type);

@@ -13,7 +13,7 @@ void desk_fail(struct desk_ask *ask, enum refusal_reason reason, const char *par
 /* A failure of the store: its sentence where it speaks of the question, 500 otherwise. */
 void desk_fail_store(struct desk_ask *ask, const char *param, const struct dr_error *error);
 
-/* --- the question ------------------------------------------------------------------------------ */
+/* --- the question -------------------------------------------------------------------------- */
 
 /* A parameter of the query, decoded into the arena; DR_NONE when absent. */
 dr_slice desk_query(struct desk_ask *ask, const char *name);
@@ -24,7 +24,7 @@ size_t desk_query_limit(struct desk_ask *ask);
 /* A member of the body that is a text; DR_NONE for an absent one or null. False when refused. */
 bool desk_text(struct desk_ask *ask, dr_json body, const char *name, dr_slice *ret);
 
-/* --- the answer -------------------------------------------------------------------------------- */
+/* --- the answer ---------------------------------------------------------------------------- */
 
 /* `,"name":"text"`, with the comma unless it stands first in its object. */
 void desk_put_text(struct dr_buf *buf, const char *name, dr_slice text);
@@ -51,7 +51,7 @@ void desk_page_end(struct desk_page *page);
 /* The same where the cursor is another. */
 void desk_page_end_at(struct desk_page *page, dr_slice next);
 
-/* --- the routes; `id` is the path's variable part, `body` an object or NULL -------------------- */
+/* --- the routes; `id` is the path's variable part, `body` an object or NULL ----------------- */
 
 void desk_list_accounts(struct desk_ask *ask, dr_slice id, dr_json body);
 void desk_create_account(struct desk_ask *ask, dr_slice id, dr_json body);

@@ -34,7 +34,7 @@ struct books {
 int books_open(struct books *books, const struct options *options);
 void books_close(struct books *books);
 
-/* `target` is what follows /admin/v1/; `body` NULL asks with GET, otherwise with POST. `*ret_answer`
+/* `target` is what follows /admin/v1/; `body` NULL asks with GET, otherwise with POST. The answer
  * is lent until the next question. A refusal is printed and becomes the exit code. */
 int books_ask(struct books *books, const char *target, const struct dr_buf *body,
               dr_json *ret_answer);

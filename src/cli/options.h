@@ -25,8 +25,8 @@ struct options {
 
 enum options_outcome { OPTIONS_READ, OPTIONS_HELP, OPTIONS_WRONG };
 /* `argv` begins behind the command's name. Values are lent by `argv`, but that of --admin-key: it
- * is moved away, since everybody on the machine can read a process's arguments. On OPTIONS_WRONG the
- * sentence has been printed. */
+ * is moved away, since everybody on the machine can read a process's arguments. On OPTIONS_WRONG
+ * the sentence has been printed. */
 enum options_outcome options_read(const struct command *command, int argc, char **argv,
                                   struct options *ret_options);
 void options_print_help(const struct command *command);

@@ -1,12 +1,12 @@
 /* The state of a running gateway in JSON. Must not show a secret of the configuration. */
-#include "admin/status.h"
+#include "admin/admin_status.h"
 
 #include "base/json.h"
 #include "gateway/inspect.h"
 
 #include <inttypes.h>
 
-uint16_t status_put_ready(struct dr_buf *buf, const struct inspection *inspection) {
+uint16_t admin_status_put_ready(struct dr_buf *buf, const struct inspection *inspection) {
     if (inspection->is_draining) {
         dr_buf_put(buf, DR_LIT("{\"status\":\"draining\"}"));
         return 503;
@@ -44,8 +44,8 @@ static void put_model(struct dr_buf *buf, const struct catalog_model *model) {
     dr_buf_put(buf, DR_LIT("]}"));
 }
 
-void status_put(struct dr_buf *buf, const struct inspection *inspection,
-                const struct server *server) {
+void admin_status_put(struct dr_buf *buf, const struct inspection *inspection,
+                      const struct server *server) {
     const struct config *config = server_config(server);
     char started[DR_WALL_TEXT_BYTES];
     dr_wall_format((dr_wall){dr_wall_now().ms - inspection->uptime_ms}, started);
