@@ -175,7 +175,7 @@ static bool check_tool_calls(struct shape *shape, dr_json calls) {
     return true;
 }
 
-struct message {
+struct message_members {
     dr_json role;
     dr_json name;
     dr_json content;
@@ -187,10 +187,10 @@ struct message {
 };
 
 /* Of a name given twice the last value counts, as with most providers. */
-static void find_members(dr_json object, struct message *ret_message) {
+static void find_members(dr_json object, struct message_members *ret_message) {
     struct dr_json_iter iter;
 
-    *ret_message = (struct message){0};
+    *ret_message = (struct message_members){0};
     dr_json_iter_init(&iter, object);
     while (dr_json_iter_next(&iter)) {
         const dr_slice name = dr_json_text(iter.name);
@@ -224,7 +224,7 @@ static void find_members(dr_json object, struct message *ret_message) {
     }
 }
 
-static bool check_assistant(struct shape *shape, const struct message *message) {
+static bool check_assistant(struct shape *shape, const struct message_members *message) {
     struct prompt_fault *fault = shape->fault;
 
     shape->prompt->text_bytes +=
@@ -238,7 +238,7 @@ static bool check_assistant(struct shape *shape, const struct message *message) 
 
 static bool check_message(struct shape *shape, dr_json object) {
     struct prompt_fault *fault = shape->fault;
-    struct message message;
+    struct message_members message;
 
     if (!dr_json_is(object, DR_JSON_OBJECT)) {
         return shape_refuse_value(fault, "", object, "an object with 'role' and 'content'");

@@ -1,0 +1,60 @@
+/* Canonical events as OpenAI's clients read them: chunks of a stream, or one whole answer. For
+ * answers of other dialects; those of OpenAI's own pass as they came. Pure.
+ *
+ * What OpenAI has no field for is written as others do: reasoning as `reasoning_content` (DeepSeek);
+ * Anthropic's signatures as `reasoning_details` (OpenRouter: `reasoning.text` with `signature`,
+ * `reasoning.encrypted`); Google's as `tool_calls[].extra_content.google.thought_signature` (Google's
+ * own OpenAI endpoint). A client that sends them back with the assistant's message lets the model go
+ * on thinking (openai_read_conversation). */
+#ifndef DR_DIALECT_OPENAI_WRITER_H
+#define DR_DIALECT_OPENAI_WRITER_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "model/answer.h"
+
+enum { OPENAI_WRITER_CHOICES_MAX = 8 };
+
+struct openai_writer_options {
+    dr_slice id;         /* for an answer that names none; kept */
+    dr_slice model;      /* for an answer that names none; kept */
+    int64_t created;     /* Unix seconds */
+    bool wants_usage;    /* stream_options.include_usage */
+    bool is_legacy;      /* conversation.is_legacy: `function_call` instead of `tool_calls` */
+    bool signs_thinking; /* the provider is Anthropic: pieces of reasoning name their block */
+};
+
+/* One per answer. */
+struct openai_writer {
+    struct openai_writer_options options;
+    /* Private part. */
+    struct dr_arena *arena;
+    dr_slice head; /* "data: {"id":…,"choices":[{"index":" */
+    dr_slice id;
+    dr_slice model;
+    struct usage usage;
+    struct {
+        uint64_t character_count;
+        uint32_t thought_count;
+        bool has_role;
+        bool has_finish;
+    } choices[OPENAI_WRITER_CHOICES_MAX];
+};
+
+/* `arena` is kept for the writer's life; it takes the answer's id and model, nothing that grows
+ * with the answer. */
+void openai_writer_init(struct openai_writer *writer, struct dr_arena *arena,
+                        const struct openai_writer_options *options);
+
+/* Appends the chunk's events as SSE events of `chat.completion.chunk` objects: the role first, one
+ * finish per choice, usage (when wanted) in a chunk of its own and `[DONE]` at ANSWER_END. Errors
+ * are left to the caller, who must stop then. False when the arena was full. */
+bool openai_put_events(struct openai_writer *writer, const struct answer_chunk *chunk,
+                       struct dr_buf *out) DR_MUST_USE;
+/* Appends a `chat.completion` object of all the events of a whole answer. False as above. */
+bool openai_put_answer(struct openai_writer *writer, const struct answer_chunk *chunk,
+                       struct dr_buf *out) DR_MUST_USE;
+/* {"prompt_tokens":…}, OpenAI's usage object. */
+void openai_put_usage(struct dr_buf *out, const struct usage *usage);
+
+#endif

@@ -1,0 +1,16 @@
+/* Private to the dialects: JSON Schemas as other providers take them. */
+#ifndef DR_DIALECT_SCHEMA_H
+#define DR_DIALECT_SCHEMA_H
+
+#include "base/json.h"
+
+enum schema_flavour {
+    SCHEMA_ANTHROPIC, /* what `output_config.format` takes */
+    SCHEMA_GEMINI,    /* what `responseJsonSchema` takes */
+};
+
+/* Writes `schema` without the keywords that the provider refuses. True when something that
+ * restrains the answer was left out. */
+bool schema_put(struct dr_buf *out, dr_json schema, enum schema_flavour flavour);
+
+#endif

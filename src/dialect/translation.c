@@ -1,0 +1,255 @@
+/* What becomes of each field of a request at each provider. Must not write any of them: where a row
+ * says `adapted`, the dialect's writer does what it says.
+ *
+ * Sources: Anthropic's reference of Messages and its page "OpenAI SDK compatibility"; Google's
+ * references of GenerateContent and "OpenAI compatibility"; recorded refusals. */
+#include "dialect/translation.h"
+
+enum fate { FATE_CARRIED, FATE_ADAPTED, FATE_REFUSED, FATE_DROPPED, FATE_COUNT };
+
+struct column {
+    enum fate fate;
+    const char *how; /* "" where the fate says all */
+};
+
+struct row {
+    const char *field;
+    bool is_top;         /* a member of the request itself, gone through by `translation_check` */
+    const char *neutral; /* asks for nothing, as null, false and empty do; NULL: these alone */
+    struct column anthropic;
+    struct column gemini;
+};
+
+#define TOP(name) name, true, NULL
+#define TOP_UNLESS(name, neutral) name, true, neutral
+#define INNER(name) name, false, NULL
+#define CARRIED \
+    { FATE_CARRIED, "" }
+#define CARRIED_AS(how) \
+    { FATE_CARRIED, how }
+#define ADAPTED(how) \
+    { FATE_ADAPTED, how }
+#define REFUSED(how) \
+    { FATE_REFUSED, how }
+#define DROPPED \
+    { FATE_DROPPED, "" }
+#define DROPPED_AS(how) \
+    { FATE_DROPPED, how }
+static const struct row rows[] = {
+    {TOP("model"), ADAPTED("the target's own name"), ADAPTED("the target's own name, in the path")},
+    {TOP("messages"), ADAPTED("neighbours of one side become one turn; empty messages are left out; "
+                              "an assistant's message at the beginning gets a user's `...` before "
+                              "it"),
+     ADAPTED("as for Anthropic")},
+    {INNER("messages[].role: system, developer"),
+     ADAPTED("in their order, in `system`, wherever they stood; alone they become the user's"),
+     ADAPTED("in their order, in `systemInstruction`; alone they become the user's")},
+    {INNER("messages[].role: assistant at the end"),
+     ADAPTED("a beginning of the answer, without blanks at its end"), CARRIED},
+    {INNER("messages[].name"), DROPPED, DROPPED},
+    {INNER("messages[].content: text, refusal"), CARRIED_AS("empty texts are left out"),
+     CARRIED_AS("empty texts are left out")},
+    {INNER("messages[].content: image_url, data"),
+     ADAPTED("`image` of base64; the type is read from the first bytes; JPEG, PNG, GIF, WebP, "
+             "others are refused"),
+     ADAPTED("`inlineData`; the type is read from the first bytes")},
+    {INNER("messages[].content: image_url, address"), ADAPTED("`image` of a URL"),
+     ADAPTED("`fileData`, its type guessed from the name")},
+    {INNER("messages[].content: image_url.detail"), DROPPED, DROPPED},
+    {INNER("messages[].content: input_audio"), REFUSED("takes no audio"), ADAPTED("`inlineData`")},
+    {INNER("messages[].content: file.file_data"),
+     ADAPTED("`document`; PDF, others are refused; an address becomes a URL"),
+     ADAPTED("`inlineData`; an address becomes `fileData`")},
+    {INNER("messages[].content: file.file_id"), REFUSED("the id is OpenAI's"),
+     REFUSED("the id is OpenAI's")},
+    {INNER("messages[].content: other types"), REFUSED(""), REFUSED("")},
+    {INNER("messages[].tool_calls"),
+     ADAPTED("`tool_use`; other letters of an id become `_`; arguments that are no JSON object "
+             "stand in `{\"raw_arguments\":…}`"),
+     ADAPTED("`functionCall`; the id is sent to Gemini 3 only, and only Google's own")},
+    {INNER("messages[].role: tool"),
+     ADAPTED("`tool_result`s at the beginning of the next turn; a call without result and a result "
+             "without call are refused, as OpenAI does"),
+     ADAPTED("`functionResponse`s in the order of the calls; a text that is no JSON object stands "
+             "in `{\"result\":…}`")},
+    {INNER("messages[].reasoning_details"),
+     ADAPTED("blocks of thinking with Anthropic's signatures are sent back; others are dropped"),
+     ADAPTED("Google's signatures are sent back; others are dropped")},
+    {INNER("messages[].reasoning_content"), DROPPED_AS("without a signature it proves nothing"),
+     DROPPED_AS("as for Anthropic")},
+    {INNER("messages[].tool_calls[].extra_content"), DROPPED,
+     ADAPTED("Google's signature of the call; Gemini 3 gets Google's sentinel where it is missing")},
+    {INNER("messages[].cache_control, content[].cache_control, tools[].cache_control"), CARRIED,
+     DROPPED_AS("Google caches by itself")},
+    {TOP("cache_control"), CARRIED, DROPPED},
+    {TOP("max_completion_tokens"), ADAPTED("`max_tokens`"), ADAPTED("`maxOutputTokens`")},
+    {TOP("max_tokens"), ADAPTED("the same; without either: 4096 for Claude 3, 8192 for Claude 3.5, "
+                                "32000 later"),
+     ADAPTED("`maxOutputTokens`")},
+    {TOP("temperature"), ADAPTED("above 1 it becomes 1, which is told; dropped while thinking with "
+                                 "a budget and for Claude 4.7 and later"),
+     CARRIED},
+    {TOP("top_p"), ADAPTED("dropped beside `temperature` for Claude 4.1 and later, while thinking "
+                           "with a budget, and for Claude 4.7 and later"),
+     CARRIED},
+    {TOP("stop"), ADAPTED("`stop_sequences`; blank ones are dropped"), ADAPTED("`stopSequences`")},
+    {TOP("seed"), DROPPED, ADAPTED("one beyond 32 bits is dropped")},
+    {TOP_UNLESS("n", "1"), REFUSED("gives one answer"), ADAPTED("`candidateCount`, at most 8")},
+    {TOP("logprobs"), REFUSED("gives no probabilities"), ADAPTED("`responseLogprobs`")},
+    {TOP("top_logprobs"), REFUSED("gives no probabilities"), ADAPTED("`logprobs`")},
+    {TOP_UNLESS("frequency_penalty", "0"), DROPPED, CARRIED},
+    {TOP_UNLESS("presence_penalty", "0"), DROPPED, CARRIED},
+    {TOP("logit_bias"), DROPPED, DROPPED},
+    {TOP("stream"), CARRIED, ADAPTED("the method; `alt=sse`")},
+    {TOP("stream_options"), ADAPTED("usage always comes; it is shown when asked for"),
+     ADAPTED("as for Anthropic")},
+    {TOP("tools"), ADAPTED("`input_schema`, which gets `type: object` where that is missing"),
+     ADAPTED("`functionDeclarations` with `parametersJsonSchema`; without parameters none")},
+    {INNER("tools[].function.strict"),
+     ADAPTED("carried for Claude 4.5 and later, otherwise dropped"), DROPPED},
+    {INNER("tools[].function.name"), CARRIED_AS("letters, digits, `_`, `-`; others are refused"),
+     CARRIED_AS("64 letters, digits, `_`, `-`, `.`, `:`, the first a letter or `_`; others are "
+                "refused")},
+    {INNER("tools[].type: other than function"), REFUSED(""), REFUSED("")},
+    {TOP("tool_choice"), ADAPTED("`auto`, `any`, `none`, `tool`; of allowed tools only these are "
+                                 "sent"),
+     ADAPTED("`AUTO`, `ANY`, `NONE`, `allowedFunctionNames`")},
+    {TOP("parallel_tool_calls"), ADAPTED("`disable_parallel_tool_use`"),
+     ADAPTED("`false` is dropped")},
+    {TOP("functions"), ADAPTED("as tools; the answer has the older shape too"),
+     ADAPTED("as tools; the answer has the older shape too")},
+    {TOP("function_call"), ADAPTED("as `tool_choice`"), ADAPTED("as `tool_choice`")},
+    {TOP("response_format"),
+     ADAPTED("`json_schema`: `output_config.format` for Claude 4.5 and later, where limits of "
+             "numbers and lengths are dropped; else, and for `json_object`, an instruction in "
+             "`system`"),
+     ADAPTED("`responseMimeType`, `responseJsonSchema`; beside tools Gemini 2 gets an instruction "
+             "instead")},
+    {TOP("reasoning_effort"),
+     ADAPTED("Claude 3.7 to 4.5: a budget of 1024, 8192 or 24576 tokens below the limit; later: "
+             "adaptive thinking with `output_config.effort`; dropped where the model cannot think, "
+             "the limit leaves no room, a tool is forced, or the last turn's blocks of thinking "
+             "are missing"),
+     ADAPTED("Gemini 2.5: `thinkingBudget` of 1024, 8192 or 24576 tokens, 0 for `none` (128 for "
+             "Pro); Gemini 3: `thinkingLevel`")},
+    {TOP("thinking"), ADAPTED("its budget or its being off, as above"),
+     ADAPTED("its budget or its being off, as above")},
+    {TOP("reasoning"), ADAPTED("OpenRouter's `effort` and `max_tokens`, as above"),
+     ADAPTED("OpenRouter's `effort` and `max_tokens`, as above")},
+    {TOP("user"), ADAPTED("`metadata.user_id`"), DROPPED},
+    {TOP("safety_identifier"), ADAPTED("`metadata.user_id`, unless there is `user`"), DROPPED},
+    {TOP("metadata"), DROPPED, DROPPED},
+    {TOP_UNLESS("service_tier", "auto"),
+     ADAPTED("`default` becomes `standard_only`; others but `auto` are dropped"), DROPPED},
+    {TOP("store"), DROPPED, DROPPED},
+    {TOP_UNLESS("verbosity", "medium"), DROPPED, DROPPED},
+    {TOP_UNLESS("modalities", "text"), REFUSED("gives text only"), REFUSED("gives text only here")},
+    {TOP("audio"), REFUSED("gives text only"), REFUSED("gives text only here")},
+    {TOP("prediction"), DROPPED, DROPPED},
+    {TOP("prompt_cache_key"), DROPPED, DROPPED},
+    {TOP("prompt_cache_retention"), DROPPED, DROPPED},
+    {TOP("web_search_options"), REFUSED("its searches are billed by themselves"),
+     REFUSED("its searches are billed by themselves")},
+};
+
+static const struct row *find_row(dr_slice name) {
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rows[i].is_top && dr_slice_is(dr_slice_text(rows[i].field), name)) return &rows[i];
+    }
+    return NULL;
+}
+
+static bool asks_nothing(const struct row *row, dr_json value) {
+    struct dr_json_iter iter;
+    double number;
+
+    switch (dr_json_kind(value)) {
+    case DR_JSON_NULL: return true;
+    case DR_JSON_BOOL: return !dr_json_bool(value);
+    case DR_JSON_NUMBER:
+        if (!row || !row->neutral || !dr_json_to_double(value, &number)) return false;
+        return number == (row->neutral[0] == '1' ? 1.0 : 0.0);
+    case DR_JSON_STRING: return row && dr_slice_is(dr_json_text(value), dr_slice_text(row->neutral));
+    case DR_JSON_ARRAY:
+        dr_json_iter_init(&iter, value);
+        while (dr_json_iter_next(&iter)) {
+            if (!row || !row->neutral ||
+                !dr_slice_is(dr_json_text(iter.value), dr_slice_text(row->neutral))) {
+                return false;
+            }
+        }
+        return true;
+    case DR_JSON_OBJECT: return dr_json_count(value) == 0;
+    }
+    return false;
+}
+
+static const char *name_of(enum dialect dialect) {
+    return dialect == DIALECT_GEMINI ? "Gemini" : "Anthropic";
+}
+
+bool translation_check(enum dialect dialect, const struct conversation *conversation,
+                       struct loss *loss) {
+    struct dr_json_iter iter;
+
+    dr_json_iter_init(&iter, conversation->root);
+    while (dr_json_iter_next(&iter)) {
+        const dr_slice name = dr_json_text(iter.name);
+        const struct row *row = find_row(name);
+        const struct column *column =
+            !row ? NULL : dialect == DIALECT_GEMINI ? &row->gemini : &row->anthropic;
+        if (column && column->fate < FATE_REFUSED) continue;
+        if (asks_nothing(row, iter.value)) continue;
+        if (column && column->fate == FATE_REFUSED) {
+            return loss_refuse(loss, row->field,
+                               "cannot be had from this model: its provider (%s) %s",
+                               name_of(dialect), column->how);
+        }
+        loss_drop(loss, name);
+    }
+    return true;
+}
+
+/* --- the print --- */
+
+static void put_column(struct dr_buf *out, const struct column *column) {
+    static const char *const fates[FATE_COUNT] = {"carried", "adapted", "**refused**",
+                                                  "**dropped**"};
+
+    dr_buf_format(out, " %s", fates[column->fate]);
+    if (column->how[0] != '\0') dr_buf_format(out, ": %s", column->how);
+    dr_buf_put(out, DR_LIT(" |"));
+}
+
+void dialect_put_translation_markdown(struct dr_buf *out) {
+    static const char head[] =
+        "# What becomes of a request's fields\n"
+        "\n"
+        "Generated from the table in `src/dialect/translation.c`; a test compares.\n"
+        "\n"
+        "A provider of OpenAI's own dialect (OpenAI, DeepSeek and the many compatible ones) gets "
+        "the client's\n"
+        "bytes as they came, but for the model's name and the question for usage: everything is "
+        "carried. For\n"
+        "the others:\n"
+        "\n"
+        "- *carried*: the same field under the other's name;\n"
+        "- *adapted*: as the table says;\n"
+        "- *refused*: status 400 that names the parameter;\n"
+        "- *dropped*: left out, and told in the answer's header `x-drover-dropped`.\n"
+        "\n"
+        "A field at the value that asks for nothing (`n: 1`, `logprobs: false`, `null`) is never "
+        "refused or\n"
+        "told. Fields that are not in the table are dropped and told.\n"
+        "\n"
+        "| field | Anthropic | Gemini |\n"
+        "|---|---|---|\n";
+
+    dr_buf_put(out, dr_slice_of(head, sizeof head - 1));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        dr_buf_format(out, "| `%s` |", rows[i].field);
+        put_column(out, &rows[i].anthropic);
+        put_column(out, &rows[i].gemini);
+        dr_buf_put_char(out, '\n');
+    }
+}
