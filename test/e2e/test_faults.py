@@ -4,6 +4,7 @@ the next request is served. Simulated by the fault words of `drover sim`."""
 import collections
 import concurrent.futures
 import json
+import random
 import socket
 import time
 
@@ -392,6 +393,47 @@ def test_an_answer_that_is_too_slow_as_a_whole_is_given_up(hasty, hasty_text):
 
     at_once(crawls, [("slow=150", False), ("slow=150,no_usage", False), ("slow=400", True),
                      ("slow=400,no_usage", True)])
+
+
+WORDS = ["status=429", "status=500", "status=503", "retry_after=2", "stall", "stall_mid", "cut", "cut_mid",
+         "close_idle", "garbage", "bad_json", "error_event", "slow=3000", "slow=20000", "dribble",
+         "no_usage", "split_utf8", "huge"]
+
+
+def test_faults_come_together_and_clients_leave(hasty):
+    """Seeded mixtures, side by side: whatever happens, the end is well-formed and the books are right."""
+    seed = random.Random(20261124)
+    left = iter([(",".join(seed.sample(WORDS, seed.randint(1, 3))), seed.random() < 0.6,
+                  seed.random() < 0.2, seed.random() * 0.2) for _ in range(120)])
+
+    def leave(client, fault, stream, seconds):
+        """Hangs up at any moment."""
+        client.connection.timeout = seconds + 0.001
+        try:
+            client.chat("sim:" + fault, stream)
+        except OSError:
+            pass
+
+    def work():
+        for fault, stream, leaves, seconds in left:
+            with hasty.client() as client:
+                if leaves:
+                    leave(client, fault, stream, seconds)
+                    continue
+                answer = client.chat("sim:" + fault, **short(stream))
+                told = (fault, stream, answer.status, answer.error)
+                assert answer.seconds < 9, told
+                if answer.is_stream:
+                    assert answer.is_done == (answer.error is None), told
+                if answer.error is None:
+                    assert answer.usage, told
+                else:
+                    assert set(answer.error) == {"message", "type", "param", "code"}, told
+                late = answer.error and answer.error["code"] == "upstream_timeout"
+                broken = 504 if late else 502 if answer.is_stream and answer.error else None
+                hasty.check(client, answer, status=broken)
+
+    at_once(work, [()] * 12)
 
 
 @pytest.mark.threads
