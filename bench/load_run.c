@@ -9,6 +9,7 @@
 
 enum {
     WARM_CLIENTS = 8,
+    WARM_REQUESTS = 5000, /* enough to fill what a relay keeps: pools, the pages of its books */
     BACKLOG_MAX = 65536,
     TURN_OPENS_MAX = 64, /* clients opened before the sockets get their turn */
     FAULTS_MAX = 2000,   /* then it is no use going on */
@@ -16,7 +17,7 @@ enum {
 #define MS_NS INT64_C(1000000)
 #define SECOND_NS (1000 * MS_NS)
 #define SAMPLE_NS SECOND_NS
-#define WARM_NS (300 * MS_NS)
+#define WARM_NS (1500 * MS_NS) /* books may be written a second later */
 #define LEAVE_NS (1500 * MS_NS)
 #define DRAIN_NS (20 * SECOND_NS)
 #define RAMP_NS (20 * SECOND_NS)
@@ -95,6 +96,9 @@ static void client_answered(struct load_client *client, int64_t now_ns) {
         return;
     }
     move_client(client, &run->ready);
+    if (run->stage == LOAD_STAGE_WARMING && run->next_number <= WARM_REQUESTS) {
+        ask(run, client, now_ns);
+    }
     if (!is_asking(run)) return;
     if (run->options->mode == LOAD_MODE_LOOP || run->options->mode == LOAD_MODE_HOLD ||
         run->options->mode == LOAD_MODE_SLOW) {
@@ -205,6 +209,12 @@ static void enter_warming(struct load_run *run, int64_t now_ns) {
     run->stage_timer.due_ns = now_ns + WARM_NS;
 }
 
+static bool is_warm(struct load_run *run, int64_t now_ns) {
+    if (dr_list_is_empty(&run->busy)) return true;
+    run->stage_timer.due_ns = now_ns + WARM_NS;
+    return false;
+}
+
 static void enter_ramping(struct load_run *run, int64_t now_ns) {
     close_clients(run);
     for (uint32_t i = 0; i < run->options->client_count; i++) {
@@ -303,6 +313,7 @@ static void stage_due(struct load_timer *timer, int64_t now_ns) {
     struct load_run *run = LOAD_OWNER(timer, struct load_run, stage_timer);
     switch (run->stage) {
     case LOAD_STAGE_WARMING:
+        if (!is_warm(run, now_ns)) return;
         run->stage = LOAD_STAGE_RAMPING;
         enter_ramping(run, now_ns);
         return;

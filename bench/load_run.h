@@ -2,10 +2,10 @@
  *
  *     WARMING ─► RAMPING ─► SETTLING ─► MEASURING ─► DRAINING ─► LEAVING ─► (stopped)
  *
- * WARMING is for measurements of memory alone: a few clients come and go, so that what a relay
- * makes once for all is not charged to the connections that are counted. RAMPING opens the clients
- * spread over time, SETTLING waits until all are as they have to be, DRAINING lets running answers
- * end, LEAVING looks at the memory once more when all clients are gone. */
+ * WARMING is for measurements of memory alone: a few clients ask some thousand times and go, so
+ * that what a relay makes once for all is not charged to the connections that are counted. RAMPING
+ * opens the clients spread over time, SETTLING waits until all are as they have to be, DRAINING
+ * lets running answers end, LEAVING looks at the memory once more when all clients are gone. */
 #ifndef DR_BENCH_LOAD_RUN_H
 #define DR_BENCH_LOAD_RUN_H
 
