@@ -85,7 +85,7 @@ enum dr_status openai_read_answer(struct openai_answer_reader *reader, dr_slice 
                                   struct dr_error *error) DR_MUST_USE;
 /* A whole answer that openai_read_answer took, with `usage` (an object as JSON) in the place of what
  * stands there, `null` say, or as its last member. */
-void openai_put_usage(struct dr_buf *buf, dr_slice body, dr_slice usage);
+void openai_splice_usage(struct dr_buf *buf, dr_slice body, dr_slice usage);
 /* The body of a status ≥ 300, in any of the recorded variants (HTML and plain text too); fills
  * message, type, code, param (lent by the reader or the body); kind and status are the caller's. */
 void openai_read_failure(struct openai_answer_reader *reader, dr_slice body,

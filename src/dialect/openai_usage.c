@@ -59,7 +59,7 @@ static bool find_usage(dr_slice body, size_t *ret_start, size_t *ret_end, bool *
     return at < body.len && body.data[at] == '}';
 }
 
-void openai_put_usage(struct dr_buf *buf, dr_slice body, dr_slice usage) {
+void openai_splice_usage(struct dr_buf *buf, dr_slice body, dr_slice usage) {
     size_t start = 0;
     size_t end = 0;
     bool is_first = false;

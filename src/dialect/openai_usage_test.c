@@ -34,7 +34,7 @@ static void test_usage_takes_the_place_of_what_stood_there_or_comes_last(void **
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct dr_buf buf;
         dr_buf_init(&buf, 4096);
-        openai_put_usage(&buf, dr_slice_text(cases[i].body), DR_LIT(USAGE));
+        openai_splice_usage(&buf, dr_slice_text(cases[i].body), DR_LIT(USAGE));
         assert_int_equal(dr_buf_status(&buf), DR_OK);
         if (!dr_slice_is(dr_buf_slice(&buf), dr_slice_text(cases[i].expected))) {
             fail_msg("%s\n%.*s", cases[i].body, DR_FMT(dr_buf_slice(&buf)));
@@ -53,7 +53,7 @@ static void test_a_body_that_ends_anywhere_is_left_as_it_is(void **state) {
         char *cut = test_malloc(len + 1);
         memcpy(cut, body, len);
         dr_buf_init(&buf, 4096);
-        openai_put_usage(&buf, dr_slice_of(cut, len), DR_LIT(USAGE));
+        openai_splice_usage(&buf, dr_slice_of(cut, len), DR_LIT(USAGE));
         assert_int_equal(dr_buf_status(&buf), DR_OK);
         assert_true(dr_slice_is(dr_buf_slice(&buf), dr_slice_of(cut, len)));
         dr_buf_clear(&buf);

@@ -178,7 +178,7 @@ static void end_json(struct exchange *exchange) {
         struct dr_buf *usage = &exchange->worker->body;
         dr_buf_reset(usage);
         put_usage(usage, &exchange->usage);
-        openai_put_usage(&spliced, body, dr_buf_slice(usage));
+        openai_splice_usage(&spliced, body, dr_buf_slice(usage));
         if (dr_buf_status(usage) == DR_OK && dr_buf_status(&spliced) == DR_OK) {
             body = dr_buf_slice(&spliced);
         }
