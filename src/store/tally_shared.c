@@ -83,8 +83,8 @@ struct tally_key *tally_get_key(struct tally *tally, dr_slice id) {
 }
 
 void tally_account_add(struct tally_account *account, money amount) {
-    /* Relaxed: the balance orders nothing else, it only must not lose a change. Sums stop at the ends
-     * of int64 as the store's do: a balance that wrapped would lock a rich account out. */
+    /* Relaxed: the balance orders nothing else, it only must not lose a change. Sums stop at the
+     * ends of int64 as the store's do: a balance that wrapped would lock a rich account out. */
     int64_t before = atomic_load_explicit(&account->balance_nanousd, memory_order_relaxed);
     int64_t after;
     do {
