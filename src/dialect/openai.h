@@ -83,8 +83,8 @@ void openai_call_numbers_apply(struct openai_call_numbers *numbers, struct answe
 enum dr_status openai_read_answer(struct openai_answer_reader *reader, dr_slice body,
                                   struct answer_chunk *ret_chunk,
                                   struct dr_error *error) DR_MUST_USE;
-/* A whole answer that openai_read_answer took, with `usage` (an object as JSON) in the place of what
- * stands there, `null` say, or as its last member. */
+/* A whole answer that openai_read_answer took, with `usage` (an object as JSON) in the place of
+ * what stands there, `null` say, or as its last member. */
 void openai_splice_usage(struct dr_buf *buf, dr_slice body, dr_slice usage);
 /* The body of a status ≥ 300, in any of the recorded variants (HTML and plain text too); fills
  * message, type, code, param (lent by the reader or the body); kind and status are the caller's. */
