@@ -19,7 +19,7 @@ enum {
 #define SAMPLE_NS SECOND_NS
 #define WARM_NS (1500 * MS_NS) /* books may be written a second later */
 #define LEAVE_NS (1500 * MS_NS)
-#define DRAIN_NS (20 * SECOND_NS)
+#define DRAIN_NS (60 * SECOND_NS)
 #define RAMP_NS (20 * SECOND_NS)
 #define SETTLE_NS (800 * MS_NS)
 #define STILL_NS (100 * MS_NS)
@@ -221,6 +221,7 @@ static void enter_ramping(struct load_run *run, int64_t now_ns) {
         run->clients[i].options = &run->options->client;
     }
     if (wants_memory(run)) run->report->before = load_watch_memory(&run->options->watch);
+    run->tally->answers_ever = 0;
     const int64_t from_ns = load_now_ns();
     run->ramp_ns = from_ns;
     run->open_timer.due_ns = from_ns;
