@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from rig import ASK, Provider, Relay, Wire, answer_always, call, running, wait_for
+from rig import ASK, Provider, Relay, Wire, answer_always, call, get, running, wait_for
 
 STREAM = {**ASK, "stream": True}
 # A sanitizer keeps freed memory aside and pads what is taken: the bound is the tighter one where
@@ -172,6 +172,48 @@ def test_a_reader_who_pauses_gets_every_byte_in_order(tmp_path, flood):
         assert found == [(list(range(EVENT_COUNT)), EVENT_COUNT)] * 4
         for wire in wires:
             wire.close()
+
+
+def test_requests_behind_a_running_answer_wait_outside(tmp_path):
+    go = threading.Event()
+
+    def serve(visit):
+        visit.ask()
+        visit.begin_stream()
+        visit.send_event({"content": "Hello"})
+        go.wait(30)
+        visit.end_stream()
+
+    provider = Provider(serve)
+    with running(Relay(tmp_path, provider.url)) as relay:
+        before = resident(relay)
+        wire = Wire(relay.port)
+        wire.send(relay.post(STREAM))
+        assert wire.until(b"Hello")
+        # Far more than the gateway keeps: the rest stays in the system's buffers and with us.
+        behind = get("/healthz", ["X-Filling: " + "x" * 4000]) * 4
+        wire.socket.setblocking(False)
+        count = len(behind) // 4
+        sent = 0
+        try:
+            while sent < 64 << 20:
+                sent += wire.socket.send(behind[sent % count:])
+        except BlockingIOError:
+            pass
+        assert sent < 64 << 20, "all of it was taken"
+        wire.socket.settimeout(30)
+        assert resident(relay) - before < 8 << 20
+        go.set()
+        while (piece := wire.until(b"\r\n")) != b"0\r\n":
+            assert piece
+        wire.until(b"\r\n")
+        rest = threading.Thread(target=wire.send, args=(behind[sent % count:count],))
+        rest.start()
+        for _ in range(sent // count + 1):
+            assert wire.answer().status == 200
+        rest.join()
+        wire.close()
+    provider.close()
 
 
 def test_a_deaf_client_is_let_go_in_the_end(tmp_path, flood):
