@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "admin/admin.h"
 #include "admin/desk.h"
 #include "base/alloc.h"
 
@@ -271,11 +272,42 @@ static void test_pages_of_a_list_hold_each_row_once(void **state) {
     assert_int_equal(pages, 3);
 }
 
+static void test_the_manual_has_every_route(void **state) {
+    (void)state;
+    char text[DESK_ROUTE_TEXT_BYTES];
+    char wanted[2 * DESK_ROUTE_TEXT_BYTES];
+    struct dr_buf manual;
+    dr_buf_init(&manual, 1 << 20);
+    FILE *file = fopen(DR_DOCS "/admin-api.md", "rb");
+    assert_non_null(file);
+    for (int byte = fgetc(file); byte != EOF; byte = fgetc(file)) {
+        dr_buf_put_char(&manual, (char)byte);
+    }
+    (void)fclose(file);
+    const char *own = "";
+    for (size_t i = 0; own; i++) {
+        const size_t desk_count = 12;
+        const bool is_desk = desk_route_text(i, text);
+        assert_int_equal(is_desk, i < desk_count);
+        own = is_desk ? text : admin_route_text(i - desk_count);
+        if (!own) break;
+        const char *path = strchr(own, ' ');
+        assert_non_null(path);
+        (void)snprintf(wanted, sizeof wanted, "| `%.*s /admin/v1/%s` |", (int)(path - own), own,
+                       path + 1);
+        if (dr_slice_find(dr_buf_slice(&manual), dr_slice_text(wanted)) == manual.len) {
+            fail_msg("docs/admin-api.md has no row %s", wanted);
+        }
+    }
+    dr_buf_clear(&manual);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_wrong_question_is_refused_with_its_status_and_param,
                                         open_fixture, close_fixture),
         cmocka_unit_test(test_a_path_takes_only_the_methods_of_its_routes),
+        cmocka_unit_test(test_the_manual_has_every_route),
         cmocka_unit_test_setup_teardown(test_a_topup_counts_once_for_each_reference, open_fixture,
                                         close_fixture),
         cmocka_unit_test_setup_teardown(test_a_key_is_shown_once_and_its_rotation_revokes_it,
