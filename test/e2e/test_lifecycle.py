@@ -228,6 +228,23 @@ def test_a_second_signal_ends_it_at_once(tmp_path, paced):
     assert len(relay.usage()) == 4
 
 
+def test_a_provider_that_owes_its_last_chunk_does_not_hold_up_the_end(tmp_path):
+    def serve(visit):
+        visit.ask()
+        visit.begin_stream()
+        visit.send_event({"content": "Hello"}, finish="stop")
+        visit.send_chunk(b"data: [DONE]\n\n")
+        visit.wait_until_left()
+
+    provider = Provider(serve)
+    with running(Relay(tmp_path, provider.url)) as relay:
+        for _ in range(8):
+            assert texts(call(relay.port, relay.post(STREAM)).body) == "Hello"
+        relay.process.send_signal(signal.SIGTERM)
+        assert relay.process.wait(timeout=5) == 0
+    provider.close()
+
+
 def test_an_interrupt_drains_too(tmp_path, paced):
     with running(Relay(tmp_path, paced.url)) as relay:
         relay.process.send_signal(signal.SIGINT)
@@ -276,6 +293,7 @@ def trust(folder):
     return trusting
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")  # old ones are what is refused
 def test_https_is_served_and_its_certificate_reloaded(tmp_path, paced):
     make_certificate(tmp_path, "first")
     extra = f"tls: {{cert: {tmp_path}/cert.pem, key: {tmp_path}/key.pem}}\n"
