@@ -20,7 +20,7 @@ static const uint32_t may_follow[EXCHANGE_STAGE_COUNT] = {
 
 /* Kept between exchanges by each worker, so that a request in the steady state allocates
  * nothing. */
-enum { SPARE_EXCHANGES_MAX = 256 };
+enum { SPARE_EXCHANGES_MAX = 128 };
 
 struct exchange *exchange_open(struct worker *worker, const struct downstream_kind *kind,
                                struct dr_http_call *call) {

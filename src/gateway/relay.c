@@ -15,7 +15,7 @@
  * (INTERFACE section 3). */
 enum { WAIT_MS = 15000 };
 /* Bytes a client may leave unread before its provider is no longer read. */
-enum { PENDING_BYTES_HIGH = 64 * 1024 };
+enum { PENDING_BYTES_HIGH = 16 * 1024 };
 
 static const struct attempt_events attempt_events;
 

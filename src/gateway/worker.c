@@ -17,7 +17,7 @@ enum {
     HEAD_BYTES_MAX = 16 * 1024,
     SCRATCH_BODY_BYTES_MAX = 1024 * 1024,
     BLOCK_BYTES = 2048, /* a usual ask's memory: its body and what is said about it */
-    SPARE_BLOCKS_MAX = 1024,
+    SPARE_BLOCKS_MAX = 128,
 };
 
 struct worker_drain {

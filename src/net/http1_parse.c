@@ -41,7 +41,7 @@ enum stage {
 enum section_result { SECTION_MORE, SECTION_WHOLE, SECTION_FAILED };
 
 enum {
-    HEADERS_INLINE = 24,   /* more than browsers and SDKs send; heads beyond it take an array */
+    HEADERS_MIN = 24,      /* more than browsers and SDKs send */
     CHUNK_DIGITS_MAX = 16, /* a 64-bit number; more could only be zeros */
 };
 
@@ -77,13 +77,12 @@ struct dr_http1_parser {
     struct dr_buf gathered;
     struct dr_http1_head head;
     dr_slice body;
-    struct dr_http1_header *headers; /* the inline ones, or an array of its own */
+    struct dr_http1_header *headers; /* NULL while waiting for the bytes of a body */
     uint32_t header_capacity;
     uint32_t header_count;
-    struct dr_http1_header headers_inline[HEADERS_INLINE];
 };
 
-_Static_assert(sizeof(struct dr_http1_parser) < 2560, "a parser stays small");
+_Static_assert(sizeof(struct dr_http1_parser) <= 448, "a stream's parser stays small");
 
 static inline bool is_blank(char byte) {
     return byte == ' ' || byte == '\t';
@@ -117,8 +116,6 @@ static struct dr_http1_parser *parser_new(const struct dr_http1_limits *limits, 
     if (!parser) return NULL;
     parser->is_response = is_response;
     parser->limits = limits;
-    parser->headers = parser->headers_inline;
-    parser->header_capacity = HEADERS_INLINE;
     dr_http1_parser_reset(parser);
     return parser;
 }
@@ -131,9 +128,17 @@ struct dr_http1_parser *dr_http1_parser_new_response(const struct dr_http1_limit
     return parser_new(limits, true);
 }
 
+static void drop_headers(struct dr_http1_parser *parser) {
+    dr_free(parser->headers);
+    parser->headers = NULL;
+    parser->header_capacity = 0;
+    parser->head.headers = NULL;
+    parser->head.header_count = 0;
+}
+
 void dr_http1_parser_free(struct dr_http1_parser *parser) {
     if (!parser) return;
-    if (parser->headers != parser->headers_inline) dr_free(parser->headers);
+    drop_headers(parser);
     dr_buf_clear(&parser->gathered);
     dr_free(parser);
 }
@@ -362,16 +367,17 @@ static uint32_t headers_max(const struct dr_http1_parser *parser) {
 
 /* --- heads ------------------------------------------------------------------------------------ */
 
-/* Room for as many headers as the section has lines, taken once and kept. */
+/* Room for as many headers as the section has lines. */
 static bool reserve_headers(struct dr_http1_parser *parser) {
-    const uint32_t needed = parser->section.line_count;
-    if (needed <= parser->header_capacity) return true;
+    const uint32_t lines = parser->section.line_count;
+    if (lines <= parser->header_capacity) return true;
+    const uint32_t needed = lines < HEADERS_MIN ? HEADERS_MIN : lines;
     struct dr_http1_header *headers = dr_alloc(needed * sizeof *headers);
     if (!headers) {
         (void)fail(parser, DR_HTTP1_OUT_OF_MEMORY, "Out of memory");
         return false;
     }
-    if (parser->headers != parser->headers_inline) dr_free(parser->headers);
+    dr_free(parser->headers);
     parser->headers = headers;
     parser->header_capacity = needed;
     return true;
@@ -575,9 +581,45 @@ static const char *count_chunk_byte(struct dr_http1_parser *parser, char byte) {
     return "A chunk's extensions are too large (RFC 9112 section 7.1.1)";
 }
 
+static int hex_value(char byte) {
+    if (byte >= '0' && byte <= '9') return byte - '0';
+    const char lower = (char)(byte | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* Most chunks lie whole in the bytes at hand, with a plain size before them. Such a one leaves
+ * llhttp where it was, in wait for a size, so it need not see it. False, with nothing taken, for
+ * all others. */
+static bool take_whole_chunk(struct dr_http1_parser *parser, dr_slice *bytes) {
+    if (parser->chunk_digits > 0 || parser->has_extension) return false; /* amid a size line */
+    const char *data = bytes->data;
+    size_t size = 0;
+    size_t at = 0;
+    int digit = bytes->len > 0 ? hex_value(data[0]) : -1;
+    while (digit >= 0 && at < 7) {
+        size = size << 4 | (size_t)digit;
+        if (++at == bytes->len) return false;
+        digit = hex_value(data[at]);
+    }
+    if (size == 0 || bytes->len - at < size + 4 || data[at] != '\r' || data[at + 1] != '\n') {
+        return false;
+    }
+    const size_t end = at + 2 + size;
+    if (data[end] != '\r' || data[end + 1] != '\n') return false;
+    if (parser->body_taken > parser->body_bytes_max ||
+        size > parser->body_bytes_max - parser->body_taken) {
+        return false;
+    }
+    parser->body = dr_slice_of(data + at + 2, size);
+    parser->body_taken += size;
+    take_bytes(bytes, end + 2);
+    return true;
+}
+
 static bool pass_chunk_head(struct dr_http1_parser *parser, dr_slice *bytes,
                             enum dr_http1_progress *ret) {
     if (bytes->len == 0) return answer(DR_HTTP1_NEED_MORE, ret);
+    if (take_whole_chunk(parser, bytes)) return answer(DR_HTTP1_BODY, ret);
     const char *excess = NULL;
     bool is_whole = false;
     size_t len = 0;
@@ -679,6 +721,8 @@ enum dr_http1_progress dr_http1_parse(struct dr_http1_parser *parser, dr_slice *
         case STAGE_FAILED: return DR_HTTP1_FAILED;
         }
     }
+    /* The head was lent until this call, and a body's next bytes may be minutes away. */
+    if (progress == DR_HTTP1_NEED_MORE && parser->stage > STAGE_HEAD_TAKEN) drop_headers(parser);
     return progress;
 }
 

@@ -7,8 +7,9 @@
  * a Host beside an absolute target must agree with it; `chunked` is the only coding.
  *
  * The head's slices point into the offered bytes when the whole head lay in them, otherwise into a
- * buffer of the parser; they are valid until the next call. An idle connection needs no parser:
- * keep one from DR_HTTP1_NEED_MORE on, give it back at DR_HTTP1_MESSAGE_DONE. */
+ * buffer of the parser; they and the list of headers are valid until the next call. An idle
+ * connection needs no parser: keep one from DR_HTTP1_NEED_MORE on, give it back at
+ * DR_HTTP1_MESSAGE_DONE. */
 #ifndef DR_NET_HTTP1_PARSE_H
 #define DR_NET_HTTP1_PARSE_H
 

@@ -624,8 +624,9 @@ static void test_whole_heads_are_read_where_they_lie(void **state) {
     (void)state;
     static const char text[] = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
     struct dr_http1_parser *parser = open_parser(false, &limits);
-    const uint64_t allocations = dr_alloc_count();
+    uint64_t allocations = 0;
     for (int round = 0; round < 3; ++round) {
+        if (round == 1) allocations = dr_alloc_count(); /* the first one made room for headers */
         dr_slice bytes = {text, sizeof text - 1};
         assert_int_equal(dr_http1_parse(parser, &bytes), DR_HTTP1_HEAD);
         assert_ptr_equal(dr_http1_head(parser)->target.data, text + 4);

@@ -157,7 +157,11 @@ static void call_write(struct dr_http_call *call, dr_slice piece, bool is_end) {
         }
     }
     if (count > 0) (void)dr_http_connection_write(call->connection, parts, count);
-    dr_buf_reset(&call->head);
+    if (is_end) {
+        dr_buf_reset(&call->head);
+    } else if (call->head.len > 0) {
+        dr_buf_clear(&call->head); /* a stream may last long, and needs it no more */
+    }
 }
 
 void dr_http_call_put(struct dr_http_call *call, dr_slice piece) {

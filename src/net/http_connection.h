@@ -13,7 +13,7 @@
 
 enum {
     DR_HTTP_DROP_BYTES_MAX = 65536, /* of an unwanted body, and of what comes while lingering */
-    DR_HTTP_FREE_CALLS_MAX = 1024,
+    DR_HTTP_FREE_CALLS_MAX = 128,
     DR_HTTP_FREE_PARSERS_MAX = 64,
     DR_HTTP_DATE_LINE_BYTES = 37, /* "Date: " 29 characters CRLF */
 };

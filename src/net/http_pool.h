@@ -13,8 +13,8 @@ struct dr_stream;
 struct dr_stream_events;
 
 enum {
-    DR_HTTP_FREE_ASKS_MAX = 1024,
-    DR_HTTP_FREE_RESPONSE_PARSERS_MAX = 256,
+    DR_HTTP_FREE_ASKS_MAX = 128,
+    DR_HTTP_FREE_RESPONSE_PARSERS_MAX = 128,
 };
 
 struct dr_http_pool {
