@@ -35,7 +35,7 @@ struct worker {
     struct dr_resolver *resolver;
     struct dr_http_pool *pool;
     struct dr_http_server *http;
-    struct dr_ws_hub *ws; /* all WebSocket sessions */
+    struct dr_ws_hub *ws;         /* all WebSocket sessions */
     struct dr_listener *listener; /* lives until the last accepted connection has closed */
     bool is_listening;
     struct journal *journal;
@@ -91,8 +91,8 @@ struct worker_change {
 };
 void worker_post_change(struct worker *worker, struct worker_change *change);
 /* From the server's thread: closes idle connections, refuses new exchanges; running ones have
- * `drain_ms`, then are cut; it stops listening with the last of them; `idle` follows. `drain_ms` 0 ends at once. May be called once more
- * with 0. */
+ * `drain_ms`, then are cut; it stops listening with the last of them; `idle` follows. `drain_ms` 0
+ * ends at once. May be called once more with 0. */
 void worker_post_drain(struct worker *worker, int64_t drain_ms);
 /* After `idle` only: ends the thread, waits for it, frees. Nobody may post to the worker any
  * more. */
