@@ -196,6 +196,33 @@ static void test_a_walk_stops_when_told(void **state) {
     assert_int_equal(walk.count, 5);
 }
 
+static void test_walks_in_short_turns_give_each_entry_once(void **state) {
+    static const struct {
+        size_t count_max;
+        size_t pages_max;
+    } turns[] = {{40, SIZE_MAX}, {70, 1}, {1000, 2}, {SIZE_MAX, 3}};
+    struct fixture *fixture = *state;
+    struct store_filter filters[6];
+    make_filters(fixture, filters);
+    for (size_t index = 0; index < 6; index++) {
+        for (size_t turn = 0; turn < sizeof(turns) / sizeof(turns[0]); turn++) {
+            struct walk walk = {.fixture = fixture, .filter = &filters[index]};
+            struct store_place place = {0};
+            bool is_over = false;
+            while (!is_over) {
+                walk.count = 0;
+                walk.count_max = turns[turn].count_max;
+                assert_int_equal(store_walk_entries(fixture->store, &filters[index], &place,
+                                                    turns[turn].pages_max, visit_entry, &walk,
+                                                    &is_over, &fixture->error),
+                                 DR_OK);
+                assert_true(walk.count <= turns[turn].count_max);
+            }
+            assert_null(next_wanted(&walk));
+        }
+    }
+}
+
 /* --- totals --------------------------------------------------------------------------------- */
 
 struct recount {
@@ -437,6 +464,7 @@ int main(void) {
         STORE_TEST(test_a_receipt_is_found_by_the_time_in_its_id),
         STORE_TEST(test_walks_give_what_the_filter_wants_in_order),
         STORE_TEST(test_a_walk_stops_when_told),
+        STORE_TEST(test_walks_in_short_turns_give_each_entry_once),
         STORE_TEST(test_totals_agree_with_a_naive_recount_in_every_grouping),
         STORE_TEST(test_sums_stop_at_the_ends_of_their_integers),
         STORE_TEST(test_a_place_never_goes_back),

@@ -305,6 +305,8 @@ enum dr_status store_walk_entries(struct store *store, const struct store_filter
         if (number != place->page) *place = (struct store_place){.page = number};
         status = walk_page(store, store_column(row, 1), filter, place, visit, owner, &is_going_on,
                            error);
+        /* Behind the whole page, so that the next walk does not begin by reading it again. */
+        if (!status && is_going_on) *place = (struct store_place){.page = number + 1};
     }
     sqlite3_finalize(row);
     *ret_is_over = status == DR_NOT_FOUND;

@@ -194,6 +194,17 @@ static void test_a_top_up_counts_once_per_reference(void **state) {
     }
     open_again(fixture);
     assert_int_equal(balance_of(fixture, id), 24);
+
+    dr_slice found = DR_NONE;
+    money amount = {0};
+    assert_int_equal(store_find_topup(fixture->store, DR_LIT("bill-2"), &fixture->arena, &found,
+                                      &amount, &fixture->error),
+                     DR_OK);
+    assert_true(dr_slice_is(found, id));
+    assert_int_equal(amount.nanousd, 7);
+    assert_int_equal(store_find_topup(fixture->store, DR_LIT("bill-3"), &fixture->arena, &found,
+                                      &amount, &fixture->error),
+                     DR_NOT_FOUND);
 }
 
 /* --- keys ----------------------------------------------------------------------------------- */
