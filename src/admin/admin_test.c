@@ -157,7 +157,7 @@ static void test_each_request_is_answered_and_the_connection_lives_on(void **sta
     close(fd);
 }
 
-/* The work goes on without its client, and is let go of when it comes back: the sanitizer counts. */
+/* The work goes on without its client and is let go of when it comes back: the sanitizer counts. */
 static void test_a_client_may_leave_at_any_point(void **state) {
     static const char *const requests[] = {
         "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
