@@ -224,8 +224,8 @@ static void print_escaped(const char *text) {
 }
 
 static void print_memory(const char *name, const struct load_memory *memory) {
-    printf("\"%s\":{\"rss_kib\":%" PRIu64 ",\"dirty_kib\":%" PRIu64 "},", name, memory->rss_kib,
-           memory->dirty_kib);
+    printf("\"%s\":{\"rss_kib\":%" PRIu64 ",\"anonymous_kib\":%" PRIu64 "},", name, memory->rss_kib,
+           memory->anonymous_kib);
 }
 
 static void print_json(const struct load_tally *tally, const struct load_report *report,
@@ -288,7 +288,7 @@ static void print_text(const struct load_tally *tally, const struct load_report 
                report->cost.cpu_us / report->window_s / 1e4);
     }
     if (run->watch.count > 0 && report->during.rss_kib > 0) {
-        const int64_t grown = (int64_t)(report->during.dirty_kib - report->before.dirty_kib);
+        const int64_t grown = (int64_t)(report->during.anonymous_kib - report->before.anonymous_kib);
         printf("memory       RSS %" PRIu64 " KiB before, %" PRIu64 " during, %" PRIu64
                " after; %.0f private bytes per client\n",
                report->before.rss_kib, report->during.rss_kib, report->after.rss_kib,

@@ -75,7 +75,7 @@ struct load_memory load_watch_memory(const struct load_watch *watch) {
         (void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)watch->processes[i]);
         read_text(path, text);
         memory.rss_kib += read_kib(text, "\nRss:");
-        memory.dirty_kib += read_kib(text, "\nPrivate_Dirty:");
+        memory.anonymous_kib += read_kib(text, "\nAnonymous:");
     }
     return memory;
 }

@@ -21,7 +21,7 @@ struct load_cost {
 };
 struct load_memory {
     uint64_t rss_kib;
-    uint64_t dirty_kib; /* private and dirty: what the process alone made */
+    uint64_t anonymous_kib; /* heaps and stacks; not the pages of files that it maps */
 };
 
 struct load_cost load_watch_cost(const struct load_watch *watch);

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -47,4 +48,10 @@ void dr_alloc_fail_at(uint64_t nth) {
 
 uint64_t dr_alloc_count(void) {
     return made_count;
+}
+
+void dr_alloc_trim(void) {
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
 }

@@ -14,6 +14,9 @@ void *dr_realloc(void *block, size_t size) __attribute__((warn_unused_result));
 /* Accepts NULL. */
 void dr_free(void *block);
 
+/* Gives what is free back to the system. Takes milliseconds where much is: for idle times. */
+void dr_alloc_trim(void);
+
 /* Tests: the `nth` next allocation of this thread fails (1 = the very next), 0 switches it off. */
 void dr_alloc_fail_at(uint64_t nth);
 /* Tests: allocations made by this thread so far. */

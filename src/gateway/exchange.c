@@ -22,6 +22,16 @@ static const uint32_t may_follow[EXCHANGE_STAGE_COUNT] = {
  * nothing. */
 enum { SPARE_EXCHANGES_MAX = 128 };
 
+void exchange_drop_spares(struct worker *worker) {
+    while (!dr_list_is_empty(&worker->spare_exchanges)) {
+        struct exchange *exchange =
+            dr_list_item(worker->spare_exchanges.next, struct exchange, node);
+        dr_list_remove(&exchange->node);
+        dr_free(exchange);
+    }
+    worker->spare_exchange_count = 0;
+}
+
 struct exchange *exchange_open(struct worker *worker, const struct downstream_kind *kind,
                                struct dr_http_call *call) {
     struct exchange *exchange;
@@ -54,6 +64,7 @@ struct exchange *exchange_open(struct worker *worker, const struct downstream_ki
     dr_list_init(&exchange->node);
     dr_list_put_last(&worker->exchanges, &exchange->node);
     worker->counters.in_flight[kind->transport]++;
+    if (++worker->running > worker->running_peak) worker->running_peak = worker->running;
     return exchange;
 }
 
@@ -73,6 +84,7 @@ void exchange_close(struct exchange *exchange) {
     } else {
         dr_free(exchange);
     }
+    worker->running--;
     worker_note_idle(worker);
 }
 

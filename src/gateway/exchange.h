@@ -95,6 +95,8 @@ struct exchange *exchange_open(struct worker *worker, const struct downstream_ki
                                struct dr_http_call *call);
 /* Only pipeline_run calls it, after settle. */
 void exchange_close(struct exchange *exchange);
+/* Lets go of the memory that is kept for the next ones. */
+void exchange_drop_spares(struct worker *worker);
 /* The only setter of the stage; an arrow that is not in the table is our bug. */
 void exchange_enter(struct exchange *exchange, enum exchange_stage stage);
 /* Decides how it ends; the first decision stays. */

@@ -18,6 +18,8 @@ enum {
     SCRATCH_BODY_BYTES_MAX = 1024 * 1024,
     BLOCK_BYTES = 2048, /* a usual ask's memory: its body and what is said about it */
     SPARE_BLOCKS_MAX = 128,
+    TRIM_MS = 1000,    /* after the last exchange has ended */
+    TRIM_RUNNING = 32, /* fewer at once leave nothing worth giving back */
 };
 
 struct worker_drain {
@@ -41,6 +43,7 @@ struct worker_thread {
     struct worker_drain drains[2];
     size_t drain_count;
     struct dr_timer drain_timer;
+    struct dr_timer trim_timer;
     struct dr_deferred settle_idle;
     bool is_cut;
     bool is_idle;
@@ -164,7 +167,25 @@ static void worker_check_idle(void *owner) {
     dr_mailbox_post(thread->options.server_mailbox, &thread->idle_message);
 }
 
+static bool may_trim(const struct worker *worker) {
+    return worker->running == 0 && worker->running_peak > TRIM_RUNNING && !worker->is_draining;
+}
+
+/* What a rush took is the system's again once nothing runs: heaps do not shrink by themselves while
+ * connections that outlive the rush lie scattered over them. */
+static void worker_trim(void *owner) {
+    struct worker *worker = &((struct worker_thread *)owner)->worker;
+    if (!may_trim(worker)) return;
+    worker->running_peak = 0;
+    exchange_drop_spares(worker);
+    dr_block_pool_clear(&worker->blocks);
+    dr_http_pool_trim(worker->pool);
+    dr_http_server_trim(worker->http);
+    dr_alloc_trim();
+}
+
 void worker_note_idle(struct worker *worker) {
+    if (may_trim(worker)) dr_timer_start(&worker->thread->trim_timer, worker->loop, TRIM_MS);
     if (!worker->is_draining) return;
     dr_deferred_queue(&worker->thread->settle_idle, worker->loop);
 }
@@ -261,6 +282,7 @@ static enum dr_status worker_open(struct worker_thread *thread, struct dr_error 
     dr_entropy_take(&worker->entropy, &seed, sizeof seed);
     counters_init(&worker->counters, seed);
     dr_timer_init(&thread->drain_timer, thread, worker_cut);
+    dr_timer_init(&thread->trim_timer, thread, worker_trim);
     dr_deferred_init(&thread->settle_idle, thread, worker_check_idle);
     worker->json = dr_json_reader_new();
     worker->answers = openai_answer_reader_new();
@@ -283,6 +305,7 @@ static enum dr_status worker_open(struct worker_thread *thread, struct dr_error 
 
 static void worker_clear(struct worker_thread *thread) {
     struct worker *worker = &thread->worker;
+    dr_timer_stop(&thread->trim_timer);
     if (worker->is_listening) dr_listener_close(worker->listener);
     edition_release(worker->edition);
     if (worker->pool) dr_http_pool_close(worker->pool);
@@ -295,12 +318,7 @@ static void worker_clear(struct worker_thread *thread) {
     dr_loop_free(worker->loop);
     openai_answer_reader_free(worker->answers);
     dr_json_reader_free(worker->json);
-    while (!dr_list_is_empty(&worker->spare_exchanges)) {
-        struct exchange *exchange =
-            dr_list_item(worker->spare_exchanges.next, struct exchange, node);
-        dr_list_remove(&exchange->node);
-        dr_free(exchange);
-    }
+    exchange_drop_spares(worker);
     dr_block_pool_clear(&worker->blocks);
     counters_clear(&worker->counters);
     dr_buf_clear(&worker->head);

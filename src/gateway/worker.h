@@ -52,6 +52,8 @@ struct worker {
     struct dr_list exchanges;       /* running */
     struct dr_list spare_exchanges; /* memory for the next ones */
     size_t spare_exchange_count;
+    size_t running;      /* exchanges */
+    size_t running_peak; /* since memory was last given back */
     size_t lookup_count; /* waiting for the store */
     uint64_t key_turn;   /* which of a provider's keys comes next */
     struct counters counters;
@@ -105,7 +107,7 @@ uint16_t worker_port(const struct worker *worker);
  * ------------------------------------------------------------------------- */
 struct edition *edition_hold(struct edition *edition);
 void edition_release(struct edition *edition);
-/* An exchange has closed; a draining worker may end now. */
+/* An exchange has closed: a draining worker may end now, an idle one may give memory back. */
 void worker_note_idle(struct worker *worker);
 
 #endif

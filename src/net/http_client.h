@@ -108,6 +108,8 @@ struct dr_http_pool_stats {
     uint32_t connections_idle;
     uint32_t asks_running;
 };
+/* Lets go of the memory that is kept for the next asks; connections stay. */
+void dr_http_pool_trim(struct dr_http_pool *pool);
 struct dr_http_pool_stats dr_http_pool_stats(const struct dr_http_pool *pool);
 
 #endif

@@ -41,14 +41,18 @@ struct dr_http_pool *dr_http_pool_new(struct dr_loop *loop, struct dr_resolver *
     return pool;
 }
 
-/* Goes once nothing refers to it any more. */
-static void pool_free_if_over(struct dr_http_pool *pool) {
-    if (!pool->is_closing || !dr_list_is_empty(&pool->origins)) return;
-    dr_assert(pool->stats.asks_running == 0);
+void dr_http_pool_trim(struct dr_http_pool *pool) {
     while (pool->free_parser_count > 0) {
         dr_http1_parser_free(pool->free_parsers[--pool->free_parser_count]);
     }
     dr_http_ask_free_list_clear(pool);
+}
+
+/* Goes once nothing refers to it any more. */
+static void pool_free_if_over(struct dr_http_pool *pool) {
+    if (!pool->is_closing || !dr_list_is_empty(&pool->origins)) return;
+    dr_assert(pool->stats.asks_running == 0);
+    dr_http_pool_trim(pool);
     dr_free(pool);
 }
 

@@ -790,15 +790,20 @@ size_t dr_http_server_connection_count(const struct dr_http_server *server) {
     return server->connection_count;
 }
 
-void dr_http_server_free(struct dr_http_server *server) {
-    if (!server) return;
-    dr_assert(server->connection_count == 0);
+void dr_http_server_trim(struct dr_http_server *server) {
     server_drop_parsers(server);
     while (server->free_calls) {
         struct dr_http_call *call = server->free_calls;
         server->free_calls = call->next_free;
         call_free(call);
     }
+    server->free_call_count = 0;
+}
+
+void dr_http_server_free(struct dr_http_server *server) {
+    if (!server) return;
+    dr_assert(server->connection_count == 0);
+    dr_http_server_trim(server);
     limits_release(server->limits);
     dr_buf_clear(&server->head);
     dr_buf_clear(&server->refusal);

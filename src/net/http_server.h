@@ -74,6 +74,8 @@ void dr_http_server_drain(struct dr_http_server *server);
  * server when connection_count is 0. */
 void dr_http_server_close_all(struct dr_http_server *server);
 size_t dr_http_server_connection_count(const struct dr_http_server *server);
+/* Lets go of the memory that is kept for the next requests. */
+void dr_http_server_trim(struct dr_http_server *server);
 /* Asserts that no connection is left. */
 void dr_http_server_free(struct dr_http_server *server);
 
