@@ -2,7 +2,11 @@
  * not decide when one applies. */
 #include "gateway/refusal.h"
 
+#include "base/utf8.h"
 #include "dialect/openai.h"
+
+/* Of what a provider says, as much as fits into a refusal's buffer with each byte escaped. */
+enum { FOREIGN_TEXT_BYTES_MAX = 1024, FOREIGN_NAME_BYTES_MAX = 128 };
 
 static const struct {
     uint16_t status;
@@ -170,7 +174,7 @@ struct refusal refusal_of_failure(const struct failure *failure, const struct ta
     if (failure->status != 0) dr_buf_format(&text, " (HTTP %u)", failure->status);
     if (may_show_words(failure)) {
         dr_buf_put(&text, DR_LIT(": "));
-        dr_buf_put(&text, dr_slice_first(failure->message, 1024));
+        dr_buf_put(&text, dr_utf8_first(failure->message, FOREIGN_TEXT_BYTES_MAX));
     } else {
         dr_buf_put_char(&text, '.');
     }
@@ -182,12 +186,14 @@ struct refusal refusal_of_failure(const struct failure *failure, const struct ta
 
     if (failure->kind == FAILURE_REJECTED) {
         refusal.status = failure->status;
-        if (failure->code.len > 0 && !dr_arena_copy(arena, failure->code, &refusal.code)) {
+        const dr_slice code = dr_utf8_first(failure->code, FOREIGN_NAME_BYTES_MAX);
+        const dr_slice param = dr_utf8_first(failure->param, FOREIGN_NAME_BYTES_MAX);
+        if (code.len > 0 && !dr_arena_copy(arena, code, &refusal.code)) {
             refusal.code = DR_LIT("invalid_request");
-        } else if (failure->code.len == 0 && failure->status == 404) {
+        } else if (code.len == 0 && failure->status == 404) {
             refusal.code = DR_LIT("not_found");
         }
-        if (failure->param.len > 0 && !dr_arena_copy(arena, failure->param, &refusal.param)) {
+        if (param.len > 0 && !dr_arena_copy(arena, param, &refusal.param)) {
             refusal.param = DR_NONE;
         }
     }

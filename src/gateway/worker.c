@@ -14,10 +14,6 @@
 #include "net/address.h"
 
 enum {
-    HEAD_BYTES_MAX = 16 * 1024,
-    SCRATCH_BODY_BYTES_MAX = 1024 * 1024,
-    BLOCK_BYTES = 2048, /* a usual ask's memory: its body and what is said about it */
-    SPARE_BLOCKS_MAX = 128,
     TRIM_MS = 1000,    /* after the last exchange has ended */
     TRIM_RUNNING = 32, /* fewer at once leave nothing worth giving back */
 };
@@ -51,55 +47,8 @@ struct worker_thread {
     struct dr_message stop_message;
 };
 
-/* --- editions
- * ----------------------------------------------------------------------------------- */
-
-struct edition *edition_hold(struct edition *edition) {
-    edition->users++;
-    return edition;
-}
-
-void edition_release(struct edition *edition) {
-    if (!edition || --edition->users > 0) return;
-    const size_t count = edition->snapshot->config->catalog.provider_count;
-    for (size_t i = 0; edition->origins && i < count; i++) {
-        if (edition->origins[i]) dr_http_origin_release(edition->origins[i]);
-    }
-    dr_free(edition->origins);
-    key_table_release(edition->keys);
-    snapshot_release(edition->snapshot);
-    dr_free(edition);
-}
-
-/* Takes both. NULL when out of memory. */
-static struct edition *edition_new(struct worker *worker, struct snapshot *snapshot,
-                                   struct key_table *keys) {
-    const struct catalog *catalog = &snapshot->config->catalog;
-    struct edition *edition = dr_alloc_zero(1, sizeof *edition);
-    if (!edition) {
-        key_table_release(keys);
-        snapshot_release(snapshot);
-        return NULL;
-    }
-    edition->snapshot = snapshot;
-    edition->keys = keys;
-    edition->users = 1;
-    edition->origins = dr_alloc_zero(catalog->provider_count + 1, sizeof(struct dr_http_origin *));
-    if (!edition->origins) {
-        edition_release(edition);
-        return NULL;
-    }
-    for (size_t i = 0; i < catalog->provider_count; i++) {
-        const struct provider *provider = &catalog->providers[i];
-        edition->origins[i] = dr_http_origin_hold(worker->pool, provider->host, provider->port,
-                                                  snapshot->providers[i].tls);
-        if (!edition->origins[i]) {
-            edition_release(edition);
-            return NULL;
-        }
-    }
-    return edition;
-}
+/* --- change of edition
+ * -------------------------------------------------------------------------- */
 
 static void worker_take_change(struct dr_message *message) {
     struct worker_change *change = dr_list_item(message, struct worker_change, message);
@@ -273,22 +222,11 @@ static enum dr_status worker_open(struct worker_thread *thread, struct dr_error 
     worker->index = thread->options.index;
     worker->bookkeeper = thread->options.bookkeeper;
     worker->thread = thread;
-    dr_list_init(&worker->exchanges);
-    dr_list_init(&worker->spare_exchanges);
-    dr_buf_init(&worker->head, HEAD_BYTES_MAX);
-    dr_buf_init(&worker->body, SCRATCH_BODY_BYTES_MAX);
-    dr_block_pool_init(&worker->blocks, BLOCK_BYTES, SPARE_BLOCKS_MAX);
-    uint64_t seed;
-    dr_entropy_take(&worker->entropy, &seed, sizeof seed);
-    counters_init(&worker->counters, seed);
     dr_timer_init(&thread->drain_timer, thread, worker_cut);
     dr_timer_init(&thread->trim_timer, thread, worker_trim);
     dr_deferred_init(&thread->settle_idle, thread, worker_check_idle);
-    worker->json = dr_json_reader_new();
-    worker->answers = openai_answer_reader_new();
-    if (!worker->json || !worker->answers) return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
-
-    const enum dr_status status = worker_open_net(thread, error);
+    enum dr_status status = worker_memory_init(worker, error);
+    if (!status) status = worker_open_net(thread, error);
     if (status) return status;
     const struct dr_listener_options listener_options = {
         .address = dr_slice_text(thread->listen),
@@ -316,13 +254,7 @@ static void worker_clear(struct worker_thread *thread) {
     dr_ws_hub_free(worker->ws);
     if (worker->journal) journal_close(worker->journal);
     dr_loop_free(worker->loop);
-    openai_answer_reader_free(worker->answers);
-    dr_json_reader_free(worker->json);
-    exchange_drop_spares(worker);
-    dr_block_pool_clear(&worker->blocks);
-    counters_clear(&worker->counters);
-    dr_buf_clear(&worker->head);
-    dr_buf_clear(&worker->body);
+    worker_memory_clear(worker);
 }
 
 static void *worker_run(void *argument) {

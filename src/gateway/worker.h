@@ -107,6 +107,13 @@ uint16_t worker_port(const struct worker *worker);
  * ------------------------------------------------------------------------- */
 struct edition *edition_hold(struct edition *edition);
 void edition_release(struct edition *edition);
+/* Takes both. NULL when out of memory. */
+struct edition *edition_new(struct worker *worker, struct snapshot *snapshot,
+                            struct key_table *keys);
+/* Readers, scratch buffers, lists of spares: what exchanges are made of and answered with. A worker
+ * that has them can tell its clients that it is out of memory. Clear accepts a half-made one. */
+enum dr_status worker_memory_init(struct worker *worker, struct dr_error *error) DR_MUST_USE;
+void worker_memory_clear(struct worker *worker);
 /* An exchange has closed: a draining worker may end now, an idle one may give memory back. */
 void worker_note_idle(struct worker *worker);
 

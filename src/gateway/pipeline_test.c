@@ -1,0 +1,259 @@
+/* Whole exchanges in this process, from the client's socket to the journal: with every allocation
+ * failing in turn, and many at once with faults from a seed. What one request looks like is tested
+ * from outside. */
+#include "gateway/pipeline.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "gateway/sample_worker.h"
+#include "store/bookkeeper.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PATIENCE_US = 10000000, FAIL_AT_MAX = 2000, BOOK_ROWS_MAX = 4096 };
+
+#define ASK(model) \
+    "{\"model\":\"" model "\",\"user\":\"u\",\"messages\":[{\"role\":\"user\"," \
+    "\"content\":\"good morning\"}]}"
+#define ASK_STREAM(model) \
+    "{\"model\":\"" model "\",\"stream\":true,\"stream_options\":{\"include_usage\":true}," \
+    "\"messages\":[{\"role\":\"user\",\"content\":\"good morning\"}]}"
+
+struct scene {
+    const char *name;
+    const char *key;
+    const char *body;
+    uint16_t status;         /* of the record, when nothing fails; 0: no record */
+    const char *leaves_upon; /* the client goes away once it has seen this; NULL: it stays */
+    enum answer_form form;   /* when nothing fails; a client that leaves has what it has */
+};
+
+static const struct scene scenes[] = {
+    {"a body", "sk-test", ASK("whole"), 200, NULL, FORM_WHOLE},
+    {"a body without usage", "sk-test", ASK("uncounted"), 200, NULL, FORM_WHOLE},
+    {"a stream", "sk-test", ASK_STREAM("stream"), 200, NULL, FORM_DONE},
+    {"a stream without usage", "sk-test", ASK_STREAM("uncounted-stream"), 200, NULL, FORM_DONE},
+    {"a stream in torn pieces", "sk-test", ASK_STREAM("torn-stream"), 200, NULL, FORM_DONE},
+    {"a stream without [DONE]", "sk-test", ASK_STREAM("endless"), 200, NULL, FORM_DONE},
+    {"the second target", "sk-test", ASK_STREAM("fallback"), 200, NULL, FORM_DONE},
+    {"the second target's body", "sk-test", ASK("fallback-whole"), 200, NULL, FORM_WHOLE},
+    {"a first target that is not there", "sk-test", ASK("unreachable"), 200, NULL, FORM_WHOLE},
+    {"a provider that cuts its stream", "sk-test", ASK_STREAM("cut-stream"), 502, NULL,
+     FORM_FAILED},
+    {"a provider that cuts its body", "sk-test", ASK("cut-whole"), 502, NULL, FORM_WHOLE},
+    {"an error in a stream", "sk-test", ASK_STREAM("error-stream"), 502, NULL, FORM_FAILED},
+    {"a provider that fails", "sk-test", ASK("broken"), 502, NULL, FORM_WHOLE},
+    {"a provider that rejects", "sk-test", ASK_STREAM("rejects"), 400, NULL, FORM_WHOLE},
+    {"a stream that is none", "sk-test", ASK_STREAM("garbage"), 502, NULL, FORM_WHOLE},
+    {"a client that leaves", "sk-test", ASK_STREAM("stream"), 499, "good", FORM_NOTHING},
+    {"no JSON", "sk-test", "{\"model\":", 400, NULL, FORM_WHOLE},
+    {"an unknown key", "sk-other", ASK("whole"), 0, NULL, FORM_WHOLE},
+};
+enum { SCENE_COUNT = sizeof scenes / sizeof scenes[0] };
+
+/* --- what the journal says ------------------------------------------------------------------ */
+
+struct book_row {
+    char request_id[REQUEST_ID_BYTES];
+    uint16_t status;
+    money cost;
+    bool was_told; /* a client has seen this answer whole */
+};
+
+struct books {
+    struct book_row rows[BOOK_ROWS_MAX];
+    size_t count;
+    int64_t nanousd;
+};
+
+static void books_note(void *owner, const struct ledger_entry *entry) {
+    struct books *books = owner;
+    assert_true(books->count < BOOK_ROWS_MAX);
+    assert_int_equal(entry->request_id.len, REQUEST_ID_BYTES);
+    struct book_row *row = &books->rows[books->count++];
+    memcpy(row->request_id, entry->request_id.data, REQUEST_ID_BYTES);
+    row->status = entry->status;
+    row->cost = entry->cost;
+    row->was_told = false;
+    books->nanousd += entry->cost.nanousd;
+}
+
+static struct book_row *books_find(struct books *books, dr_slice request_id) {
+    for (size_t i = 0; i < books->count; i++) {
+        const dr_slice id = dr_slice_of(books->rows[i].request_id, REQUEST_ID_BYTES);
+        if (dr_slice_is(id, request_id)) return &books->rows[i];
+    }
+    return NULL;
+}
+
+/* --- every allocation ----------------------------------------------------------------------- */
+
+struct scene_run {
+    const struct scene *scene;
+    uint64_t fail_at; /* 0: nothing fails */
+    struct answer answer;
+    bool has_left;
+    bool has_failed; /* the allocation with that number was asked for */
+};
+
+/* Names the run that went wrong. */
+static void expect(const struct scene_run *run, bool is_right, const char *what) {
+    if (is_right) return;
+    fail_msg("%s, allocation %llu fails: %s", run->scene->name, (unsigned long long)run->fail_at,
+             what);
+}
+
+/* Whether the plan of failures has been carried out: switches it off. One allocation more tells
+ * "the last one failed" from "the next one would". */
+static bool plan_end(uint64_t made_before, uint64_t fail_at) {
+    const bool has_come_to_it = fail_at > 0 && dr_alloc_count() - made_before >= fail_at - 1;
+    void *one_more = dr_alloc(1);
+    const bool has_failed = has_come_to_it && one_more;
+    dr_free(one_more);
+    dr_alloc_fail_at(0);
+    return has_failed;
+}
+
+static void run_scene(struct sample_worker *sample, struct scene_run *run) {
+    const struct scene *scene = run->scene;
+    struct peer *client = &sample->clients[0];
+    const dr_instant start = dr_instant_now();
+    const uint64_t made_before = dr_alloc_count();
+    dr_alloc_fail_at(run->fail_at);
+    client_ask(sample, client, scene->key, scene->body);
+    while (!(run->has_left || client->has_ended) || !sample_worker_is_quiet(sample)) {
+        sample_worker_turn(sample);
+        if (!run->has_left) client_read(client);
+        if (client->has_ended && client->fd >= 0) client_leave(client, false);
+        if (scene->leaves_upon && !run->has_left && strstr(client->text, scene->leaves_upon)) {
+            client_leave(client, false);
+            run->has_left = true;
+        }
+        if (dr_instant_us_since(dr_instant_now(), start) > PATIENCE_US) {
+            dr_alloc_fail_at(0);
+            fail_msg("%s, allocation %llu fails: it never ends; the client has:\n%s", scene->name,
+                     (unsigned long long)run->fail_at, client->text);
+        }
+    }
+    run->has_failed = plan_end(made_before, run->fail_at);
+    const char *fault = client_judge(client, run->has_left, &run->answer);
+    if (fault) {
+        fail_msg("%s, allocation %llu fails: %s:\n%s", scene->name,
+                 (unsigned long long)run->fail_at, fault, client->text);
+    }
+}
+
+static void expect_as_planned(const struct scene_run *run) {
+    const struct scene *scene = run->scene;
+    const bool is_good = scene->form == FORM_DONE || (scene->status == 200 && !run->has_left);
+    if (!run->has_left) expect(run, run->answer.form == scene->form, "another kind of answer");
+    /* Where memory ends, an answer may come without its usage: the receipt has it. */
+    if (is_good) expect(run, run->answer.usage_count == 1, "usage is not told once");
+    const uint16_t status = scene->status == 0 ? 401 : scene->status;
+    if (run->answer.form == FORM_WHOLE && !run->has_left) {
+        expect(run, run->answer.status == status, "another status");
+    }
+}
+
+/* What a client was told and what is written down must be the same. */
+static void expect_books_agree(const struct scene_run *run, struct books *books) {
+    const struct answer *answer = &run->answer;
+    const bool is_good =
+        answer->form == FORM_DONE || (answer->form == FORM_WHOLE && answer->status == 200);
+    struct book_row *row =
+        answer->request_id.len > 0 ? books_find(books, answer->request_id) : NULL;
+    if (is_good) expect(run, row && row->status == 200, "an answer without its charge");
+    if (is_good) expect(run, row->cost.nanousd > 0, "an answer for nothing");
+    if (answer->form == FORM_FAILED) expect(run, row && row->status >= 500, "no such failure");
+    if (answer->form == FORM_WHOLE && answer->status != 200 && row) {
+        expect(run, row->status == answer->status, "another status in the books");
+        expect(run, row->cost.nanousd == 0, "a refusal that costs");
+    }
+}
+
+/* True when the allocation with that number was asked for. */
+static bool run_with_failure(struct sample_data *data, struct sample_worker *sample,
+                             struct books *books, const struct scene *scene, uint64_t fail_at) {
+    const int64_t before = tally_account_balance(data->account).nanousd;
+    struct scene_run run = {.scene = scene, .fail_at = fail_at};
+    struct scene_run after = {.scene = &scenes[0]};
+    sample_worker_open(sample, data);
+
+    run_scene(sample, &run);
+    const struct journal_stats stats = journal_stats(sample->worker.journal);
+    expect(&run, stats.reserved == 0, "room in the journal is lost");
+    expect(&run, sample->worker.counters.in_flight[TRANSPORT_HTTP] == 0, "still in flight");
+    expect(&run, sample->worker.counters.in_flight[TRANSPORT_SSE] == 0, "still in flight");
+    if (!run.has_failed) expect_as_planned(&run);
+
+    /* The worker lives: the next one gets its answer. */
+    const dr_slice told = run.answer.request_id;
+    char request_id[REQUEST_ID_BYTES];
+    if (told.len > 0) memcpy(request_id, told.data, REQUEST_ID_BYTES);
+    run_scene(sample, &after);
+    expect(&run, after.answer.form == FORM_WHOLE && after.answer.status == 200,
+           "the next one gets no answer");
+    run.answer.request_id = dr_slice_of(request_id, told.len);
+    sample_worker_close(sample);
+
+    books->count = 0;
+    books->nanousd = 0;
+    const size_t count = sample_data_take_records(data, books_note, books);
+    expect(&run, count == stats.records + 1, "the journal counts otherwise");
+    expect(&run, stats.records <= (scene->status == 0 ? 0 : 1), "more than one record");
+    if (!run.has_failed) expect(&run, stats.records == (scene->status == 0 ? 0 : 1), "no record");
+    expect_books_agree(&run, books);
+    const int64_t spent = before - tally_account_balance(data->account).nanousd;
+    expect(&run, spent == books->nanousd, "the balance is not the sum");
+    return run.has_failed;
+}
+
+static void test_an_exchange_ends_well_whichever_allocation_fails(void **state) {
+    struct sample_data *data = *state;
+    struct sample_worker *sample = dr_alloc(sizeof *sample);
+    struct books *books = dr_alloc(sizeof *books);
+    assert_non_null(sample);
+    assert_non_null(books);
+    for (size_t i = 0; i < SCENE_COUNT; i++) {
+        (void)run_with_failure(data, sample, books, &scenes[i], 0);
+        uint64_t fail_at = 1;
+        while (run_with_failure(data, sample, books, &scenes[i], fail_at)) {
+            fail_at++;
+            assert_true(fail_at < FAIL_AT_MAX);
+        }
+        if (getenv("DR_TEST_TELLS")) printf("%s: %d\n", scenes[i].name, (int)fail_at - 1);
+    }
+    dr_free(books);
+    dr_free(sample);
+}
+
+static int open_data(void **state) {
+    struct sample_data *data = dr_alloc(sizeof *data);
+    if (!data) return -1;
+    dr_log_set_level(DR_LOG_ERROR);
+    sample_data_open(data);
+    *state = data;
+    return 0;
+}
+
+static int close_data(void **state) {
+    sample_data_close(*state);
+    dr_free(*state);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_an_exchange_ends_well_whichever_allocation_fails,
+                                        open_data, close_data),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
