@@ -6,17 +6,34 @@
 
 #include "base/utf8.h"
 
+/* Eight bytes of which none ends a string, escapes or controls. */
+static bool is_plain_word(uint64_t word) {
+    const uint64_t ones = 0x0101010101010101u;
+    const uint64_t quotes = word ^ (ones * '"');
+    const uint64_t escapes = word ^ (ones * '\\');
+    const uint64_t found = ((word - ones * 0x20) & ~word) | ((quotes - ones) & ~quotes) |
+                           ((escapes - ones) & ~escapes);
+    return (found & (ones * 0x80)) == 0;
+}
+
 /* Where a string goes on to, from its first byte to its closing quote; `bytes.len` when what stands
  * there is not plain text. */
 static size_t plain_end(dr_slice bytes, size_t start) {
-    unsigned char all = 0;
+    uint64_t all = 0;
     size_t at = start;
+    while (at + 8 <= bytes.len) {
+        uint64_t word;
+        memcpy(&word, bytes.data + at, sizeof word);
+        if (!is_plain_word(word)) break;
+        all |= word;
+        at += 8;
+    }
     for (; at < bytes.len && bytes.data[at] != '"'; at++) {
         const unsigned char byte = (unsigned char)bytes.data[at];
         if (byte < 0x20 || byte == '\\') return bytes.len;
         all |= byte;
     }
-    if (all < 0x80 || at == bytes.len) return at;
+    if ((all & 0x8080808080808080u) == 0 || at == bytes.len) return at;
     return dr_utf8_is_valid(dr_slice_of(bytes.data + start, at - start)) ? at : bytes.len;
 }
 
