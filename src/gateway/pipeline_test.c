@@ -235,10 +235,181 @@ static void test_an_exchange_ends_well_whichever_allocation_fails(void **state) 
     dr_free(sample);
 }
 
+/* --- many at once --------------------------------------------------------------------------- */
+
+enum { STORM_EXCHANGES = 400, STORM_SEEDS = 3 };
+
+/* What a client that stayed to the end was told. */
+struct told {
+    char request_id[REQUEST_ID_BYTES];
+    struct answer answer; /* its slices are gone with the client */
+};
+
+struct storm {
+    uint64_t seed;
+    struct dr_random random;
+    struct sample_data data;
+    struct sample_worker sample;
+    const struct scene *scenes[CLIENTS_MAX]; /* by client; NULL: free */
+    size_t begun;
+    struct told told[STORM_EXCHANGES];
+    size_t told_count;
+    struct books books;
+};
+
+static bool storm_throws(struct storm *storm, uint64_t one_in) {
+    return dr_random_below(&storm->random, one_in) == 0;
+}
+
+static void storm_expect(const struct storm *storm, bool is_right, const char *what) {
+    dr_alloc_fail_at(0);
+    if (!is_right) fail_msg("seed %llu: %s", (unsigned long long)storm->seed, what);
+}
+
+static void storm_note_told(struct storm *storm, size_t index) {
+    struct told told;
+    const struct peer *client = &storm->sample.clients[index];
+    const char *fault = client_judge(client, false, &told.answer);
+    if (fault) {
+        dr_alloc_fail_at(0);
+        fail_msg("seed %llu, %s: %s:\n%s", (unsigned long long)storm->seed,
+                 storm->scenes[index]->name, fault, client->text);
+    }
+    if (told.answer.request_id.len == 0) return;
+    memcpy(told.request_id, told.answer.request_id.data, REQUEST_ID_BYTES);
+    storm->told[storm->told_count++] = told;
+}
+
+static bool storm_move_clients(struct storm *storm) {
+    bool is_any_here = false;
+    for (size_t i = 0; i < CLIENTS_MAX; i++) {
+        struct peer *client = &storm->sample.clients[i];
+        if (!storm->scenes[i] && storm->begun < STORM_EXCHANGES && storm_throws(storm, 4)) {
+            storm->scenes[i] = &scenes[dr_random_below(&storm->random, SCENE_COUNT)];
+            storm->begun++;
+            client_ask(&storm->sample, client, storm->scenes[i]->key, storm->scenes[i]->body);
+        }
+        if (!storm->scenes[i]) continue;
+        is_any_here = true;
+        if (storm_throws(storm, 2)) client_read(client);
+        if (client->has_ended) storm_note_told(storm, i);
+        if (client->has_ended || storm_throws(storm, 100)) {
+            client_leave(client, storm_throws(storm, 2));
+            storm->scenes[i] = NULL;
+        }
+    }
+    return is_any_here;
+}
+
+static void storm_rage(struct storm *storm) {
+    const dr_instant start = dr_instant_now();
+    sample_worker_open(&storm->sample, &storm->data);
+    storm->sample.random = &storm->random;
+    while (storm_move_clients(storm) || storm->begun < STORM_EXCHANGES ||
+           !sample_worker_is_quiet(&storm->sample)) {
+        if (storm_throws(storm, 16)) dr_alloc_fail_at(1 + dr_random_below(&storm->random, 30));
+        sample_worker_turn(&storm->sample);
+        const bool is_late = dr_instant_us_since(dr_instant_now(), start) > PATIENCE_US;
+        if (is_late) storm_expect(storm, false, "it never ends");
+    }
+    dr_alloc_fail_at(0);
+}
+
+static uint64_t count_settled(const struct counters *counters) {
+    uint64_t count = counters->series_lost;
+    size_t cursor = 0;
+    for (;;) {
+        const struct series *series = dr_map_next(&counters->by_key, &cursor);
+        if (!series) return count;
+        count += series->requests;
+    }
+}
+
+static void storm_compare_told(struct storm *storm) {
+    for (size_t i = 0; i < storm->told_count; i++) {
+        const struct told *told = &storm->told[i];
+        const struct answer *answer = &told->answer;
+        struct book_row *row =
+            books_find(&storm->books, dr_slice_of(told->request_id, REQUEST_ID_BYTES));
+        const bool is_good =
+            answer->form == FORM_DONE || (answer->form == FORM_WHOLE && answer->status == 200);
+        if (is_good) storm_expect(storm, row && row->status == 200, "an answer without its charge");
+        if (!row) continue;
+        storm_expect(storm, !row->was_told, "two answers of one id");
+        row->was_told = true;
+        if (answer->form == FORM_WHOLE && answer->status != 200) {
+            storm_expect(storm, row->status == answer->status, "another status in the books");
+            storm_expect(storm, row->cost.nanousd == 0, "a refusal that costs");
+        }
+    }
+}
+
+static bool storm_note_row(void *owner, const struct ledger_entry *entry) {
+    books_note(owner, entry);
+    return true;
+}
+
+static void storm_compare_books(struct storm *storm, uint64_t records) {
+    struct dr_error error;
+    struct dr_arena arena;
+    struct account account;
+    uint64_t replayed = 0;
+    const struct store_filter all = {.account_id = DR_NONE};
+    const money live = tally_account_balance(storm->data.account);
+    assert_int_equal(bookkeeper_replay(storm->data.store, &replayed, &error), DR_OK);
+    storm_expect(storm, replayed == records, "the store counts otherwise than the journal");
+    assert_int_equal(
+        store_each_entry(storm->data.store, &all, storm_note_row, &storm->books, &error), DR_OK);
+    storm_expect(storm, storm->books.count == records, "a record is lost or there twice");
+    for (size_t i = 0; i < storm->books.count; i++) {
+        const dr_slice id = dr_slice_of(storm->books.rows[i].request_id, REQUEST_ID_BYTES);
+        storm_expect(storm, books_find(&storm->books, id) == &storm->books.rows[i],
+                     "one request id, two records");
+    }
+    dr_arena_init(&arena, 64 * 1024, NULL);
+    assert_int_equal(
+        store_find_account(storm->data.store, storm->data.account->id, &arena, &account, &error),
+        DR_OK);
+    storm_expect(storm, account.balance.nanousd == live.nanousd, "two balances");
+    dr_arena_clear(&arena);
+}
+
+static void test_books_agree_after_a_storm_of_exchanges_and_faults(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= STORM_SEEDS; seed++) {
+        struct storm *storm = dr_alloc_zero(1, sizeof *storm);
+        assert_non_null(storm);
+        storm->seed = seed;
+        dr_random_seed(&storm->random, seed);
+        sample_data_open(&storm->data);
+        const money before = tally_account_balance(storm->data.account);
+        storm_rage(storm);
+        const struct worker *worker = &storm->sample.worker;
+        const struct journal_stats stats = journal_stats(worker->journal);
+        storm_expect(storm, stats.reserved == 0, "room in the journal is lost");
+        for (size_t i = 0; i < TRANSPORT_COUNT; i++) {
+            storm_expect(storm, worker->counters.in_flight[i] == 0, "still in flight");
+        }
+        storm_expect(storm, count_settled(&worker->counters) == stats.records,
+                     "the counters are not the journal's");
+        storm_expect(storm, stats.records > STORM_EXCHANGES / 2, "hardly anything was settled");
+        sample_worker_close(&storm->sample);
+        storm_compare_books(storm, stats.records);
+        storm_compare_told(storm);
+        const int64_t spent = before.nanousd - tally_account_balance(storm->data.account).nanousd;
+        storm_expect(storm, spent == storm->books.nanousd, "the balance is not the sum");
+        if (getenv("DR_TEST_TELLS")) {
+            printf("seed %d: %d records, %d told\n", (int)seed, (int)stats.records,
+                   (int)storm->told_count);
+        }
+        sample_data_close(&storm->data);
+        dr_free(storm);
+    }
+}
+
 static int open_data(void **state) {
     struct sample_data *data = dr_alloc(sizeof *data);
     if (!data) return -1;
-    dr_log_set_level(DR_LOG_ERROR);
     sample_data_open(data);
     *state = data;
     return 0;
@@ -251,9 +422,11 @@ static int close_data(void **state) {
 }
 
 int main(void) {
+    dr_log_set_level(DR_LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_an_exchange_ends_well_whichever_allocation_fails,
                                         open_data, close_data),
+        cmocka_unit_test(test_books_agree_after_a_storm_of_exchanges_and_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
