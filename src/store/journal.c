@@ -26,6 +26,7 @@
 #include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -107,14 +108,29 @@ static bool may_be_mapped(int descriptor) {
 }
 
 static void map_segment(struct segment *segment, size_t len) {
+    struct stat file;
     if (!may_be_mapped(segment->descriptor)) return;
+    /* Where zeros took the blocks the file has its length already: to cover a mapping bit by bit
+     * would cut them off again. */
+    if (fstat(segment->descriptor, &file) != 0 || file.st_size != 0) return;
     void *mapping = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, segment->descriptor, 0);
     if (mapping != MAP_FAILED) segment->mapping = mapping;
+}
+
+/* Blocks behind a file's end are not held against the limit on files' size (ulimit -f): it would be
+ * met at a charge. */
+static bool is_within_limit(size_t len) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= len;
 }
 
 static enum dr_status fail_to_prepare(int code, struct dr_error *error) {
     if (code == ENOSPC || code == EDQUOT) {
         return dr_fail(error, DR_IO, code, "the disk is full: no room for a journal segment");
+    }
+    if (code == EFBIG) {
+        return dr_fail(error, DR_IO, code,
+                       "the limit on files' size (ulimit -f) is less than a journal segment");
     }
     return dr_fail(error, DR_IO, code, "can't prepare a journal segment: %s", strerror(code));
 }
@@ -138,6 +154,7 @@ static enum dr_status prepare_segment(struct journal *journal, struct dr_error *
     segment->descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (segment->descriptor < 0) return fail_to_prepare(errno, error);
     int code = flock(segment->descriptor, LOCK_EX | LOCK_NB) != 0 ? errno : 0;
+    if (code == 0 && !is_within_limit(journal->segment_bytes)) code = EFBIG;
     if (code == 0) code = reserve_blocks(segment->descriptor, journal->segment_bytes);
     if (code == 0 && renameat(journal->folder, draft, journal->folder, segment->name) != 0) {
         code = errno;

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { SMALL_SEGMENT = 3 * JOURNAL_RECORD_BYTES_MAX };
@@ -321,6 +322,56 @@ static void test_where_no_mapping_can_be_had_records_are_written(void **state) {
     sample_folder_remove(fixture.folder);
 }
 
+static void test_a_limit_on_files_shows_at_reservation(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct journal *other = NULL;
+    struct dr_error error = {0};
+    open_journal(&fixture, SMALL_SEGMENT);
+    limit_files(SMALL_SEGMENT - 1);
+    assert_int_equal(journal_open(fixture.folder, 4, SMALL_SEGMENT, &other, &error), DR_IO);
+    assert_non_null(strstr(error.text, "ulimit -f"));
+    const dr_instant now = {1000000};
+    for (unsigned index = 0; index < 3; index++) {
+        assert_true(journal_reserve(fixture.journal, now));
+    }
+    assert_false(journal_reserve(fixture.journal, now));
+    limit_files(RLIM_INFINITY);
+    assert_true(journal_reserve(fixture.journal, dr_instant_after_ms(now, 200)));
+    for (unsigned index = 0; index < 4; index++) append_sample(&fixture);
+    close_journal(&fixture);
+}
+
+/* Takes the place of the C library's: not every file system has it. */
+static bool is_fallocate_missing;
+
+int fallocate(int descriptor, int mode, off_t offset, off_t len) {
+    if (!is_fallocate_missing) return (int)syscall(SYS_fallocate, descriptor, mode, offset, len);
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+static void test_blocks_that_zeros_took_stay_taken(void **state) {
+    enum { SEGMENT = 1024 * 1024 };
+    (void)state;
+    struct fixture fixture;
+    struct stat file = {0};
+    is_fallocate_missing = true;
+    open_journal(&fixture, SEGMENT);
+    is_fallocate_missing = false;
+    assert_true(journal_reserve(fixture.journal, dr_instant_now()));
+    append_sample(&fixture);
+    DIR *folder = opendir(fixture.folder);
+    for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder)) {
+        if (entry->d_name[0] == '.') continue;
+        assert_int_equal(fstatat(dirfd(folder), entry->d_name, &file, 0), 0);
+    }
+    closedir(folder);
+    assert_int_equal(file.st_size, SEGMENT);
+    assert_true(file.st_blocks * 512 >= SEGMENT);
+    close_journal(&fixture);
+}
+
 static void test_a_disk_without_room_is_refused_in_words(void **state) {
     (void)state;
     char folder[SAMPLE_PATH_BYTES];
@@ -381,6 +432,8 @@ int main(void) {
         cmocka_unit_test(test_a_full_disk_shows_at_reservation_and_is_tried_again),
         cmocka_unit_test(test_a_failed_write_leaves_no_record_and_another_segment_goes_on),
         cmocka_unit_test(test_where_no_mapping_can_be_had_records_are_written),
+        cmocka_unit_test(test_a_limit_on_files_shows_at_reservation),
+        cmocka_unit_test(test_blocks_that_zeros_took_stay_taken),
         cmocka_unit_test(test_a_disk_without_room_is_refused_in_words),
         cmocka_unit_test(test_without_memory_nothing_opens_and_nothing_leaks),
         cmocka_unit_test(test_appending_allocates_nothing),
