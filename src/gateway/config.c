@@ -67,7 +67,7 @@ const struct option config_options[] = {
     {"limits.event_bytes", OPTION_BYTES, 0, "1MiB", KIB, 64 * MIB, AT(event_bytes_max),
      "One event of a stream."},
     {"limits.connections", OPTION_COUNT, OPTION_AT_START, "10000", 1, 1000000, AT(connections_max),
-     "Connections of applications open at a time, for each worker."},
+     "Connections of applications open at a time, all workers together."},
     {"limits.ws_message_bytes", OPTION_BYTES, OPTION_IDLE, "32MiB", KIB, GIB, 0,
      "One message of a WebSocket."},
     {"limits.ws_requests", OPTION_COUNT, OPTION_IDLE, "64", 1, 65536, 0,

@@ -89,6 +89,7 @@ static enum dr_status start_workers(struct server *server, struct dr_error *erro
     if (len < 0 || (size_t)len >= sizeof folder) {
         return dr_fail(error, DR_TOO_LARGE, 0, "the path of the data folder is too long");
     }
+    dr_places_init(&server->connection_places, server->snapshot->config->connections_max);
     for (size_t i = 0; i < server->worker_count; i++) {
         const struct worker_options options = {
             .index = (uint32_t)i,
@@ -96,6 +97,7 @@ static enum dr_status start_workers(struct server *server, struct dr_error *erro
             .keys = server->keys,
             .bookkeeper = server->bookkeeper,
             .listen = dr_slice_text(listen),
+            .places = &server->connection_places,
             .journal_folder = folder,
             .server_mailbox = server->mailbox,
             .idle = server_worker_idle,

@@ -7,6 +7,7 @@
 #include "gateway/snapshot.h"
 #include "gateway/worker.h"
 #include "net/mailbox.h"
+#include "net/places_shared.h"
 #include "store/bookkeeper.h"
 #include "store/key_table.h"
 #include "store/store.h"
@@ -30,8 +31,9 @@ struct server {
     struct worker **workers; /* by index; NULL when not started or already joined */
     struct worker **places;  /* the same, never emptied: for a message that is with one */
     size_t worker_count;     /* places in it; constant, any thread */
-    size_t live_count;       /* workers that are not joined */
-    size_t round_count;      /* inspections and publications that are under way */
+    struct dr_places connection_places; /* any thread */
+    size_t live_count;                  /* workers that are not joined */
+    size_t round_count;                 /* inspections and publications that are under way */
 
     dr_instant started;
     uint64_t generation; /* of the configuration: 1 at the start, one more with each reload */

@@ -232,6 +232,7 @@ static enum dr_status worker_open(struct worker_thread *thread, struct dr_error 
         .address = dr_slice_text(thread->listen),
         .is_shared = true,
         .connections_max = thread->options.snapshot->config->connections_max,
+        .places = thread->options.places,
         .accepted = worker_accepted,
         .owner = worker,
     };

@@ -68,6 +68,7 @@ struct worker_options {
     struct key_table *keys;        /* held */
     struct bookkeeper *bookkeeper; /* kept */
     dr_slice listen;               /* with the port in use */
+    struct dr_places *places;      /* for connections, of all workers; kept */
     const char *journal_folder;
     const char *dns_servers; /* NULL: the system's (tests) */
     /* Posted to `server_mailbox` when a draining worker has nothing left; then worker_join may

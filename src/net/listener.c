@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "net/address.h"
+#include "net/places_shared.h"
 #include "net/stream_private.h"
 #include "net/tls.h"
 
@@ -20,7 +21,7 @@
 enum {
     BACKLOG = 4096,
     ACCEPTS_PER_TURN = 64, /* what is left comes in the next turn, so that others get theirs */
-    BACK_OFF_MS = 100,     /* after the system ran out of descriptors or memory */
+    BACK_OFF_MS = 100,     /* after the system ran out of descriptors or memory, or of places */
 };
 
 struct dr_listener {
@@ -30,6 +31,7 @@ struct dr_listener {
     void *owner;
     uint32_t connections;
     uint32_t connections_max;
+    struct dr_places *places; /* NULL: none shared */
     int fd;
     uint16_t port;
     bool is_watching;
@@ -148,13 +150,28 @@ static void backed_off(void *owner) {
     watch_set(listener, listener->connections < listener->connections_max);
 }
 
-static void connection_take(struct dr_listener *listener, int fd) {
+static void back_off(struct dr_listener *listener) {
+    watch_set(listener, false);
+    if (!listener->is_closing) dr_timer_start(&listener->back_off, listener->loop, BACK_OFF_MS);
+}
+
+static bool place_take(struct dr_listener *listener) {
+    return !listener->places || dr_places_take(listener->places);
+}
+
+static void place_give_back(struct dr_listener *listener) {
+    if (listener->places) dr_places_give_back(listener->places);
+}
+
+/* False when it came to nothing. */
+static bool connection_take(struct dr_listener *listener, int fd) {
     struct dr_stream *stream = NULL;
-    if (dr_stream_tcp_accept(listener->loop, fd, &stream, NULL)) return;
-    if (listener->tls && dr_stream_tls_accept(stream, listener->tls, &stream, NULL)) return;
+    if (dr_stream_tcp_accept(listener->loop, fd, &stream, NULL)) return false;
+    if (listener->tls && dr_stream_tls_accept(stream, listener->tls, &stream, NULL)) return false;
     listener->connections++;
     listener->accepted(listener->owner, stream);
     dr_assert(stream->events || stream->is_closing);
+    return true;
 }
 
 /* False when there is nothing more to accept for now. */
@@ -163,17 +180,20 @@ static bool connection_accept(struct dr_listener *listener) {
         watch_set(listener, false);
         return false;
     }
-    const int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-        connection_take(listener, fd);
-        return true;
+    if (!place_take(listener)) {
+        back_off(listener);
+        return false;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
+    const int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int code = errno;
+    const bool is_taken = fd >= 0 && connection_take(listener, fd);
+    if (!is_taken) place_give_back(listener);
+    if (fd >= 0) return true;
+    if (code == EAGAIN || code == EWOULDBLOCK) return false;
     /* The connection was gone before it was taken, or a packet filter forbids it: on to the
      * next. */
-    if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO || errno == EPERM) return true;
-    watch_set(listener, false);
-    if (!listener->is_closing) dr_timer_start(&listener->back_off, listener->loop, BACK_OFF_MS);
+    if (code == EINTR || code == ECONNABORTED || code == EPROTO || code == EPERM) return true;
+    back_off(listener);
     return false;
 }
 
@@ -215,6 +235,7 @@ enum dr_status dr_listener_open(struct dr_loop *loop, const struct dr_listener_o
     listener->accepted = options->accepted;
     listener->owner = options->owner;
     listener->connections_max = options->connections_max;
+    listener->places = options->places;
     listener->poll.data = listener;
     dr_timer_init(&listener->back_off, listener, backed_off);
     dr_listener_set_tls(listener, tls);
@@ -236,6 +257,7 @@ static void listener_free_if_over(struct dr_listener *listener) {
 void dr_listener_note_closed(struct dr_listener *listener) {
     dr_assert(listener->connections > 0);
     listener->connections--;
+    place_give_back(listener);
     if (listener->is_closing) {
         listener_free_if_over(listener);
     } else if (!dr_timer_is_running(&listener->back_off)) {

@@ -7,6 +7,7 @@
 #include "net/loop.h"
 
 struct dr_listener;
+struct dr_places;
 struct dr_stream;
 struct dr_tls_server;
 
@@ -15,6 +16,10 @@ struct dr_listener_options {
     /* SO_REUSEPORT: several listeners of this process share the port */
     bool is_shared;
     uint32_t connections_max; /* beyond it nothing is accepted until one closes */
+    /* Shared with other listeners, whose connections count too: without a free one nothing is
+     * accepted, and it is tried again every 100 ms. Kept until the last connection has closed;
+     * NULL: only `connections_max` counts. */
+    struct dr_places *places;
     /* A new open stream, given; its owner and events must be set before returning. For TLS it is
      * still shaking hands (`opened` follows; a handshake has 10 s). */
     void (*accepted)(void *owner, struct dr_stream *stream);

@@ -4,6 +4,7 @@
 
 #include "net/address.h"
 #include "net/loop_private.h"
+#include "net/places_shared.h"
 #include "net/stream_private.h"
 #include "net/stream_probe.h"
 
@@ -39,19 +40,25 @@ static void house_accepted(void *owner, struct dr_stream *stream) {
     probe_take(guest, stream);
 }
 
-static void house_open(struct house *house, const char *address, bool is_shared, uint32_t most) {
+static void house_open_sharing(struct house *house, const char *address, bool is_shared,
+                               uint32_t most, struct dr_places *places) {
     *house = (struct house){.count = 0};
     assert_int_equal(dr_loop_new(&house->loop, NULL), DR_OK);
     const struct dr_listener_options options = {
         .address = dr_slice_text(address),
         .is_shared = is_shared,
         .connections_max = most,
+        .places = places,
         .accepted = house_accepted,
         .owner = house,
     };
     struct dr_error error;
     assert_int_equal(dr_listener_open(house->loop, &options, NULL, &house->listener, &error),
                      DR_OK);
+}
+
+static void house_open(struct house *house, const char *address, bool is_shared, uint32_t most) {
+    house_open_sharing(house, address, is_shared, most, NULL);
 }
 
 static void house_close(struct house *house) {
@@ -133,6 +140,35 @@ static void test_beyond_the_cap_connections_wait_until_one_closes(void **state) 
     assert_int_equal(house.count, 3);
     for (int i = 0; i < 4; i++) (void)close(fds[i]);
     house_close(&house);
+}
+
+static void test_listeners_that_share_places_accept_no_more_together(void **state) {
+    (void)state;
+    struct dr_places places;
+    struct house houses[2];
+    int fds[6];
+    dr_places_init(&places, 3);
+    for (int i = 0; i < 2; i++) house_open_sharing(&houses[i], "127.0.0.1:0", false, 8, &places);
+    for (int i = 0; i < 6; i++) fds[i] = client_connect(dr_listener_port(houses[i % 2].listener));
+    for (int i = 0; i < 1000 && houses[0].count + houses[1].count < 3; i++) {
+        dr_loop_run_once(houses[0].loop, 1);
+        dr_loop_run_once(houses[1].loop, 1);
+    }
+    for (int i = 0; i < 10; i++) {
+        dr_loop_run_once(houses[0].loop, 1);
+        dr_loop_run_once(houses[1].loop, 1);
+    }
+    assert_int_equal(houses[0].count + houses[1].count, 3);
+    assert_int_equal(dr_places_taken(&places), 3);
+    /* All that left here make room there. */
+    const int crowded = houses[0].count > houses[1].count ? 0 : 1;
+    const int other = 1 - crowded;
+    const int before = houses[other].count;
+    house_close(&houses[crowded]);
+    RUN_UNTIL(houses[other].loop, houses[other].count > before);
+    for (int i = 0; i < 6; i++) (void)close(fds[i]);
+    house_close(&houses[other]);
+    assert_int_equal(dr_places_taken(&places), 0);
 }
 
 static void test_waiting_connections_are_accepted_before_closing(void **state) {
@@ -271,6 +307,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_ends_have_nodelay),
         cmocka_unit_test(test_beyond_the_cap_connections_wait_until_one_closes),
+        cmocka_unit_test(test_listeners_that_share_places_accept_no_more_together),
         cmocka_unit_test(test_waiting_connections_are_accepted_before_closing),
         cmocka_unit_test(test_a_taken_port_is_explained),
         cmocka_unit_test(test_addresses_that_cannot_be_are_explained),

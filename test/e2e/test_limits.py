@@ -1,0 +1,35 @@
+"""Limits that hold for the gateway as a whole."""
+
+import select
+import socket
+import time
+
+from configured import ConfiguredGateway
+
+PROVIDER = 'providers: {p: {base_url: "http://127.0.0.1:9/v1"}}'
+MODELS = "models: {m: {price: {input: 1, output: 1}, targets: [{provider: p}]}}"
+
+
+def test_connections_are_limited_over_all_workers(tmp_path):
+    gateway = ConfiguredGateway(tmp_path, "workers: 3\nlimits: {connections: 4}\n"
+                                f"{PROVIDER}\n{MODELS}\n").start()
+    clients = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(12)]
+    try:
+        for client in clients:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n")
+        answered = set()
+        deadline = time.monotonic() + 10
+        # Each that has its answer leaves, and so makes room for another: all get theirs.
+        while len(answered) < len(clients):
+            waiting = [client for client in clients if client not in answered]
+            ready = select.select(waiting, [], [], 1)[0]
+            assert len(ready) <= 4, "more connections than places"
+            for client in ready:
+                assert client.recv(4096).startswith(b"HTTP/1.1 200")
+                client.close()
+                answered.add(client)
+            assert time.monotonic() < deadline, f"{len(answered)} were answered"
+    finally:
+        for client in clients:
+            client.close()
+        assert gateway.stop() == 0, gateway.log()
