@@ -290,9 +290,8 @@ static void start_block(struct answer_builder *builder, struct anthropic_stream 
     close_block(builder, stream, stream->blocks[place].is_open ? place : ANTHROPIC_BLOCKS_OPEN_MAX);
 
     const uint32_t call_index = stream->call_count;
-    const bool is_call =
-        add_block(builder, stream, dr_json_member(root, DR_LIT("content_block")), false,
-                  &has_arguments);
+    const bool is_call = add_block(builder, stream, dr_json_member(root, DR_LIT("content_block")),
+                                   false, &has_arguments);
     stream->blocks[place].sent_index = sent_index;
     stream->blocks[place].call_index = call_index;
     stream->blocks[place].is_open = true;
@@ -588,7 +587,8 @@ static void read_root(struct answer_builder *builder, struct anthropic_stream *s
         builder->chunk.is_end = true;
         stream->is_over = true;
     } else if (dr_slice_is(type, DR_LIT("error")) ||
-               (type.len == 0 && dr_json_is(dr_json_member(root, DR_LIT("error")), DR_JSON_OBJECT))) {
+               (type.len == 0 &&
+                dr_json_is(dr_json_member(root, DR_LIT("error")), DR_JSON_OBJECT))) {
         struct failure failure = {.kind = FAILURE_IN_STREAM};
         read_error(dr_json_member(root, DR_LIT("error")), &failure);
         add_error(builder, stream, &failure);

@@ -128,9 +128,8 @@ static void decide_thinking(struct writing *writing) {
                !lacks_thoughts(conversation) && fit_budget(writing)) {
         writing->thinking = THINKING_BUDGET;
     } else {
-        loss_drop(writing->loss, conversation->reasoning_effort.len > 0
-                                     ? DR_LIT("reasoning_effort")
-                                     : DR_LIT("thinking"));
+        loss_drop(writing->loss, conversation->reasoning_effort.len > 0 ? DR_LIT("reasoning_effort")
+                                                                        : DR_LIT("thinking"));
     }
 }
 
@@ -539,8 +538,7 @@ static bool put_tool(struct writing *writing, const struct conversation_tool *to
     if (tool->description.len > 0) {
         json_member(&writing->json, DR_LIT("description"), tool->description);
     }
-    put_input_schema(writing, tool->parameters,
-                     tool->is_strict && writing->generation >= 45);
+    put_input_schema(writing, tool->parameters, tool->is_strict && writing->generation >= 45);
     if (tool->is_strict && writing->generation >= 45) {
         json_name(&writing->json, DR_LIT("strict"));
         json_raw(&writing->json, DR_LIT("true"));

@@ -177,8 +177,8 @@ static void gemini_put_path(struct dr_buf *out, dr_slice base_path, dr_slice mod
     dr_buf_put(out, base_path.len > 0 ? base_path : DR_LIT("/v1beta"));
     dr_buf_put(out, DR_LIT("/models/"));
     put_path_part(out, model);
-    dr_buf_put(out, is_streamed ? DR_LIT(":streamGenerateContent?alt=sse")
-                                : DR_LIT(":generateContent"));
+    dr_buf_put(out,
+               is_streamed ? DR_LIT(":streamGenerateContent?alt=sse") : DR_LIT(":generateContent"));
 }
 
 static void gemini_put_headers(struct dr_buf *out, dr_slice host, dr_slice key) {

@@ -225,9 +225,8 @@ static void read_part(struct answer_builder *builder, struct gemini_stream *stre
         return;
     }
     answer_builder_add_text(builder,
-                            dr_json_bool(dr_json_member(part, DR_LIT("thought")))
-                                ? ANSWER_REASONING
-                                : ANSWER_TEXT,
+                            dr_json_bool(dr_json_member(part, DR_LIT("thought"))) ? ANSWER_REASONING
+                                                                                  : ANSWER_TEXT,
                             choice_index, text);
     if (text.data) {
         add_signature(builder, choice_index, ANSWER_SIGNATURE_TEXT, 0, signature);
@@ -323,8 +322,8 @@ static void note_reason(struct gemini_stream *stream, uint32_t choice_index, dr_
  * answer; where not, the client had better ask again than read an empty one. */
 static bool is_mistake(dr_slice reason) {
     static const dr_slice mistakes[] = {
-        {"MALFORMED_FUNCTION_CALL", 23}, {"UNEXPECTED_TOOL_CALL", 20},
-        {"TOO_MANY_TOOL_CALLS", 19},     {"MALFORMED_RESPONSE", 18},
+        {"MALFORMED_FUNCTION_CALL", 23},   {"UNEXPECTED_TOOL_CALL", 20},
+        {"TOO_MANY_TOOL_CALLS", 19},       {"MALFORMED_RESPONSE", 18},
         {"MISSING_THOUGHT_SIGNATURE", 25},
     };
 
@@ -396,11 +395,10 @@ static void read_root(struct answer_builder *builder, struct gemini_stream *stre
     for (; dr_json_iter_next(&iter) && !stream->is_over; place++) {
         read_candidate(builder, stream, iter.value, place);
     }
-    if (block.len > 0) {
+    const dr_slice words = dr_json_text(dr_json_member(feedback, DR_LIT("blockReasonMessage")));
+    if (block.len > 0 || words.len > 0) {
         /* The prompt itself was blocked: there are no candidates, and HTTP says 200. */
-        answer_builder_add_text(
-            builder, ANSWER_REFUSAL, 0,
-            dr_json_text(dr_json_member(feedback, DR_LIT("blockReasonMessage"))));
+        answer_builder_add_text(builder, ANSWER_REFUSAL, 0, words);
         note_reason(stream, 0, DR_LIT("SAFETY"));
     }
 }
@@ -495,6 +493,11 @@ enum dr_status gemini_read_answer(struct answer_builder *builder, dr_slice body,
         while (dr_json_iter_next(&iter)) read_root(builder, &whole, iter.value);
     } else if (is_answer(root)) {
         read_root(builder, &whole, root);
+        /* "If no candidates were returned, the prompt was blocked": not always with a reason. */
+        if (dr_json_count(dr_json_member(root, DR_LIT("candidates"))) == 0 &&
+            dr_json_member(root, DR_LIT("promptFeedback"))) {
+            note_reason(&whole, 0, DR_LIT("SAFETY"));
+        }
     } else {
         return dr_fail(error, DR_INVALID, 0, "an answer without candidates");
     }

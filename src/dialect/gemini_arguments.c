@@ -52,8 +52,7 @@ static void close_containers(const struct step *steps, size_t count, size_t kept
 static void move_to(struct gemini_arguments *arguments, const struct step *steps, size_t count,
                     struct dr_buf *out) {
     struct step old[GEMINI_PATH_DEPTH_MAX];
-    const size_t old_count =
-        split_path(dr_slice_of(arguments->path, arguments->path_len), old);
+    const size_t old_count = split_path(dr_slice_of(arguments->path, arguments->path_len), old);
     size_t kept = 0;
 
     if (old_count == 0) {

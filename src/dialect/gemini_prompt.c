@@ -58,9 +58,9 @@ static dr_slice guess_type(dr_slice url) {
         dr_slice ending;
         dr_slice media_type;
     } endings[] = {
-        {{".jpg", 4}, {"image/jpeg", 10}},  {{".jpeg", 5}, {"image/jpeg", 10}},
-        {{".png", 4}, {"image/png", 9}},    {{".gif", 4}, {"image/gif", 9}},
-        {{".webp", 5}, {"image/webp", 10}}, {{".heic", 5}, {"image/heic", 10}},
+        {{".jpg", 4}, {"image/jpeg", 10}},      {{".jpeg", 5}, {"image/jpeg", 10}},
+        {{".png", 4}, {"image/png", 9}},        {{".gif", 4}, {"image/gif", 9}},
+        {{".webp", 5}, {"image/webp", 10}},     {{".heic", 5}, {"image/heic", 10}},
         {{".pdf", 4}, {"application/pdf", 15}},
     };
     dr_slice path = dr_slice_first(url, dr_slice_find_char(url, '?'));
@@ -290,8 +290,7 @@ static void put_text_signature(struct writing *writing, const struct message *me
         if (message->thoughts[i - 1].kind != THOUGHT_GEMINI_TEXT) continue;
         json_open(&writing->json, '{');
         json_member(&writing->json, DR_LIT("text"), DR_LIT(""));
-        json_member(&writing->json, DR_LIT("thoughtSignature"),
-                    message->thoughts[i - 1].signature);
+        json_member(&writing->json, DR_LIT("thoughtSignature"), message->thoughts[i - 1].signature);
         json_close(&writing->json, '}');
         return;
     }
@@ -408,8 +407,7 @@ static bool put_system(struct writing *writing) {
 
 static bool is_name_byte(char byte, bool is_first) {
     if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || byte == '_') return true;
-    return !is_first &&
-           ((byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == ':');
+    return !is_first && ((byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == ':');
 }
 
 static bool check_tool(struct writing *writing, const struct conversation_tool *tool) {
@@ -630,8 +628,8 @@ static void put_thinking(struct writing *writing) {
     const bool cannot_stop = writing->is_pro || writing->generation >= 30;
 
     if (conversation->reasoning_effort.len == 0 && !conversation->has_thinking) return;
-    const dr_slice asked = conversation->reasoning_effort.len > 0 ? DR_LIT("reasoning_effort")
-                                                                  : DR_LIT("thinking");
+    const dr_slice asked =
+        conversation->reasoning_effort.len > 0 ? DR_LIT("reasoning_effort") : DR_LIT("thinking");
     if (writing->generation < 25) {
         if (!conversation->is_thinking_off) loss_drop(writing->loss, asked);
         return;

@@ -42,7 +42,8 @@ void loss_drop(struct loss *loss, dr_slice name) {
     char plain[LOSS_NAME_BYTES_MAX];
     size_t len = 0;
 
-    for (size_t i = 0; i < name.len && len < sizeof plain; i++) plain[len++] = plain_of(name.data[i]);
+    for (size_t i = 0; i < name.len && len < sizeof plain; i++)
+        plain[len++] = plain_of(name.data[i]);
     if (loss->is_cut || len == 0 || has_name(loss, dr_slice_of(plain, len))) return;
     if (loss->dropped_len + SEPARATOR_BYTES + len + CUT_BYTES > sizeof loss->dropped) {
         memcpy(loss->dropped + loss->dropped_len, ", ...", CUT_BYTES);

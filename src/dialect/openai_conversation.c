@@ -45,8 +45,8 @@ static dr_slice sniff(dr_slice data) {
         dr_slice first;
         dr_slice media_type;
     } signatures[] = {
-        {{"/9j/", 4}, {"image/jpeg", 10}}, {{"iVBORw0KGgo", 11}, {"image/png", 9}},
-        {{"R0lGOD", 6}, {"image/gif", 9}}, {{"UklGR", 5}, {"image/webp", 10}},
+        {{"/9j/", 4}, {"image/jpeg", 10}},         {{"iVBORw0KGgo", 11}, {"image/png", 9}},
+        {{"R0lGOD", 6}, {"image/gif", 9}},         {{"UklGR", 5}, {"image/webp", 10}},
         {{"JVBERi0", 7}, {"application/pdf", 15}},
     };
 
@@ -177,9 +177,8 @@ static void read_calls(struct making *making, struct message *message, dr_json o
         call->is_custom = custom && !function;
         call->id = text_member(iter.value, DR_LIT("id"));
         call->name = text_member(call->is_custom ? custom : function, DR_LIT("name"));
-        call->arguments =
-            call->is_custom ? text_member(custom, DR_LIT("input"))
-                            : text_member(function, DR_LIT("arguments"));
+        call->arguments = call->is_custom ? text_member(custom, DR_LIT("input"))
+                                          : text_member(function, DR_LIT("arguments"));
         call->signature = call_signature(iter.value);
     }
     if (older) {
@@ -357,10 +356,10 @@ static void read_tool_choice(struct conversation *conversation, dr_json choice) 
         conversation->tool_choice = TOOL_CHOICE_NAMED;
         conversation->chosen_tool = text_member(function ? function : choice, DR_LIT("name"));
     } else if (dr_slice_is(type, DR_LIT("allowed_tools"))) {
-        conversation->tool_choice = is_text(dr_json_member(allowed, DR_LIT("mode")),
-                                            DR_LIT("required"))
-                                        ? TOOL_CHOICE_REQUIRED
-                                        : TOOL_CHOICE_AUTO;
+        conversation->tool_choice =
+            is_text(dr_json_member(allowed, DR_LIT("mode")), DR_LIT("required"))
+                ? TOOL_CHOICE_REQUIRED
+                : TOOL_CHOICE_AUTO;
         conversation->allowed_tools = member(allowed, DR_LIT("tools"));
     } else {
         conversation->tool_choice = TOOL_CHOICE_OTHER;

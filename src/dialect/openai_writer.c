@@ -60,7 +60,8 @@ static void put_identity(struct dr_buf *out, const struct openai_writer *writer,
 
 static void note_identity(struct openai_writer *writer, const struct answer_event *start) {
     writer->id = start && start->start.id.len > 0 ? start->start.id : writer->options.id;
-    writer->model = start && start->start.model.len > 0 ? start->start.model : writer->options.model;
+    writer->model =
+        start && start->start.model.len > 0 ? start->start.model : writer->options.model;
 }
 
 /* Written once, for it is the same in every chunk ("each chunk has the same id, … timestamp"). */
@@ -89,8 +90,8 @@ static void open_chunk(struct openai_writer *writer, uint32_t choice_index, stru
 }
 
 static void end_chunk(const struct openai_writer *writer, struct dr_buf *out) {
-    dr_buf_put(out, writer->options.wants_usage ? DR_LIT("],\"usage\":null}\n\n")
-                                                : DR_LIT("]}\n\n"));
+    dr_buf_put(out,
+               writer->options.wants_usage ? DR_LIT("],\"usage\":null}\n\n") : DR_LIT("]}\n\n"));
 }
 
 static void close_chunk(const struct openai_writer *writer, struct dr_buf *out) {

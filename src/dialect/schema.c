@@ -29,17 +29,21 @@ static bool is_taken(enum schema_flavour flavour, dr_slice name) {
         "propertyNames", "minContains",   "maxContains",
     };
     static const char *const taken_by_gemini[] = {
-        "$id",        "$defs",         "$ref",     "$anchor",
-        "type",       "format",        "title",    "description",
-        "enum",       "items",         "minItems", "prefixItems",
-        "maxItems",   "minimum",       "maximum",  "anyOf",
-        "oneOf",      "properties",    "required", "additionalProperties",
+        "$id",         "$defs",
+        "$ref",        "$anchor",
+        "type",        "format",
+        "title",       "description",
+        "enum",        "items",
+        "minItems",    "prefixItems",
+        "maxItems",    "minimum",
+        "maximum",     "anyOf",
+        "oneOf",       "properties",
+        "required",    "additionalProperties",
         "definitions", "propertyOrdering",
     };
 
     if (flavour == SCHEMA_GEMINI) {
-        return is_one_of(name, taken_by_gemini,
-                         sizeof taken_by_gemini / sizeof taken_by_gemini[0]);
+        return is_one_of(name, taken_by_gemini, sizeof taken_by_gemini / sizeof taken_by_gemini[0]);
     }
     return !is_one_of(name, refused_by_anthropic,
                       sizeof refused_by_anthropic / sizeof refused_by_anthropic[0]);
@@ -63,8 +67,8 @@ static bool holds_schemas_by_name(dr_slice name) {
 
 /* Values of these are data, however they look. */
 static bool holds_data(dr_slice name) {
-    static const char *const holders[] = {"enum", "const", "default", "examples", "example",
-                                          "required"};
+    static const char *const holders[] = {"enum",     "const",   "default",
+                                          "examples", "example", "required"};
 
     return is_one_of(name, holders, sizeof holders / sizeof holders[0]);
 }

@@ -37,9 +37,10 @@ struct row {
     { FATE_DROPPED, how }
 static const struct row rows[] = {
     {TOP("model"), ADAPTED("the target's own name"), ADAPTED("the target's own name, in the path")},
-    {TOP("messages"), ADAPTED("neighbours of one side become one turn; empty messages are left out; "
-                              "an assistant's message at the beginning gets a user's `...` before "
-                              "it"),
+    {TOP("messages"),
+     ADAPTED("neighbours of one side become one turn; empty messages are left out; "
+             "an assistant's message at the beginning gets a user's `...` before "
+             "it"),
      ADAPTED("as for Anthropic")},
     {INNER("messages[].role: system, developer"),
      ADAPTED("in their order, in `system`, wherever they stood; alone they become the user's"),
@@ -78,19 +79,23 @@ static const struct row rows[] = {
     {INNER("messages[].reasoning_content"), DROPPED_AS("without a signature it proves nothing"),
      DROPPED_AS("as for Anthropic")},
     {INNER("messages[].tool_calls[].extra_content"), DROPPED,
-     ADAPTED("Google's signature of the call; Gemini 3 gets Google's sentinel where it is missing")},
+     ADAPTED(
+         "Google's signature of the call; Gemini 3 gets Google's sentinel where it is missing")},
     {INNER("messages[].cache_control, content[].cache_control, tools[].cache_control"), CARRIED,
      DROPPED_AS("Google caches by itself")},
     {TOP("cache_control"), CARRIED, DROPPED},
     {TOP("max_completion_tokens"), ADAPTED("`max_tokens`"), ADAPTED("`maxOutputTokens`")},
-    {TOP("max_tokens"), ADAPTED("the same; without either: 4096 for Claude 3, 8192 for Claude 3.5, "
-                                "32000 later"),
+    {TOP("max_tokens"),
+     ADAPTED("the same; without either: 4096 for Claude 3, 8192 for Claude 3.5, "
+             "32000 later"),
      ADAPTED("`maxOutputTokens`")},
-    {TOP("temperature"), ADAPTED("above 1 it becomes 1, which is told; dropped while thinking with "
-                                 "a budget and for Claude 4.7 and later"),
+    {TOP("temperature"),
+     ADAPTED("above 1 it becomes 1, which is told; dropped while thinking with "
+             "a budget and for Claude 4.7 and later"),
      CARRIED},
-    {TOP("top_p"), ADAPTED("dropped beside `temperature` for Claude 4.1 and later, while thinking "
-                           "with a budget, and for Claude 4.7 and later"),
+    {TOP("top_p"),
+     ADAPTED("dropped beside `temperature` for Claude 4.1 and later, while thinking "
+             "with a budget, and for Claude 4.7 and later"),
      CARRIED},
     {TOP("stop"), ADAPTED("`stop_sequences`; blank ones are dropped"), ADAPTED("`stopSequences`")},
     {TOP("seed"), DROPPED, ADAPTED("one beyond 32 bits is dropped")},
@@ -111,8 +116,9 @@ static const struct row rows[] = {
      CARRIED_AS("64 letters, digits, `_`, `-`, `.`, `:`, the first a letter or `_`; others are "
                 "refused")},
     {INNER("tools[].type: other than function"), REFUSED(""), REFUSED("")},
-    {TOP("tool_choice"), ADAPTED("`auto`, `any`, `none`, `tool`; of allowed tools only these are "
-                                 "sent"),
+    {TOP("tool_choice"),
+     ADAPTED("`auto`, `any`, `none`, `tool`; of allowed tools only these are "
+             "sent"),
      ADAPTED("`AUTO`, `ANY`, `NONE`, `allowedFunctionNames`")},
     {TOP("parallel_tool_calls"), ADAPTED("`disable_parallel_tool_use`"),
      ADAPTED("`false` is dropped")},
@@ -169,7 +175,8 @@ static bool asks_nothing(const struct row *row, dr_json value) {
     case DR_JSON_NUMBER:
         if (!row || !row->neutral || !dr_json_to_double(value, &number)) return false;
         return number == (row->neutral[0] == '1' ? 1.0 : 0.0);
-    case DR_JSON_STRING: return row && dr_slice_is(dr_json_text(value), dr_slice_text(row->neutral));
+    case DR_JSON_STRING:
+        return row && dr_slice_is(dr_json_text(value), dr_slice_text(row->neutral));
     case DR_JSON_ARRAY:
         dr_json_iter_init(&iter, value);
         while (dr_json_iter_next(&iter)) {
@@ -196,8 +203,9 @@ bool translation_check(enum dialect dialect, const struct conversation *conversa
     while (dr_json_iter_next(&iter)) {
         const dr_slice name = dr_json_text(iter.name);
         const struct row *row = find_row(name);
-        const struct column *column =
-            !row ? NULL : dialect == DIALECT_GEMINI ? &row->gemini : &row->anthropic;
+        const struct column *column = !row                        ? NULL
+                                      : dialect == DIALECT_GEMINI ? &row->gemini
+                                                                  : &row->anthropic;
         if (column && column->fate < FATE_REFUSED) continue;
         if (asks_nothing(row, iter.value)) continue;
         if (column && column->fate == FATE_REFUSED) {
