@@ -35,6 +35,7 @@ enum dr_status dr_signals_open(struct dr_loop *loop,
     signals->received = received;
     signals->owner = owner;
     (void)signal(SIGPIPE, SIG_IGN); /* a vanished peer shows as a failed write */
+    (void)signal(SIGXFSZ, SIG_IGN); /* and so does a file that has reached its limit */
     for (size_t i = 0; i < SIGNAL_COUNT; i++) {
         int code = uv_signal_init(dr_loop_uv(loop), &signals->handles[i]);
         if (code == 0) {

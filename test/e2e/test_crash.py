@@ -3,13 +3,14 @@
 import contextlib
 import os
 import random
+import resource
 import subprocess
 import threading
 
 import pytest
 
 from conftest import DROVER
-from rig import ASK, Provider, Relay, Wire, answer_always, call, get, nano, wait_for
+from rig import ASK, Provider, Relay, Wire, answer_always, call, get, nano, post, wait_for
 
 KILLS = int(os.environ.get("DROVER_KILLS", "6"))
 CLIENTS = 24
@@ -272,3 +273,22 @@ def test_a_start_on_a_full_disk_says_so(tmp_path):
         if disk.is_mounted:
             disk.close()
         provider.close()
+
+
+def test_a_limit_on_files_refuses_requests_and_kills_nothing(own_gateway):
+    """`ulimit -f`, set while it runs: the system's signal for it would end the gateway."""
+    def ask():
+        return call(own_gateway.port, post())
+
+    def limit(length):
+        _, hard = resource.prlimit(own_gateway.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(own_gateway.process.pid, resource.RLIMIT_FSIZE, (length, hard))
+
+    limit(4096)
+    for _ in range(8):
+        refused = ask()
+        assert refused.status == 503 and refused.error["code"] == "storage_full"
+    limit(resource.RLIM_INFINITY)
+    for _ in range(3):
+        wait_for(lambda: ask().status == 200, what="an answer")
+    assert own_gateway.stop() == 0, own_gateway.log()
