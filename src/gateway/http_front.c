@@ -12,6 +12,9 @@
 static void open_chat(const struct http_visit *visit);
 
 enum { ALLOW_GET = 1, ALLOW_POST = 2 };
+/* An origin is a scheme, a host's name and a port. It is said back in the answer, whose head has
+ * its bounds too. */
+enum { ORIGIN_BYTES_MAX = 256 };
 
 static const struct {
     dr_slice path;
@@ -72,7 +75,7 @@ static bool is_loopback_origin(dr_slice origin) {
 
 static dr_slice allowed_origin(const struct config *config, const struct dr_http1_head *head) {
     const dr_slice origin = dr_http1_header(head, DR_LIT("origin"));
-    if (origin.len == 0) return DR_NONE;
+    if (origin.len == 0 || origin.len > ORIGIN_BYTES_MAX) return DR_NONE;
     if (config->allows_loopback_origins && is_loopback_origin(origin)) return origin;
     for (size_t i = 0; i < config->cors_origin_count; i++) {
         const dr_slice allowed = config->cors_origins[i];

@@ -497,9 +497,11 @@ def test_a_browser_may_ask_first(world):
         assert answer.field("access-control-allow-origin") == origin
         assert answer.field("vary") == "Origin"
         for foreign in ("https://evil.example", "http://localhost.evil.example", "null",
-                        "http://127.0.0.1.evil.example"):
+                        "http://127.0.0.1.evil.example", origin + "0" * 20000):
             wire.send(get(PATH, ["Origin: " + foreign], method="OPTIONS"))
             assert wire.answer().field("access-control-allow-origin") is None
+        wire.send(get("/healthz", ["Origin: " + origin + "0" * 20000]))
+        assert wire.answer().field("content-length") == str(len('{"status":"ok"}'))
         wire.send(get("*", method="OPTIONS"))
         assert wire.answer().status == 204
 
