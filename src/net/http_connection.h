@@ -73,6 +73,7 @@ struct dr_http_connection {
     uint32_t dropped; /* bytes dropped while flushing or lingering */
     uint8_t state;    /* enum dr_http_connection_state */
     uint8_t deadline; /* enum dr_http_deadline */
+    uint8_t followed; /* requests begun behind another's answer in this run of the parse loop */
     bool is_running;  /* inside the parse loop: answers given now do not advance */
     bool may_linger;  /* the client may still be sending */
     bool has_ended;   /* the client's FIN has come */

@@ -9,6 +9,8 @@
  *   deferred call.
  * - A connection's memory goes only in the stream's `closed`, which never comes from within our
  *   calls.
+ * - A client that sends many requests at once gets FOLLOWED_PER_RUN answers before the other
+ *   connections have their turn.
  * - The next request is not looked at before the last byte of the previous answer has left, so
  *   what waits in memory is one answer and `pipelined_bytes_max`, whatever the client sends. */
 #include "net/http_server.h"
@@ -23,6 +25,7 @@ enum {
     PIPELINED_BYTES_DEFAULT = 65536,
     LINGER_MS = 1000,
     DRAINING_IDLE_MS = 1000, /* for a new connection while draining, until its request */
+    FOLLOWED_PER_RUN = 32,
 };
 
 static const struct dr_stream_events connection_events;
@@ -435,6 +438,11 @@ static bool call_may_be_followed(struct dr_http_call *call, const dr_slice *byte
         connection->state = DR_HTTP_CONNECTION_IDLE;
         return false;
     }
+    if (++connection->followed > FOLLOWED_PER_RUN) {
+        /* The bytes are kept. Not deferred: that would be before the others' sockets are read. */
+        dr_loop_gather(connection->server->loop, &call->resume);
+        return false;
+    }
     call_renew(call);
     return true;
 }
@@ -464,6 +472,7 @@ static bool connection_step(struct dr_http_connection *connection, dr_slice *byt
 static void connection_run(struct dr_http_connection *connection, dr_slice *bytes) {
     dr_assert(!connection->is_running);
     connection->is_running = true;
+    connection->followed = 0;
     while (connection_step(connection, bytes)) {
     }
     connection->is_running = false;

@@ -462,6 +462,29 @@ static void test_a_hundred_requests_wait_for_answers_given_later(void **state) {
     probe_close(&probe);
 }
 
+static void test_many_requests_at_once_leave_others_their_turns(void **state) {
+    enum { COUNT = 1000 };
+    static const char request[] = "GET /now HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct fixture *fixture = *state;
+    char *text = test_malloc(COUNT * sizeof request);
+    for (size_t i = 0; i < COUNT; i++) {
+        memcpy(text + i * (sizeof request - 1), request, sizeof request);
+    }
+    struct probe greedy = client(fixture);
+    struct probe other = client(fixture);
+    probe_send_bytes(&greedy, text, COUNT * (sizeof request - 1));
+    PROBE_UNTIL(fixture->loop, (void)0, fixture->opened_count > 0);
+    assert_in_range(fixture->opened_count, 1, 100);
+    probe_send(&other, request);
+    until_text(fixture, &other, "at once");
+    assert_in_range(fixture->opened_count, 1, COUNT / 2);
+    PROBE_UNTIL(fixture->loop, probe_read(&greedy), fixture->opened_count == COUNT + 1);
+    PROBE_UNTIL(fixture->loop, probe_read(&greedy), probe_count(&greedy, "at once") == COUNT);
+    probe_close(&greedy);
+    probe_close(&other);
+    test_free(text);
+}
+
 static void test_requests_may_be_cut_at_any_byte(void **state) {
     struct fixture *fixture = *state;
     static const char text[] =
@@ -918,6 +941,7 @@ int main(void) {
         TEST(test_a_long_unwanted_body_closes_after_the_answer),
         TEST(test_a_hundred_requests_in_one_write_are_answered_in_order),
         TEST(test_a_hundred_requests_wait_for_answers_given_later),
+        TEST(test_many_requests_at_once_leave_others_their_turns),
         TEST(test_requests_may_be_cut_at_any_byte),
         TEST(test_bytes_kept_behind_a_running_answer_are_bounded),
         TEST(test_a_streamed_answer_is_chunked),
