@@ -63,7 +63,7 @@ static const struct {
                                    "The request body is larger than this gateway takes."},
     [REFUSAL_UNSUPPORTED_MEDIA_TYPE] =
         {415, 0, "invalid_request_error", "unsupported_media_type",
-         "The body must be JSON, not compressed: send 'Content-Type: application/json'."},
+         "Send the body as JSON with 'Content-Type: application/json', and not compressed."},
     [REFUSAL_HEADERS_TOO_LARGE] = {431, 0, "invalid_request_error", "headers_too_large",
                                    "The request's headers are larger than this gateway takes."},
     [REFUSAL_RATE_LIMIT_EXCEEDED] =
