@@ -64,7 +64,11 @@ static int run(const struct options *options) {
     static const struct {
         const char *name;
         size_t argument_count;
-    } actions[] = {{"create", 2}, {"list", 1}, {"show", 2}, {"topup", 3}};
+        const char *takes;
+    } actions[] = {{"create", 2, "one NAME"},
+                   {"list", 1, "options only"},
+                   {"show", 2, "one ID"},
+                   {"topup", 3, "an ID and an AMOUNT"}};
     const char *name = options->argument_count ? options->arguments[0] : "";
     struct books books;
     money amount;
@@ -73,7 +77,7 @@ static int run(const struct options *options) {
     while (action < 4 && strcmp(actions[action].name, name) != 0) action++;
     if (action == 4) return command_misused(options, "say create, list, show or topup");
     if (options->argument_count != actions[action].argument_count) {
-        return command_misused(options, "account %s has another number of arguments", name);
+        return command_misused(options, "account %s takes %s", name, actions[action].takes);
     }
     if (action == 3 &&
         (!money_parse(dr_slice_text(options->arguments[2]), &amount) || amount.nanousd <= 0)) {

@@ -134,7 +134,7 @@ static const char commands_end[] =
     "request, and reopens the usage log. A file that is wrong leaves the old\n"
     "configuration running; the log says why.\n"
     ".It SIGTERM , SIGINT\n"
-    "The gateway stops taking connections, lets running requests end within\n"
+    "The gateway refuses new requests, lets running ones end within\n"
     "drain_seconds, and ends. A second signal ends it at once.\n"
     ".El\n"
     ".Sh ENVIRONMENT\n"

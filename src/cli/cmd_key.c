@@ -121,7 +121,8 @@ static int run(const struct options *options) {
     while (action < 5 && strcmp(actions[action], name) != 0) action++;
     if (action == 5) return command_misused(options, "say create, list, show, revoke or rotate");
     if (options->argument_count != (action < 2 ? 1 : 2)) {
-        return command_misused(options, "key %s has another number of arguments", name);
+        return command_misused(options, "key %s takes %s", name,
+                               action < 2 ? "options only" : "one ID");
     }
     int code = action == 0 ? check_create(options, &requests_per_minute) : EXIT_DONE;
     if (code == EXIT_DONE) code = books_open(&books, options);

@@ -71,13 +71,18 @@ static int read_config(const struct options *options, struct serve *serve, const
     return EXIT_DONE;
 }
 
+/* Of HOST:PORT; the port may be 0 there. */
+static dr_slice host_of(dr_slice listen) {
+    while (listen.len > 0 && listen.data[listen.len - 1] != ':') listen.len--;
+    if (listen.len > 0) listen.len--;
+    return listen;
+}
+
 static void print_greeting(const struct serve *serve) {
     const struct server *server = serve->server;
     const struct config *config = server_config(server);
     const char *scheme = config->tls_cert ? "https" : "http";
-    dr_slice host = config->listen;
-    while (host.len > 0 && host.data[host.len - 1] != ':') host.len--;
-    if (host.len > 0) host.len--;
+    const dr_slice host = host_of(config->listen);
     const unsigned port = server_port(server);
 
     printf("drover listens on %s://%.*s:%u/v1\n", scheme, DR_FMT(host), port);
@@ -89,8 +94,8 @@ static void print_greeting(const struct serve *serve) {
                DR_FMT(host), port);
     }
     if (config->is_demo) {
-        printf("admin: http://127.0.0.1:%u/metrics, admin key " DEMO_ADMIN_KEY "\n\n",
-               admin_port(serve->admin));
+        printf("admin: http://%.*s:%u/metrics, admin key " DEMO_ADMIN_KEY "\n\n",
+               DR_FMT(host_of(config->admin_listen)), admin_port(serve->admin));
     }
     fflush(stdout);
 }

@@ -119,7 +119,9 @@ const struct command command_sim = {
     "sim",
     "simulated provider, for trying and testing",
     "  drover sim [--listen A] [--first-token-ms N] [--token-ms N] [--fault WORDS]\n"
-    "             [--replay FILE] [--events N]\n",
+    "             [--replay FILE] [--events N]\n"
+    "\nFault words: status=N retry_after=S slow=BYTES times=N stall stall_mid cut cut_mid\n"
+    "close_idle garbage bad_json error_event dribble no_usage split_utf8 huge refuse\n",
     sim_options,
     run,
 };
