@@ -22,29 +22,20 @@ static uint16_t settled_status(const struct exchange *exchange) {
     return STATUS_CLIENT_CLOSED;
 }
 
-/* Some providers count the prompt in the first event and the output in the last, or count nothing
- * and send zeros. A stream that was cut or cancelled in between is not free for that. */
-static bool settle_lacks_output(const struct exchange *exchange) {
-    return usage_output_tokens(&exchange->usage) == 0 && exchange->output_bytes > 0;
-}
-
-/* Refused or failed before tokens flowed costs nothing; a provider that reports nothing is
- * estimated. */
+/* Refused or failed before tokens flowed costs nothing; what a provider does not report is
+ * estimated. Some count the prompt in the first event and the output in the last, or count nothing
+ * and send zeros: a stream that was cut or cancelled in between is not free for that. */
 static void settle_usage(struct exchange *exchange) {
-    if (!exchange->is_committed) {
+    const struct usage *told = &exchange->usage;
+    const bool is_counted = told->prompt_tokens > 0 || usage_output_tokens(told) > 0;
+    const bool has_flowed =
+        is_counted || exchange->outcome == OUTCOME_ANSWERED || exchange->output_bytes > 0;
+    if (!exchange->is_committed || !has_flowed) {
         exchange->usage = (struct usage){.source = USAGE_NONE};
         return;
     }
-    const struct usage reported = exchange->usage;
-    if (reported.source == USAGE_REPORTED && !settle_lacks_output(exchange)) return;
-    if (exchange->outcome != OUTCOME_ANSWERED && exchange->output_bytes == 0) return;
-    exchange->usage = estimate_usage(&exchange->prompt, exchange->output_bytes);
-    if (reported.prompt_tokens > 0) {
-        exchange->usage.prompt_tokens = reported.prompt_tokens;
-        exchange->usage.cached_tokens = reported.cached_tokens;
-        exchange->usage.total_tokens = reported.prompt_tokens + exchange->usage.completion_tokens;
-    }
-    exchange->worker->counters.estimated++;
+    exchange->usage = estimate_usage(&exchange->prompt, told, exchange->output_bytes);
+    if (exchange->usage.source == USAGE_ESTIMATED) exchange->worker->counters.estimated++;
 }
 
 static struct ledger_entry settle_entry(const struct exchange *exchange, uint16_t status) {
@@ -148,10 +139,11 @@ static void put_usage(struct dr_buf *buf, const struct usage *usage) {
     dr_buf_put_char(buf, '}');
 }
 
-/* A client that asked for usage gets it, also where the provider reported none, or elsewhere than
- * clients look for it. */
+/* A client that asked for usage gets it, also where the provider reported none or a part, or
+ * elsewhere than clients look for it. */
 static dr_slice last_of_stream(struct exchange *exchange) {
-    if (!exchange->prompt.wants_usage || exchange->has_usage_chunk) return exchange->last;
+    const bool has_seen_all = exchange->has_usage_chunk && exchange->usage.source == USAGE_REPORTED;
+    if (!exchange->prompt.wants_usage || has_seen_all) return exchange->last;
 
     struct dr_buf *body = &exchange->worker->body;
     dr_slice id = exchange->answer_id;

@@ -19,7 +19,8 @@ struct usage {
     uint64_t cache_write_tokens; /* of `prompt`; only Anthropic tells */
 };
 
-/* completion, or total - prompt where that is more. */
+/* completion, or total - prompt where that is more. Of a report that lacks its prompt's count see
+ * policy/estimate.h first. */
 uint64_t usage_output_tokens(const struct usage *usage);
 /* "none", "reported", "estimated". */
 const char *usage_source_name(enum usage_source source);

@@ -26,7 +26,8 @@ static void test_a_token_is_four_bytes_rounded_up_and_a_message_four_more(void *
         const struct prompt prompt = {.text_bytes = cases[i].text_bytes,
                                       .message_count = cases[i].message_count,
                                       .image_count = cases[i].image_count};
-        const struct usage usage = estimate_usage(&prompt, cases[i].output_bytes);
+        const struct usage none = {.source = USAGE_NONE};
+        const struct usage usage = estimate_usage(&prompt, &none, cases[i].output_bytes);
         assert_int_equal(usage.source, USAGE_ESTIMATED);
         assert_int_equal(usage.prompt_tokens, cases[i].prompt_tokens);
         assert_int_equal(usage.completion_tokens, cases[i].completion_tokens);
@@ -34,9 +35,54 @@ static void test_a_token_is_four_bytes_rounded_up_and_a_message_four_more(void *
     }
 }
 
+/* The table in estimate.h, row by row. The ask is estimated at 14 tokens. */
+static void test_a_report_that_is_not_whole_is_completed_by_the_table(void **state) {
+    static const struct {
+        const char *name;
+        uint64_t told[3]; /* prompt, completion, total */
+        uint64_t output_bytes;
+        uint64_t taken[3]; /* prompt, output, total */
+        enum usage_source source;
+    } cases[] = {
+        {"all", {7, 5, 12}, 40, {7, 5, 12}, USAGE_REPORTED},
+        {"all, reasoning beside", {7, 5, 20}, 40, {7, 13, 20}, USAGE_REPORTED},
+        {"all, a total too small", {7, 5, 3}, 40, {7, 5, 3}, USAGE_REPORTED},
+        {"prompt and total", {7, 0, 12}, 40, {7, 5, 12}, USAGE_REPORTED},
+        {"prompt, no output", {7, 0, 7}, 0, {7, 0, 7}, USAGE_REPORTED},
+        {"prompt, output", {7, 0, 7}, 40, {7, 10, 17}, USAGE_ESTIMATED},
+        {"prompt, a total too small", {7, 0, 3}, 40, {7, 10, 17}, USAGE_ESTIMATED},
+        {"completion and total", {0, 5, 12}, 40, {7, 5, 12}, USAGE_REPORTED},
+        {"completion", {0, 5, 5}, 40, {14, 5, 19}, USAGE_ESTIMATED},
+        {"completion, a total too small", {0, 5, 3}, 40, {14, 5, 19}, USAGE_ESTIMATED},
+        {"total", {0, 0, 20}, 40, {14, 6, 20}, USAGE_ESTIMATED},
+        {"total, less than the prompt", {0, 0, 9}, 40, {9, 0, 9}, USAGE_ESTIMATED},
+        {"zeros", {0, 0, 0}, 40, {14, 10, 24}, USAGE_ESTIMATED},
+        {"the largest", {0, 0, UINT64_MAX}, 40, {14, UINT64_MAX - 14, UINT64_MAX}, USAGE_ESTIMATED},
+    };
+    const struct prompt prompt = {.text_bytes = 40, .message_count = 1};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct usage reported = {.source = USAGE_REPORTED,
+                                       .prompt_tokens = cases[i].told[0],
+                                       .completion_tokens = cases[i].told[1],
+                                       .total_tokens = cases[i].told[2]};
+        const struct usage usage = estimate_usage(&prompt, &reported, cases[i].output_bytes);
+        if (usage.prompt_tokens != cases[i].taken[0] ||
+            usage_output_tokens(&usage) != cases[i].taken[1] ||
+            usage.total_tokens != cases[i].taken[2] || usage.source != cases[i].source) {
+            fail_msg("%s: %llu, %llu, %llu, %s", cases[i].name,
+                     (unsigned long long)usage.prompt_tokens,
+                     (unsigned long long)usage_output_tokens(&usage),
+                     (unsigned long long)usage.total_tokens, usage_source_name(usage.source));
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_token_is_four_bytes_rounded_up_and_a_message_four_more),
+        cmocka_unit_test(test_a_report_that_is_not_whole_is_completed_by_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

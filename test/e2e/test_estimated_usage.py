@@ -42,6 +42,27 @@ def test_the_estimate_stands_in_the_answer_once(tmp_path, before, behind):
     simulation.stop()
 
 
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_total_alone_is_not_all_output(tmp_path, is_streamed):
+    replay = tmp_path / "answer"
+    total = ',"usage":{"total_tokens":1000}'
+    replay.write_text(CHUNK % ('{"content":"Xin chào"}', "") + CHUNK % ("{}", total)
+                      + "data: [DONE]\n\n" if is_streamed else ANSWER % ("", total))
+    simulation = Simulation("--replay", str(replay))
+    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
+    with Client(gateway, gateway.key) as client:
+        answer = client.chat("m", stream=is_streamed,
+                             **({"stream_options": {"include_usage": True}} if is_streamed else {}))
+        receipt = client.receipt(answer.request_id)
+        assert receipt["usage_source"] == "estimated"
+        for usage in answer.usage, receipt["usage"]:
+            assert usage["total_tokens"] == 1000
+            assert usage["prompt_tokens"] > 0
+            assert usage["prompt_tokens"] + usage["completion_tokens"] == 1000
+    assert gateway.stop() == 0, gateway.log()
+    simulation.stop()
+
+
 CHUNK = ('data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":%s,'
          '"finish_reason":null}]%s}\n\n')
 EARLY = ',"usage":{"prompt_tokens":700,"completion_tokens":0,"total_tokens":700}'
