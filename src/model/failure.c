@@ -12,6 +12,10 @@ enum failure_kind failure_kind_of_status(uint16_t status) {
     case 429: return FAILURE_RATE_LIMITED;
     case 503:
     case 529: return FAILURE_OVERLOADED;
+    /* Of the server's moment, not of the request: the dialect's own clients ask again, too. */
+    case 408:
+    case 409:
+    case 425: return FAILURE_SERVER;
     default: break;
     }
     if (status >= 500) return FAILURE_SERVER;

@@ -19,6 +19,7 @@ static void test_each_status_has_the_kind_that_fallback_needs(void **state) {
         {422, FAILURE_REJECTED},    {429, FAILURE_RATE_LIMITED}, {499, FAILURE_REJECTED},
         {500, FAILURE_SERVER},      {502, FAILURE_SERVER},       {503, FAILURE_OVERLOADED},
         {504, FAILURE_SERVER},      {529, FAILURE_OVERLOADED},   {599, FAILURE_SERVER},
+        {408, FAILURE_SERVER},      {409, FAILURE_SERVER},       {425, FAILURE_SERVER},
     };
 
     (void)state;
