@@ -64,6 +64,11 @@ static void put_head_start(struct dr_http_server *server, struct dr_buf *head, u
     dr_buf_put(head, headers);
 }
 
+/* A row of headers that was cut, for want of memory or of room, would swallow the framing. */
+static bool are_whole_lines(dr_slice headers) {
+    return headers.len == 0 || dr_slice_ends(headers, DR_LIT("\r\n"));
+}
+
 static void put_length(struct dr_buf *head, uint64_t len) {
     dr_buf_put(head, DR_LIT("Content-Length: "));
     dr_buf_put_u64(head, len);
@@ -108,7 +113,7 @@ void dr_http_call_answer(struct dr_http_call *call, uint16_t status, dr_slice he
     put_head_start(connection->server, head, status, headers);
     if (!status_has_no_body(status)) put_length(head, body.len);
     put_head_end(head, call);
-    if (dr_buf_status(head)) {
+    if (dr_buf_status(head) || !are_whole_lines(headers)) {
         dr_http_connection_reset(connection);
     } else {
         const bool is_silent = call->is_head_request || status_has_no_body(status);
@@ -133,7 +138,7 @@ void dr_http_call_begin(struct dr_http_call *call, uint16_t status, dr_slice hea
     }
     put_head_end(&call->head, call);
     call->answer = DR_HTTP_ANSWER_BEGUN;
-    if (dr_buf_status(&call->head)) {
+    if (dr_buf_status(&call->head) || !are_whole_lines(headers)) {
         dr_buf_reset(&call->head);
         dr_http_connection_reset(connection);
     }

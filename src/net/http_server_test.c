@@ -57,6 +57,10 @@ static void service_opened(void *owner, struct dr_http_call *call,
         dr_http_call_answer(call, 204, DR_NONE, DR_NONE);
         return;
     }
+    if (dr_slice_is(head->target, DR_LIT("/cut"))) {
+        dr_http_call_answer(call, 200, DR_LIT("X-Id: 1\r\nOrigin: "), DR_LIT("x"));
+        return;
+    }
     if (dr_slice_is(head->target, DR_LIT("/refused"))) {
         dr_http_call_answer(call, 401, DR_NONE, DR_LIT("no"));
         return;
@@ -412,6 +416,16 @@ static void test_a_long_unwanted_body_closes_after_the_answer(void **state) {
     until_ended(fixture, &chunked);
     probe_close(&probe);
     probe_close(&chunked);
+}
+
+static void test_headers_that_were_cut_swallow_no_framing(void **state) {
+    struct fixture *fixture = *state;
+    struct probe probe = client(fixture);
+    probe_send(&probe, "GET /cut HTTP/1.1\r\nHost: a\r\n\r\n");
+    until_ended(fixture, &probe);
+    assert_int_equal(probe.len, 0);
+    assert_true(probe.was_reset);
+    probe_close(&probe);
 }
 
 /* --- pipelining ------------------------------------------------------------------------------- */
@@ -941,6 +955,7 @@ int main(void) {
         TEST(test_a_long_unwanted_body_closes_after_the_answer),
         TEST(test_a_hundred_requests_in_one_write_are_answered_in_order),
         TEST(test_a_hundred_requests_wait_for_answers_given_later),
+        TEST(test_headers_that_were_cut_swallow_no_framing),
         TEST(test_many_requests_at_once_leave_others_their_turns),
         TEST(test_requests_may_be_cut_at_any_byte),
         TEST(test_bytes_kept_behind_a_running_answer_are_bounded),
