@@ -1,6 +1,7 @@
 /* Every recording of Anthropic's and Gemini's dialects through the readers that meet it in life:
- * from bytes to events to meaning, compared with the golden texts that test/golden/make_providers.py
- * wrote; and on to OpenAI's words and back, where the same must be left. */
+ * from bytes to events to meaning, compared with the golden texts that
+ * test/golden/make_providers.py wrote; and on to OpenAI's words and back, where the same must be
+ * left. */
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/random.h"

@@ -56,8 +56,8 @@ static bool forces_tool(const struct conversation *conversation) {
            conversation->tool_choice == TOOL_CHOICE_NAMED;
 }
 
-/* With a budget, the turn that asked for the tools must begin with its blocks of thinking: "expected
- * thinking or redacted_thinking". */
+/* With a budget, the turn that asked for the tools must begin with its blocks of thinking:
+ * "expected thinking or redacted_thinking". */
 static bool lacks_thoughts(const struct conversation *conversation) {
     struct turn turn;
     struct turn before = {0, 0, false};

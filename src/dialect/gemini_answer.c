@@ -11,8 +11,8 @@ enum { CALL_ID_BYTES = 24 };
 
 /* --- usage --- */
 
-/* Google's prompt holds what was cached, its candidates do not hold the thoughts; what its own tools
- * read counts as prompt. Counters of zero are left out. */
+/* Google's prompt holds what was cached, its candidates do not hold the thoughts; what its own
+ * tools read counts as prompt. Counters of zero are left out. */
 static void note_usage(struct gemini_stream *stream, dr_json object) {
     uint64_t prompt = 0;
     uint64_t tools = 0;

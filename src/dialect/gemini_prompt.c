@@ -180,7 +180,8 @@ static void put_id(struct writing *writing, dr_slice id) {
 }
 
 /* Gemini 3 refuses the first call of a step without its signature ("Function call is missing a
- * thought_signature"), unless it bears the word that Google documents for history from elsewhere. */
+ * thought_signature"), unless it bears the word that Google documents for history from
+ * elsewhere. */
 static void put_call(struct writing *writing, const struct message_call *call, bool is_first) {
     json_open(&writing->json, '{');
     json_name(&writing->json, DR_LIT("functionCall"));

@@ -1,11 +1,12 @@
 /* Canonical events as OpenAI's clients read them: chunks of a stream, or one whole answer. For
  * answers of other dialects; those of OpenAI's own pass as they came. Pure.
  *
- * What OpenAI has no field for is written as others do: reasoning as `reasoning_content` (DeepSeek);
- * Anthropic's signatures as `reasoning_details` (OpenRouter: `reasoning.text` with `signature`,
- * `reasoning.encrypted`); Google's as `tool_calls[].extra_content.google.thought_signature` (Google's
- * own OpenAI endpoint). A client that sends them back with the assistant's message lets the model go
- * on thinking (openai_read_conversation). */
+ * What OpenAI has no field for is written as others do: reasoning as `reasoning_content`
+ * (DeepSeek); Anthropic's signatures as `reasoning_details` (OpenRouter: `reasoning.text` with
+ * `signature`, `reasoning.encrypted`); Google's as
+ * `tool_calls[].extra_content.google.thought_signature` (Google's own OpenAI endpoint). A client
+ * that sends them back with the assistant's message lets the model go on thinking
+ * (openai_read_conversation). */
 #ifndef DR_DIALECT_OPENAI_WRITER_H
 #define DR_DIALECT_OPENAI_WRITER_H
 

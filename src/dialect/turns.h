@@ -18,8 +18,8 @@ bool turn_next(const struct conversation *conversation, size_t *at, struct turn 
 /* Every call has its result in the turn behind it, and every result its call; at least one turn has
  * something in it, or there is a system message. False when `loss` was told otherwise. */
 bool turns_check(const struct conversation *conversation, struct loss *loss);
-/* The result of the `call_place`-th call of the message at `message_place`, which stands in the turn
- * `calls`; the turn `answers` follows it. NULL when there is none. */
+/* The result of the `call_place`-th call of the message at `message_place`, which stands in the
+ * turn `calls`; the turn `answers` follows it. NULL when there is none. */
 const struct message *turn_result(const struct conversation *conversation, const struct turn *calls,
                                   const struct turn *answers, size_t message_place,
                                   size_t call_place);
