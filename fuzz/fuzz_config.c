@@ -50,7 +50,10 @@ static enum dr_status read_once(dr_slice text, struct dr_error *error) {
         const dr_slice sentence = dr_slice_text(error->text);
         dr_assert(error->status == status);
         dr_assert(dr_slice_starts(sentence, DR_LIT("drover.yaml:")));
-        dr_assert(dr_slice_find(sentence, DR_LIT("sk-secret")) == sentence.len);
+        /* What the environment holds is told to nobody. */
+        const dr_slice secret = DR_LIT("sk-secret");
+        const bool is_written_out = dr_slice_find(text, secret) < text.len;
+        dr_assert(is_written_out || dr_slice_find(sentence, secret) == sentence.len);
     }
     config_free(config);
     return status;
