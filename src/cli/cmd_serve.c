@@ -78,6 +78,13 @@ static dr_slice host_of(dr_slice listen) {
     return listen;
 }
 
+static void log_listening(const struct serve *serve) {
+    const struct config *config = server_config(serve->server);
+    dr_log(DR_LOG_INFO, "gateway.listening", "address=%.*s:%u workers=%u admin=%.*s:%u",
+           DR_FMT(host_of(config->listen)), (unsigned)server_port(serve->server), config->workers,
+           DR_FMT(host_of(config->admin_listen)), (unsigned)admin_port(serve->admin));
+}
+
 static void print_greeting(const struct serve *serve) {
     const struct server *server = serve->server;
     const struct config *config = server_config(server);
@@ -129,11 +136,13 @@ static int run_server(const struct options *options, struct serve *serve, const 
             server_drain(serve->server);
             server_drain(serve->server);
         } else {
+            log_listening(serve);
             print_greeting(serve);
         }
         dr_loop_run(serve->loop);
         admin_close(serve->admin);
         server_close(serve->server);
+        dr_log(DR_LOG_INFO, "gateway.ended", "code=%d", code);
     }
     dr_signals_close(serve->signals);
     return code;

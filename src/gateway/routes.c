@@ -102,6 +102,11 @@ static void put_model(struct dr_buf *body, const struct catalog_model *model, dr
     dr_buf_put(body, DR_LIT(",\"currency\":\"USD\",\"unit\":\"1M tokens\"}}"));
 }
 
+/* A family ("sim:*") is no model that one could ask for by that name. */
+static bool is_family(const struct catalog_model *model) {
+    return dr_slice_ends(model->name, DR_LIT("*"));
+}
+
 void route_models(const struct http_visit *visit) {
     const struct key_table_row *row = visitor(visit);
     if (!row) return;
@@ -113,8 +118,7 @@ void route_models(const struct http_visit *visit) {
     bool is_first = true;
     for (size_t i = 0; i < catalog->model_count; i++) {
         const struct catalog_model *model = &catalog->models[i];
-        /* A family ("sim:*") is no model that one could ask for by that name. */
-        if (dr_slice_ends(model->name, DR_LIT("*"))) continue;
+        if (is_family(model)) continue;
         if (!api_key_allows(&row->key, model->name)) continue;
         if (!is_first) dr_buf_put_char(body, ',');
         is_first = false;
@@ -183,7 +187,13 @@ static void put_rate(struct dr_buf *body, const struct key_table_row *row, dr_in
                   limit, rate.remaining, (long long)((rate.reset_us + 999999) / 1000000));
 }
 
-static void put_key(struct dr_buf *body, const struct api_key *key) {
+static void put_name(struct dr_buf *body, dr_slice name) {
+    if (body->len > 0 && body->data[body->len - 1] != '[') dr_buf_put_char(body, ',');
+    dr_json_put_string(body, name);
+}
+
+/* `models`: what the key is limited to, or else what GET /v1/models lists. */
+static void put_key(struct dr_buf *body, const struct api_key *key, const struct catalog *catalog) {
     dr_buf_put(body, DR_LIT("{\"name\":"));
     dr_json_put_string_or_null(body, key->name);
     dr_buf_put(body, DR_LIT(",\"expires_at\":"));
@@ -194,17 +204,15 @@ static void put_key(struct dr_buf *body, const struct api_key *key) {
         dr_wall_format(key->expires, text);
         dr_json_put_string(body, dr_slice_text(text));
     }
-    dr_buf_put(body, DR_LIT(",\"models\":"));
-    if (key->model_count == 0) {
-        dr_buf_put(body, DR_LIT("null"));
+    dr_buf_put(body, DR_LIT(",\"models\":["));
+    if (key->model_count > 0) {
+        for (size_t i = 0; i < key->model_count; i++) put_name(body, key->models[i]);
     } else {
-        for (size_t i = 0; i < key->model_count; i++) {
-            dr_buf_put_char(body, i == 0 ? '[' : ',');
-            dr_json_put_string(body, key->models[i]);
+        for (size_t i = 0; i < catalog->model_count; i++) {
+            if (!is_family(&catalog->models[i])) put_name(body, catalog->models[i].name);
         }
-        dr_buf_put_char(body, ']');
     }
-    dr_buf_put_char(body, '}');
+    dr_buf_put(body, DR_LIT("]}"));
 }
 
 void route_account(const struct http_visit *visit) {
@@ -219,7 +227,7 @@ void route_account(const struct http_visit *visit) {
     dr_buf_put(body, DR_LIT(",\"held\":0,\"currency\":\"USD\",\"rate_limit\":"));
     put_rate(body, row, dr_loop_now(visit->worker->loop));
     dr_buf_put(body, DR_LIT(",\"key\":"));
-    put_key(body, &row->key);
+    put_key(body, &row->key, &visit->worker->edition->snapshot->config->catalog);
     dr_buf_put_char(body, '}');
     answer_scratch(visit);
 }

@@ -350,6 +350,7 @@ enum dr_status server_reload(struct server *server, struct dr_error *error) {
 
 void server_drain(struct server *server) {
     const int64_t drain_ms = server->is_draining ? 0 : server->snapshot->config->drain_ms;
+    dr_log(DR_LOG_INFO, "gateway.draining", "seconds=%lld", (long long)drain_ms / 1000);
     server->is_draining = true;
     for (size_t i = 0; i < server->worker_count; i++) {
         if (server->workers[i]) worker_post_drain(server->workers[i], drain_ms);

@@ -4,7 +4,7 @@ import select
 import socket
 import time
 
-from configured import ConfiguredGateway
+from configured import Client, ConfiguredGateway
 
 PROVIDER = 'providers: {p: {base_url: "http://127.0.0.1:9/v1"}}'
 MODELS = "models: {m: {price: {input: 1, output: 1}, targets: [{provider: p}]}}"
@@ -33,3 +33,26 @@ def test_connections_are_limited_over_all_workers(tmp_path):
         for client in clients:
             client.close()
         assert gateway.stop() == 0, gateway.log()
+
+
+def test_an_account_is_told_the_models_of_its_key(tmp_path):
+    price = "price: {input: 1, output: 1}, targets: [{provider: p}]"
+    gateway = ConfiguredGateway(tmp_path, f"workers: 1\n{PROVIDER}\n"
+                                f"models: {{m: {{{price}}}, n: {{{price}}}, 'f:*': {{{price}}}}}\n").start()
+    assert gateway.stop() == 0, gateway.log()
+    options = ["-c", str(gateway.file), "--data", str(tmp_path / "data")]
+    account = gateway.ask_books("account", "list", *options)[0]["id"]
+    limited = gateway.ask_books("key", "create", "--account", account, "--models", "n,f:*", *options)
+    gateway.start()
+    with Client(gateway) as client:
+        for key, models in (gateway.key, ["m", "n"]), (limited["key"], ["n", "f:*"]):
+            client.key = key
+            answer = client.request("GET", "/v1/account").chunks[0]
+            assert answer["key"]["models"] == models
+            listed = client.request("GET", "/v1/models").chunks[0]["data"]
+            assert {model["id"] for model in listed} <= set(models)
+    assert gateway.stop() == 0, gateway.log()
+    log = gateway.log()
+    events = [line.split()[2] for line in log.splitlines() if " gateway." in line]
+    assert events == ["gateway.listening", "gateway.draining", "gateway.ended"] * 2
+    assert f"address=127.0.0.1:{gateway.port} workers=1 admin=127.0.0.1:" in log
