@@ -149,6 +149,18 @@ static bool take_offset_minutes(dr_slice *rest, int64_t *ret) {
     return true;
 }
 
+/* "08:49:37". A leap second counts as the first of the next minute, as POSIX has it. */
+static bool take_time(dr_slice *rest, int64_t *ret_seconds) {
+    int64_t hour;
+    int64_t minute;
+    int64_t second;
+    if (!take_number(rest, 2, 0, 23, &hour) || !take_char(rest, ':')) return false;
+    if (!take_number(rest, 2, 0, 59, &minute) || !take_char(rest, ':')) return false;
+    if (!take_number(rest, 2, 0, 60, &second)) return false;
+    *ret_seconds = hour * 3600 + minute * 60 + second;
+    return true;
+}
+
 bool dr_wall_parse(dr_slice text, dr_wall *ret) {
     int64_t year;
     int64_t month;
@@ -164,19 +176,72 @@ bool dr_wall_parse(dr_slice text, dr_wall *ret) {
 
     /* RFC 3339 section 5.6: lower case and a blank in place of the T are allowed. */
     if (!take_char(&text, 'T') && !take_char(&text, 't') && !take_char(&text, ' ')) return false;
-    int64_t hour;
-    int64_t minute;
-    int64_t second;
+    int64_t time;
     int64_t ms;
     int64_t offset_minutes;
-    if (!take_number(&text, 2, 0, 23, &hour) || !take_char(&text, ':')) return false;
-    if (!take_number(&text, 2, 0, 59, &minute) || !take_char(&text, ':')) return false;
-    /* A leap second counts as the first of the next minute, as POSIX has it. */
-    if (!take_number(&text, 2, 0, 60, &second)) return false;
+    if (!take_time(&text, &time)) return false;
     if (!take_fraction_ms(&text, &ms) || !take_offset_minutes(&text, &offset_minutes)) return false;
     if (text.len != 0) return false;
-    seconds += hour * 3600 + minute * 60 + second - offset_minutes * 60;
+    seconds += time - offset_minutes * 60;
     ret->ms = seconds * MS_PER_SECOND + ms;
+    return true;
+}
+
+static bool take_month(dr_slice *rest, int64_t *ret) {
+    static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    for (size_t i = 0; i < 12; i++) {
+        if (!dr_slice_is(dr_slice_first(*rest, 3), dr_slice_of(names + i * 3, 3))) continue;
+        *rest = dr_slice_from(*rest, 3);
+        *ret = (int64_t)i + 1;
+        return true;
+    }
+    return false;
+}
+
+/* The day's name is not compared with the date. */
+static bool take_weekday(dr_slice *rest) {
+    size_t len = 0;
+    while (len < rest->len && ((unsigned char)rest->data[len] | 32) >= 'a' &&
+           ((unsigned char)rest->data[len] | 32) <= 'z') {
+        len++;
+    }
+    *rest = dr_slice_from(*rest, len);
+    return len >= 3;
+}
+
+/* "06 Nov 1994 08:49:37 GMT" or "06-Nov-94 08:49:37 GMT". */
+static bool take_dated_first(dr_slice *rest, int64_t date[3], int64_t *ret_time) {
+    if (!take_number(rest, 2, 1, 31, &date[2])) return false;
+    const bool is_short = take_char(rest, '-');
+    if (!is_short && !take_char(rest, ' ')) return false;
+    if (!take_month(rest, &date[1]) || !take_char(rest, is_short ? '-' : ' ')) return false;
+    if (!take_number(rest, is_short ? 2 : 4, 0, 9999, &date[0])) return false;
+    if (is_short) date[0] += date[0] < 70 ? 2000 : 1900;
+    if (!take_char(rest, ' ') || !take_time(rest, ret_time)) return false;
+    const bool is_utc = dr_slice_is(*rest, DR_LIT(" GMT"));
+    *rest = DR_NONE;
+    return is_utc;
+}
+
+/* "Nov  6 08:49:37 1994", as the C library's asctime writes it. */
+static bool take_dated_last(dr_slice *rest, int64_t date[3], int64_t *ret_time) {
+    if (!take_month(rest, &date[1]) || !take_char(rest, ' ')) return false;
+    if (!take_number(rest, take_char(rest, ' ') ? 1 : 2, 1, 31, &date[2])) return false;
+    if (!take_char(rest, ' ') || !take_time(rest, ret_time)) return false;
+    return take_char(rest, ' ') && take_number(rest, 4, 0, 9999, &date[0]);
+}
+
+bool dr_wall_parse_http(dr_slice text, dr_wall *ret) {
+    int64_t date[3]; /* year, month, day */
+    int64_t time;
+    if (!take_weekday(&text)) return false;
+    const bool has_comma = take_char(&text, ',');
+    if (!take_char(&text, ' ')) return false;
+    const bool is_date =
+        has_comma ? take_dated_first(&text, date, &time) : take_dated_last(&text, date, &time);
+    if (!is_date || text.len != 0 || date[2] > days_in_month(date[0], date[1])) return false;
+    const int64_t seconds = days_of_date(date[0], date[1], date[2]) * SECONDS_PER_DAY + time;
+    ret->ms = seconds * MS_PER_SECOND;
     return true;
 }
 

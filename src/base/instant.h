@@ -28,6 +28,9 @@ enum { DR_WALL_TEXT_BYTES = 25 };
 void dr_wall_format(dr_wall wall, char text[DR_WALL_TEXT_BYTES]);
 /* RFC 3339 with any fraction and offset, or a date alone (midnight UTC). */
 bool dr_wall_parse(dr_slice text, dr_wall *ret);
+/* A date of HTTP in any of its three forms (RFC 9110 section 5.6.7). Two digits of a year are of
+ * 1970 to 2069. */
+bool dr_wall_parse_http(dr_slice text, dr_wall *ret);
 /* "1500ms", "5s", "10m", "2h", "30d"; a bare number is refused. */
 bool dr_duration_parse_ms(dr_slice text, int64_t *ret_ms);
 

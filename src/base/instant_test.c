@@ -77,6 +77,40 @@ static void test_forms_of_rfc_3339_are_read(void **state) {
     }
 }
 
+static void test_the_three_forms_of_http_dates_are_read(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms; /* -1: refused */
+    } cases[] = {
+        {"Sun, 06 Nov 1994 08:49:37 GMT", 784111777000},
+        {"Sunday, 06-Nov-94 08:49:37 GMT", 784111777000},
+        {"Sun Nov  6 08:49:37 1994", 784111777000},
+        {"Wed Nov 16 08:49:37 1994", 784975777000},
+        {"Thu, 29 Feb 2024 23:59:60 GMT", 1709251200000},
+        {"Friday, 31-Dec-69 00:00:00 GMT", 3155673600000},
+        {"Thursday, 01-Jan-70 00:00:00 GMT", 0},
+        {"", -1},
+        {"120", -1},
+        {"Sun, 06 Nov 1994 08:49:37", -1},
+        {"Sun, 06 Nov 1994 08:49:37 UTC", -1},
+        {"Sun, 06 Nov 1994 08:49:37 GMT ", -1},
+        {"Sun, 6 Nov 1994 08:49:37 GMT", -1},
+        {"Sun, 06 nov 1994 08:49:37 GMT", -1},
+        {"Sun, 31 Nov 1994 08:49:37 GMT", -1},
+        {"Sun, 06 Nov 1994 24:00:00 GMT", -1},
+        {"Sun, 06-Nov-1994 08:49:37 GMT", -1},
+        {"Sun Nov 06 08:49:37 1994 GMT", -1},
+        {"06 Nov 1994 08:49:37 GMT", -1},
+        {"Sun,", -1},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        dr_wall wall = {-1};
+        const bool is_read = dr_wall_parse_http(dr_slice_text(cases[i].text), &wall);
+        if (is_read != (cases[i].ms >= 0) || wall.ms != cases[i].ms) fail_msg("%s", cases[i].text);
+    }
+}
+
 static void test_malformed_dates_are_refused(void **state) {
     (void)state;
     static const char *const cases[] = {
@@ -160,6 +194,7 @@ int main(void) {
         cmocka_unit_test(test_moments_beyond_the_form_are_clamped),
         cmocka_unit_test(test_calendar_agrees_with_the_library_over_centuries),
         cmocka_unit_test(test_forms_of_rfc_3339_are_read),
+        cmocka_unit_test(test_the_three_forms_of_http_dates_are_read),
         cmocka_unit_test(test_malformed_dates_are_refused),
         cmocka_unit_test(test_durations_need_a_unit),
         cmocka_unit_test(test_clocks_run_forward),

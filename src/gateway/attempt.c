@@ -8,6 +8,7 @@
 
 /* A failure's body is read for its message only. */
 enum { FAILURE_BODY_BYTES_MAX = 64 * 1024 };
+enum { RETRY_AFTER_S_MAX = 3600 };
 /* A piece that follows its predecessor this closely belongs to a burst. Gathering itself takes
  * about 100 us, so that a burst under way is still seen as one. */
 enum { BURST_US = 250 };
@@ -136,12 +137,23 @@ static void attempt_fail_as(struct attempt *attempt, enum failure_kind kind, dr_
     attempt_fail(attempt, &failure);
 }
 
+/* Seconds, or a date of which the time until then counts (RFC 9110 section 10.2.3). */
+static uint32_t seconds_of_retry_after(dr_slice text, dr_wall now) {
+    uint64_t seconds = 0;
+    dr_wall then;
+    if (!dr_slice_to_u64(text, &seconds) && dr_wall_parse_http(text, &then) && then.ms > now.ms) {
+        seconds = (uint64_t)(then.ms - now.ms + 999) / 1000;
+    }
+    return seconds > RETRY_AFTER_S_MAX ? RETRY_AFTER_S_MAX : (uint32_t)seconds;
+}
+
 static void ask_head(void *owner, const struct dr_http1_head *head) {
     struct attempt *attempt = owner;
     attempt->status = head->status;
-    uint64_t seconds;
-    if (dr_slice_to_u64(dr_http1_header(head, DR_LIT("retry-after")), &seconds)) {
-        attempt->retry_after_s = seconds > 3600 ? 3600 : (uint32_t)seconds;
+    const dr_slice retry_after = dr_http1_header(head, DR_LIT("retry-after"));
+    if (retry_after.len > 0) {
+        attempt->retry_after_s =
+            seconds_of_retry_after(retry_after, dr_loop_wall(attempt->worker->loop));
     }
     const dr_slice coding = dr_http1_header(head, DR_LIT("content-encoding"));
     if (coding.len > 0 && !dr_slice_is_nocase(coding, DR_LIT("identity"))) {

@@ -235,6 +235,26 @@ static void test_an_exchange_ends_well_whichever_allocation_fails(void **state) 
     dr_free(sample);
 }
 
+static void expect_retry_after(struct sample_data *data, struct sample_worker *sample,
+                               const char *body, const char *line) {
+    const struct scene scene = {"a busy provider", "sk-test", body, 429, NULL, FORM_WHOLE};
+    struct scene_run run = {.scene = &scene};
+    sample_worker_open(sample, data);
+    run_scene(sample, &run);
+    expect_as_planned(&run);
+    expect(&run, strstr(sample->clients[0].text, line) != NULL, "another time to wait");
+    sample_worker_close(sample);
+    (void)sample_data_take_records(data, NULL, NULL);
+}
+
+static void test_a_date_to_retry_after_is_passed_on_as_seconds_within_an_hour(void **state) {
+    struct sample_worker *sample = dr_alloc(sizeof *sample);
+    assert_non_null(sample);
+    expect_retry_after(*state, sample, ASK("busy"), "\r\nRetry-After: 3600\r\n");
+    expect_retry_after(*state, sample, ASK("busy-soon"), "\r\nRetry-After: 1\r\n");
+    dr_free(sample);
+}
+
 /* --- many at once --------------------------------------------------------------------------- */
 
 enum { STORM_EXCHANGES = 400, STORM_SEEDS = 3 };
@@ -426,6 +446,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_an_exchange_ends_well_whichever_allocation_fails,
                                         open_data, close_data),
+        cmocka_unit_test_setup_teardown(
+            test_a_date_to_retry_after_is_passed_on_as_seconds_within_an_hour, open_data,
+            close_data),
         cmocka_unit_test(test_books_agree_after_a_storm_of_exchanges_and_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

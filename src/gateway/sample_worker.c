@@ -47,43 +47,51 @@ static const struct script scripts[] = {
      200,
      JSON,
      {BODY(",\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12}")},
-     false},
-    {"uncounted", 200, JSON, {BODY("")}, false},
+     false,
+     NULL},
+    {"uncounted", 200, JSON, {BODY("")}, false, NULL},
     {"stream",
      200,
      EVENTS,
      {HELLO, CHUNK("{\"content\":\"good \"}") CHUNK("{\"content\":\"day\"}"),
       CHUNK("{\"content\":\" to you\"}"), FINISH USAGE, "data: [DONE]\n\n"},
-     false},
+     false,
+     NULL},
     {"uncounted-stream",
      200,
      EVENTS,
      {HELLO CHUNK("{\"content\":\"good day\"}"), FINISH "data: [DONE]\n\n"},
-     false},
+     false,
+     NULL},
     /* an event in three pieces: what has come of it must be kept */
     {"torn-stream",
      200,
      EVENTS,
      {"data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"con", "tent\":\"good \xe2\x82",
       "\xac day\"},\"finish_reason\":null}]}\n", "\n" FINISH USAGE "da", "ta: [DONE]\n\n"},
-     false},
-    {"endless", 200, EVENTS, {HELLO, CHUNK("{\"content\":\"good \"}"), FINISH USAGE}, false},
-    {"cut-stream", 200, EVENTS, {HELLO, CHUNK("{\"content\":\"good \"}")}, true},
+     false,
+     NULL},
+    {"endless", 200, EVENTS, {HELLO, CHUNK("{\"content\":\"good \"}"), FINISH USAGE}, false, NULL},
+    {"cut-stream", 200, EVENTS, {HELLO, CHUNK("{\"content\":\"good \"}")}, true, NULL},
     {"error-stream",
      200,
      EVENTS,
      {HELLO CHUNK("{\"content\":\"good \"}"),
       "data: {\"error\":{\"message\":\"it broke\",\"type\":\"server_error\"}}\n\n"},
-     false},
-    {"cut-whole", 200, JSON, {"{\"id\":\"c1\",\"choices\":["}, true},
-    {"broken", 500, JSON, {"{\"error\":{\"message\":\"it broke\"}}"}, false},
+     false,
+     NULL},
+    {"cut-whole", 200, JSON, {"{\"id\":\"c1\",\"choices\":["}, true, NULL},
+    {"broken", 500, JSON, {"{\"error\":{\"message\":\"it broke\"}}"}, false, NULL},
     {"rejects",
      400,
      JSON,
      {"{\"error\":{\"message\":\"no such tool\",\"type\":\"invalid_request_error\",\"param\":"
       "\"tools\",\"code\":\"bad_tool\"}}"},
-     false},
-    {"garbage", 200, EVENTS, {"data: {\"id\":\n\n"}, false},
+     false,
+     NULL},
+    {"busy", 429, JSON, {"{}"}, false, "Retry-After: Fri, 31 Dec 2100 23:59:59 GMT\r\n"},
+    {"busy-soon", 429, JSON, {"{}"}, false, "Retry-After: Sunday, 06-Nov-94 08:49:37 GMT\r\n"},
+    {"garbage", 200, EVENTS, {"data: {\"id\":\n\n"}, false, NULL},
 };
 enum { SCRIPT_COUNT = sizeof scripts / sizeof scripts[0] };
 
@@ -178,14 +186,16 @@ static void upstream_begin(struct upstream *upstream) {
     const size_t len = request_len(&upstream->peer);
     char head[256];
     if (len == 0) return;
-    upstream->script = script_asked_for(&upstream->peer);
+    const struct script *script = script_asked_for(&upstream->peer);
+    upstream->script = script;
     upstream->piece_next = 0;
     upstream->peer.len -= len;
     memmove(upstream->peer.text, upstream->peer.text + len, upstream->peer.len + 1);
-    const int head_len = snprintf(head, sizeof head,
-                                  "HTTP/1.1 %u Said\r\nContent-Type: %s\r\n"
-                                  "Transfer-Encoding: chunked\r\n\r\n",
-                                  upstream->script->status, upstream->script->type);
+    const int head_len =
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 %u Said\r\nContent-Type: %s\r\n%s"
+                 "Transfer-Encoding: chunked\r\n\r\n",
+                 script->status, script->type, script->headers ? script->headers : "");
     upstream_send(upstream, head, (size_t)head_len);
 }
 

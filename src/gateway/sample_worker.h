@@ -25,6 +25,7 @@ struct script {
     const char *type;
     const char *pieces[SCRIPT_PIECES_MAX]; /* one chunk a turn */
     bool is_cut;                           /* closes behind the last piece instead of ending */
+    const char *headers;                   /* more lines of its head; NULL: none */
 };
 
 /* One connection to the provider. */

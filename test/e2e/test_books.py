@@ -37,7 +37,8 @@ def test_a_receipt_tells_the_cost_that_the_account_paid(own_gateway):
 @pytest.mark.threads
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_a_killed_gateway_has_lost_and_doubled_nothing(own_gateway, is_streamed):
-    ended = [post(own_gateway, {**ASK, "stream": is_streamed})[0] for _ in range(20)]
+    ask = {**ASK, "stream": is_streamed, "max_tokens": 4}  # the demo types slowly
+    ended = [post(own_gateway, ask)[0] for _ in range(20)]
     own_gateway.kill()
     listed = own_gateway.command("usage", "--requests", "--json")
     assert listed.returncode == 0, listed.stderr
