@@ -92,6 +92,7 @@ struct sim_call {
     enum sim_ending ending;
     bool is_stream;    /* chunked framing, text/event-stream */
     bool is_raw;       /* head and framing are written here, past the HTTP server */
+    bool has_finished; /* our FIN is out */
     bool is_gathering; /* the next portion waits for a turn of its own */
     bool has_begun;
     bool is_mid_over; /* the fault in mid-stream has struck */
