@@ -288,7 +288,8 @@ static void print_text(const struct load_tally *tally, const struct load_report 
                report->cost.cpu_us / report->window_s / 1e4);
     }
     if (run->watch.count > 0 && report->during.rss_kib > 0) {
-        const int64_t grown = (int64_t)(report->during.anonymous_kib - report->before.anonymous_kib);
+        const int64_t grown =
+            (int64_t)(report->during.anonymous_kib - report->before.anonymous_kib);
         printf("memory       RSS %" PRIu64 " KiB before, %" PRIu64 " during, %" PRIu64
                " after; %.0f private bytes per client\n",
                report->before.rss_kib, report->during.rss_kib, report->after.rss_kib,

@@ -328,6 +328,7 @@ static const struct {
     {"hiredis/", "store/tally_redis.c", ""},
     {"yaml.h", "gateway/config_yaml.c", ""},
     {"cmocka.h", "", "_test.c"},
+    {"cmocka.h", "", "_probe.h"},
 };
 
 /* "net" of "net/url.h"; false when there is no folder in it. */

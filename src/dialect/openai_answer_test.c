@@ -279,7 +279,8 @@ static void test_an_event_means_the_same_behind_one_like_it(void **state) {
         "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":null,\"reasoning_content\":\"a\"}}]}",
         "{\"id\":\"a\",\"choices\":[{\"delta\":{\"content\":\"a\",\"content\":\"a\"}}]}",
         "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"a\\n\"}}],\"obfuscation\":\"\"}",
-        "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"longer than two words \xf0\x9f\x98\x80 of eight\"}}]}",
+        "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"longer than two "
+        "words \xf0\x9f\x98\x80 of eight\"}}]}",
         "{\"obfuscation\":\"q\",\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"a\"}}],"
         "\"error\":null}",
     };

@@ -91,7 +91,8 @@ struct answer {
 /* NULL when the bytes are one of these forms, complete and well-formed; otherwise what is wrong. */
 const char *client_judge(const struct peer *client, bool has_left, struct answer *ret_answer);
 
-/* The records of all journals in the data's folder; their files are removed. `visit` may be NULL. */
+/* The records of all journals in the data's folder; their files are removed. `visit` may be
+ * NULL. */
 size_t sample_data_take_records(struct sample_data *data,
                                 void (*visit)(void *owner, const struct ledger_entry *entry),
                                 void *owner);

@@ -228,7 +228,8 @@ static void test_sections_6_1_to_6_4_text(void **state) {
         {"6.2.3", "01:-|00:\xc2|00:\xb5|00:@|00:\xc3|80:\x9f" BYE, "T(-\xc2\xb5@\xc3\x9f)C1000()",
          0},
         {"6.2.4",
-         "01:\xce|00:\xba|00:\xe1|00:\xbd|00:\xb9|00:\xcf|00:\x83|00:\xce|00:\xbc|00:\xce|80:\xb5" BYE,
+         "01:\xce|00:\xba|00:\xe1|00:\xbd|00:\xb9|00:\xcf|00:\x83|00:\xce|00:\xbc|00:\xce|"
+         "80:\xb5" BYE,
          "T(" GREEK ")C1000()", 0},
         {"6.3.1",
          "81:" GREEK "\xed\xa0\x80"

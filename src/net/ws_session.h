@@ -4,11 +4,11 @@
  *   NEW ──start──► OPEN ──close──► CLOSING (our close frame is out, theirs awaited)
  *                   │                 │ theirs, or `close_ms`
  *                   │ theirs, failure ▼
- *                   └─────────────► ENDING (FIN sent, input dropped) ──theirs, `close_ms`──► CLOSED
+ *                   └─────────────► ENDING (FIN sent, input dropped) ─theirs, `close_ms`─► CLOSED
  *
  * All that is sent within one turn of the loop leaves in one write at the turn's end (sooner when
- * 64 KiB have gathered). An idle session owns no buffer. Pings are sent every `ping_ms` and answered
- * at once; a peer of which nothing comes after two of them is given up.
+ * 64 KiB have gathered). An idle session owns no buffer. Pings are sent every `ping_ms` and
+ * answered at once; a peer of which nothing comes after two of them is given up.
  *
  * Facts come up through `dr_ws_session_events`, never from within a call of the owner upon the
  * session, except those of dr_ws_session_start:

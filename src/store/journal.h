@@ -39,9 +39,9 @@ void journal_close(struct journal *journal);
 bool journal_reserve(struct journal *journal, dr_instant now);
 void journal_release(struct journal *journal);
 bool journal_has_room(const struct journal *journal);
-/* At most one write(2). Uses up one reservation. Failure (an I/O error of the disk) is logged by the
- * caller: the charge must then not be shown to the client as made; the journal moves to another
- * segment for what follows. Texts beyond LEDGER_TEXT_BYTES_MAX are cut. */
+/* At most one write(2). Uses up one reservation. Failure (an I/O error of the disk) is logged by
+ * the caller: the charge must then not be shown to the client as made; the journal moves to
+ * another segment for what follows. Texts beyond LEDGER_TEXT_BYTES_MAX are cut. */
 enum dr_status journal_append(struct journal *journal, const struct ledger_entry *entry,
                               struct dr_error *error) DR_MUST_USE;
 

@@ -1,11 +1,13 @@
-/* The usage log's file: one JSON line per settled exchange, appended after the exchange is in the
- * store. A line that can't be written is counted and not tried again, since the store has it.
+/* The usage log's file: one JSON line per settled exchange, appended after the exchange is in
+ * the store. A line that can't be written is counted and not tried again, since the store has
+ * it.
  *
  * A process that is killed may have written some of its last batch's lines. The next one reads
- * which line is the last (`usage_lines_last_id`) and goes on behind it, so that the file has each line
- * once. Where the file can't be read back (a pipe), or was moved away without a reload in the last
- * moment before the crash, the lines of that batch come again: readers that must be exact take
- * `request_id` as key. Lines are not synced: a machine that dies may lose the last ones. */
+ * which line is the last (`usage_lines_last_id`) and goes on behind it, so that the file has
+ * each line once. Where the file can't be read back (a pipe), or was moved away without a reload
+ * in the last moment before the crash, the lines of that batch come again: readers that must be
+ * exact take `request_id` as key. Lines are not synced: a machine that dies may lose the last
+ * ones. */
 #ifndef DR_STORE_USAGE_LINES_H
 #define DR_STORE_USAGE_LINES_H
 
