@@ -76,6 +76,7 @@ void exchange_close(struct exchange *exchange) {
     dr_timer_stop(&exchange->wait_timer);
     worker->counters.in_flight[exchange->downstream.kind->transport]--;
     dr_list_remove(&exchange->node);
+    dr_buf_clear(&exchange->held);
     dr_arena_clear(&exchange->arena);
     edition_release(exchange->edition);
     if (worker->spare_exchange_count < SPARE_EXCHANGES_MAX) {

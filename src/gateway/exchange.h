@@ -76,6 +76,7 @@ struct exchange {
     const struct target *target; /* who answered */
     dr_slice answer_id;          /* for a usage chunk of our own */
     bool is_committed;           /* the first event has passed */
+    struct dr_buf held;          /* events without a word that came before the first with one */
     bool has_finish;             /* a finish reason has passed */
     bool has_usage_chunk;        /* the client has been shown usage */
     dr_slice last;               /* the end's bytes, lent by the attempt until settled */

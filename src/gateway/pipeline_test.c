@@ -54,6 +54,8 @@ static const struct scene scenes[] = {
     {"a provider that rejects", "sk-test", ASK_STREAM("rejects"), 400, NULL, FORM_WHOLE},
     {"a stream that is none", "sk-test", ASK_STREAM("garbage"), 502, NULL, FORM_WHOLE},
     {"a client that leaves", "sk-test", ASK_STREAM("stream"), 499, "good", FORM_NOTHING},
+    {"a verdict before the answer", "sk-test", ASK_STREAM("verdict"), 200, NULL, FORM_DONE},
+    {"a verdict and an error", "sk-test", ASK_STREAM("fallback-verdict"), 200, NULL, FORM_DONE},
     {"no JSON", "sk-test", "{\"model\":", 400, NULL, FORM_WHOLE},
     {"an unknown key", "sk-other", ASK("whole"), 0, NULL, FORM_WHOLE},
 };
@@ -232,6 +234,35 @@ static void test_an_exchange_ends_well_whichever_allocation_fails(void **state) 
         if (getenv("DR_TEST_TELLS")) printf("%s: %d\n", scenes[i].name, (int)fail_at - 1);
     }
     dr_free(books);
+    dr_free(sample);
+}
+
+static void expect_verdicts(struct sample_data *data, struct sample_worker *sample,
+                            const char *body, size_t expected) {
+    const struct scene scene = {"a verdict", "sk-test", body, 200, NULL, FORM_DONE};
+    struct scene_run run = {.scene = &scene};
+    sample_worker_open(sample, data);
+    run_scene(sample, &run);
+    expect_as_planned(&run);
+    const char *text = sample->clients[0].text;
+    const char *words = strstr(text, "\"role\":\"assistant\"");
+    size_t count = 0;
+    for (const char *at = text; (at = strstr(at, "prompt_filter_results")); at++) {
+        expect(&run, !words || at < words, "a verdict behind the answer's first words");
+        count++;
+    }
+    expect(&run, count == expected, "another number of verdicts");
+    expect(&run, !strstr(text, ": hello"), "a comment of the provider");
+    sample_worker_close(sample);
+    (void)sample_data_take_records(data, NULL, NULL);
+}
+
+static void test_events_without_a_word_are_passed_on_before_the_first_with_one(void **state) {
+    struct sample_worker *sample = dr_alloc(sizeof *sample);
+    assert_non_null(sample);
+    expect_verdicts(*state, sample, ASK_STREAM("verdict"), 2);
+    expect_verdicts(*state, sample, ASK_STREAM("verdict-end"), 1);
+    expect_verdicts(*state, sample, ASK_STREAM("fallback-verdict"), 0);
     dr_free(sample);
 }
 
@@ -448,6 +479,9 @@ int main(void) {
                                         open_data, close_data),
         cmocka_unit_test_setup_teardown(
             test_a_date_to_retry_after_is_passed_on_as_seconds_within_an_hour, open_data,
+            close_data),
+        cmocka_unit_test_setup_teardown(
+            test_events_without_a_word_are_passed_on_before_the_first_with_one, open_data,
             close_data),
         cmocka_unit_test(test_books_agree_after_a_storm_of_exchanges_and_faults),
     };

@@ -16,6 +16,8 @@
 enum { WAIT_MS = 15000 };
 /* Bytes a client may leave unread before its provider is no longer read. */
 enum { PENDING_BYTES_HIGH = 16 * 1024 };
+/* Of events without a word before the first with one: more are dropped. */
+enum { HELD_BYTES_MAX = 16 * 1024 };
 
 static const struct attempt_events attempt_events;
 
@@ -27,6 +29,8 @@ enum step_result relay(struct exchange *exchange) {
     /* What a failed target said, usage beside its error too, is none of the next one's. */
     dr_assert(!exchange->is_committed);
     exchange->usage = (struct usage){.source = USAGE_NONE};
+    dr_buf_clear(&exchange->held);
+    dr_buf_init(&exchange->held, HELD_BYTES_MAX);
     exchange->answer_id = DR_NONE;
     exchange->has_finish = false;
     exchange->output_bytes = 0;
@@ -97,11 +101,23 @@ static void relay_finish(struct exchange *exchange, dr_slice last) {
 /* --- a stream
  * ----------------------------------------------------------------------------------- */
 
+/* Some say a thing of their own before the answer, which is no reason to settle for this target, and
+ * belongs to its answer all the same: Azure its filter's verdict on the prompt. Comments do not. */
+static void relay_hold(struct exchange *exchange, dr_slice raw) {
+    if (dr_slice_starts(raw, DR_LIT(":"))) return;
+    if (dr_slice_find(raw, DR_LIT("data:")) < raw.len) dr_buf_put(&exchange->held, raw);
+}
+
 static void relay_commit(struct exchange *exchange) {
+    struct downstream *downstream = &exchange->downstream;
     exchange->is_committed = true;
-    if (!exchange->downstream.has_begun) {
-        exchange->downstream.kind->begin(&exchange->downstream, answer_head_stream(exchange));
+    if (!downstream->has_begun) downstream->kind->begin(downstream, answer_head_stream(exchange));
+    if (exchange->held.len > 0 && dr_buf_status(&exchange->held) == DR_OK) {
+        const struct answer_chunk wordless = {.events = NULL};
+        downstream->kind->put(downstream, &wordless, dr_buf_slice(&exchange->held));
+        downstream->kind->flush(downstream);
     }
+    dr_buf_clear(&exchange->held);
 }
 
 /* Takes from the chunk what settling needs. Returns the error event, NULL when there is none. */
@@ -160,7 +176,10 @@ static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice 
     }
     if (chunk->shows_usage) exchange->has_usage_chunk = true;
     if (!exchange->is_committed) {
-        if (chunk->event_count == 0 && !chunk->is_usage_only) return true; /* a comment */
+        if (chunk->event_count == 0 && !chunk->is_usage_only) {
+            relay_hold(exchange, raw);
+            return true;
+        }
         relay_commit(exchange);
     }
     downstream->kind->put(downstream, chunk, raw);

@@ -39,6 +39,11 @@ enum { SEGMENT_BYTES = 256 * 1024, FILE_BYTES = 4 * SEGMENT_BYTES, CONFIG_BYTES 
     "\"finish_reason\":\"stop\"}]" usage "}"
 #define HELLO CHUNK("{\"role\":\"assistant\",\"content\":\"\"}")
 
+/* What Azure says before the answer. */
+#define VERDICT \
+    "data: {\"choices\":[],\"created\":0,\"id\":\"\",\"model\":\"\",\"object\":\"\"," \
+    "\"prompt_filter_results\":[{\"prompt_index\":0,\"content_filter_results\":{}}]}\n\n"
+
 #define EVENTS "text/event-stream"
 #define JSON "application/json"
 
@@ -91,6 +96,19 @@ static const struct script scripts[] = {
      NULL},
     {"busy", 429, JSON, {"{}"}, false, "Retry-After: Fri, 31 Dec 2100 23:59:59 GMT\r\n"},
     {"busy-soon", 429, JSON, {"{}"}, false, "Retry-After: Sunday, 06-Nov-94 08:49:37 GMT\r\n"},
+    {"verdict",
+     200,
+     EVENTS,
+     {": hello\n\n" VERDICT, VERDICT HELLO, FINISH USAGE, "data: [DONE]\n\n"},
+     false,
+     NULL},
+    {"verdict-error",
+     200,
+     EVENTS,
+     {VERDICT, "data: {\"error\":{\"message\":\"it broke\"}}\n\n"},
+     false,
+     NULL},
+    {"verdict-end", 200, EVENTS, {VERDICT "data: [DONE]\n\n"}, false, NULL},
     {"garbage", 200, EVENTS, {"data: {\"id\":\n\n"}, false, NULL},
 };
 enum { SCRIPT_COUNT = sizeof scripts / sizeof scripts[0] };
@@ -101,6 +119,8 @@ static const char models_text[] =
     "{name: b, provider: p, model: stream}]}\n"
     "  fallback-whole: {price: {input: 1, output: 2}, targets: [{name: a, provider: p, model: "
     "cut-whole}, {name: b, provider: p, model: whole}]}\n"
+    "  fallback-verdict: {price: {input: 1, output: 2}, targets: [{name: a, provider: p, model: "
+    "verdict-error}, {name: b, provider: p, model: stream}]}\n"
     "  unreachable: {price: {input: 1, output: 2}, targets: [{name: a, provider: q, model: x}, "
     "{name: b, provider: p, model: whole}]}\n"
     "  \"*\": {price: {input: 1, output: 2}, targets: [{name: only, provider: p, model: \"*\"}]}\n";
