@@ -4,6 +4,8 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+enum { MINUTE_US = 60 * 1000 * 1000 };
+
 const int64_t histogram_bounds_us[HISTOGRAM_BUCKETS - 1] = {
     500,    1000,   2500,    5000,    10000,    25000,    50000,     100000,
     250000, 500000, 1000000, 2500000, 10000000, 60000000, 300000000,
@@ -99,4 +101,14 @@ bool counters_add(struct counters *into, const struct counters *from) {
     into->storage_refusals += from->storage_refusals;
     for (size_t i = 0; i < REFUSAL_REASON_COUNT; i++) into->refusals[i] += from->refusals[i];
     return true;
+}
+
+bool counters_note_refused(struct counters *counters, dr_instant now) {
+    if (dr_instant_us_since(now, counters->refused_since) >= MINUTE_US) {
+        counters->refused_since = now;
+        counters->refused_in_minute = 0;
+    }
+    if (counters->refused_in_minute == REFUSALS_TOLD) return false;
+    counters->refused_in_minute++;
+    return counters->refused_in_minute == REFUSALS_TOLD;
 }

@@ -3,6 +3,7 @@
 #ifndef DR_GATEWAY_COUNTERS_H
 #define DR_GATEWAY_COUNTERS_H
 
+#include "base/instant.h"
 #include "base/map.h"
 #include "base/slice.h"
 #include "gateway/refusal.h"
@@ -36,10 +37,12 @@ struct series {
 };
 
 struct counters {
-    struct dr_map by_key;   /* struct series */
-    uint64_t series_lost;   /* settled exchanges beyond the cap of series */
-    uint64_t connections;   /* accepted */
-    uint64_t refused_early; /* before a key was accepted */
+    struct dr_map by_key;       /* struct series */
+    uint64_t series_lost;       /* settled exchanges beyond the cap of series */
+    uint64_t connections;       /* accepted */
+    uint64_t refused_early;     /* before a key was accepted */
+    dr_instant refused_since;   /* this worker's minute of refusals to accepted keys: */
+    uint32_t refused_in_minute; /* not summed */
     uint64_t in_flight[TRANSPORT_COUNT];
     uint64_t attempts_failed;
     uint64_t fallbacks;
@@ -55,5 +58,10 @@ void counters_clear(struct counters *counters);
 struct series *counters_series(struct counters *counters, const struct series_key *key);
 /* Adds all of `from` into `into` (collecting over workers). False when out of memory. */
 bool counters_add(struct counters *into, const struct counters *from);
+
+/* One more refusal to an accepted key, which leaves a record. True once for each minute in which
+ * there are so many that the operator is to be told. */
+enum { REFUSALS_TOLD = 1000 };
+bool counters_note_refused(struct counters *counters, dr_instant now);
 
 #endif

@@ -94,6 +94,15 @@ static void settle_charge(struct exchange *exchange) {
     }
 }
 
+/* Each leaves a record, a line and a receipt, which costs nobody but the disk. */
+static void settle_watch_refusals(struct exchange *exchange) {
+    const dr_instant now = dr_loop_now(exchange->worker->loop);
+    if (!counters_note_refused(&exchange->worker->counters, now)) return;
+    dr_log(DR_LOG_WARN, "exchange.refusals", "account=%.*s key=%.*s code=%.*s count=%d",
+           DR_FMT(exchange->key->key.account_id), DR_FMT(exchange->key->key.id),
+           DR_FMT(exchange->refusal.code), REFUSALS_TOLD);
+}
+
 static void settle_count(struct exchange *exchange, uint16_t status) {
     struct counters *counters = &exchange->worker->counters;
     const enum transport transport = exchange->downstream.kind->transport;
@@ -102,6 +111,7 @@ static void settle_count(struct exchange *exchange, uint16_t status) {
         counters->refused_early++;
         return;
     }
+    if (exchange->outcome == OUTCOME_REFUSED) settle_watch_refusals(exchange);
     const struct series_key key = {
         .model = exchange->model ? exchange->model->name : DR_NONE,
         .target = exchange->is_committed && exchange->target ? exchange->target->name : DR_NONE,

@@ -56,3 +56,19 @@ def test_an_account_is_told_the_models_of_its_key(tmp_path):
     events = [line.split()[2] for line in log.splitlines() if " gateway." in line]
     assert events == ["gateway.listening", "gateway.draining", "gateway.ended"] * 2
     assert f"address=127.0.0.1:{gateway.port} workers=1 admin=127.0.0.1:" in log
+
+
+def test_a_flood_of_refusals_is_told_to_the_operator_once_a_minute(tmp_path):
+    gateway = ConfiguredGateway(tmp_path, f"workers: 1\n{PROVIDER}\n{MODELS}\n").start()
+    body = b'{"model":"none","messages":[{"role":"user","content":"x"}]}'
+    ask = (b"POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer %s\r\n"
+           b"Content-Length: %d\r\n\r\n%s" % (gateway.key.encode(), len(body), body))
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as client:
+        for _ in range(24):
+            client.sendall(ask * 50)
+            came = b""
+            while came.count(b"HTTP/1.1 404") < 50 or not came.endswith(b"}"):
+                came += client.recv(65536)
+    assert gateway.stop() == 0, gateway.log()
+    told = [line for line in gateway.log().splitlines() if "exchange.refusals" in line]
+    assert len(told) == 1 and "code=model_not_found count=1000" in told[0], told
