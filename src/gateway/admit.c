@@ -43,5 +43,7 @@ enum step_result admit(struct exchange *exchange) {
         exchange_refuse_for(exchange, REFUSAL_INSUFFICIENT_CREDITS);
         return STEP_REFUSED;
     }
+    struct downstream *downstream = &exchange->downstream;
+    if (downstream->kind->admitted) downstream->kind->admitted(downstream);
     return STEP_DONE;
 }

@@ -14,18 +14,11 @@ dr_slice bearer_token(dr_slice authorization) {
     return dr_slice_trim(dr_slice_from(authorization, len));
 }
 
-bool identify(const struct key_table *keys, dr_slice authorization, dr_wall now,
-              const struct key_table_row **ret_row, enum refusal_reason *ret_reason) {
-    const dr_slice token = bearer_token(authorization);
-    if (token.len == 0) {
-        *ret_reason = REFUSAL_MISSING_API_KEY;
-        return false;
-    }
-    const struct dr_sha256 digest = dr_sha256(token);
-    const struct key_table_row *row = key_table_find(keys, &digest);
+bool identify_digest(const struct key_table *keys, const struct dr_sha256 *digest, dr_wall now,
+                     const struct key_table_row **ret_row, enum refusal_reason *ret_reason) {
+    const struct key_table_row *row = key_table_find(keys, digest);
     if (!row) {
-        *ret_reason =
-            api_key_is_well_formed(token) ? REFUSAL_INVALID_API_KEY : REFUSAL_MALFORMED_API_KEY;
+        *ret_reason = REFUSAL_INVALID_API_KEY;
         return false;
     }
     switch (access_check(&row->key, DR_NONE, now)) {
@@ -38,12 +31,36 @@ bool identify(const struct key_table *keys, dr_slice authorization, dr_wall now,
     return true;
 }
 
+bool identify_token(const struct key_table *keys, dr_slice token, dr_wall now,
+                    const struct key_table_row **ret_row, enum refusal_reason *ret_reason) {
+    if (token.len == 0) {
+        *ret_reason = REFUSAL_MISSING_API_KEY;
+        return false;
+    }
+    const struct dr_sha256 digest = dr_sha256(token);
+    if (identify_digest(keys, &digest, now, ret_row, ret_reason)) return true;
+    if (*ret_reason == REFUSAL_INVALID_API_KEY && !api_key_is_well_formed(token)) {
+        *ret_reason = REFUSAL_MALFORMED_API_KEY;
+    }
+    return false;
+}
+
+bool identify(const struct key_table *keys, dr_slice authorization, dr_wall now,
+              const struct key_table_row **ret_row, enum refusal_reason *ret_reason) {
+    return identify_token(keys, bearer_token(authorization), now, ret_row, ret_reason);
+}
+
 enum step_result authenticate(struct exchange *exchange) {
     struct worker *worker = exchange->worker;
     enum refusal_reason reason;
-    const bool is_known = identify(exchange->edition->keys, exchange->authorization,
-                                   exchange->created, &exchange->key, &reason);
+    const struct key_table *keys = exchange->edition->keys;
+    const bool is_known =
+        exchange->key_digest
+            ? identify_digest(keys, exchange->key_digest, exchange->created, &exchange->key,
+                              &reason)
+            : identify(keys, exchange->authorization, exchange->created, &exchange->key, &reason);
     exchange->authorization = DR_NONE;
+    exchange->key_digest = NULL;
     if (!is_known) {
         exchange_refuse_for(exchange, reason);
         return STEP_REFUSED;

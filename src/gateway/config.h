@@ -31,6 +31,9 @@ struct config {
     uint64_t answer_bytes_max;
     size_t event_bytes_max;
     uint32_t connections_max;
+    size_t ws_message_bytes_max;
+    uint32_t ws_requests_max;
+    size_t ws_send_bytes_max;
 
     int64_t drain_ms;
     const dr_slice *cors_origins; /* "https://app.example"; "*" for any */
@@ -47,7 +50,7 @@ struct config {
     size_t rate_count;
 
     struct catalog catalog;
-    bool is_demo; /* passes x-sim-fault on; loopback only */
+    bool is_demo;     /* passes x-sim-fault on; loopback only */
     bool has_ws_echo; /* serves /debug/ws/echo */
 
     /* options that are understood but have no effect in this version: sentences with file:line */

@@ -4,6 +4,10 @@
 
 enum step_result decode(struct exchange *exchange) {
     if (!exchange->has_body) return STEP_WAIT;
+    if (exchange->is_unfit) {
+        exchange->outcome = OUTCOME_REFUSED;
+        return STEP_REFUSED;
+    }
 
     struct prompt_fault fault;
     const enum dr_status status =
@@ -26,11 +30,12 @@ enum step_result decode(struct exchange *exchange) {
         exchange_refuse_for(exchange, REFUSAL_INTERNAL_ERROR);
         return STEP_REFUSED;
     }
+    const struct downstream_kind *streamed = exchange->downstream.kind->streamed;
     if (prompt->is_streamed) {
         struct counters *counters = &exchange->worker->counters;
         counters->in_flight[exchange->downstream.kind->transport]--;
-        exchange->downstream.kind = &downstream_sse;
-        counters->in_flight[TRANSPORT_SSE]++;
+        exchange->downstream.kind = streamed;
+        counters->in_flight[streamed->transport]++;
     }
     return STEP_DONE;
 }

@@ -1,6 +1,6 @@
 /* The answer on its way to the client: one vtable, a transport behind it. The first byte of the
- * answer commits. Back-pressure comes up as `downstream_pending`. A WebSocket's answer will be
- * a third kind that renders chunks instead of passing bytes. */
+ * answer commits. Back-pressure comes up as `downstream_pending`. JSON and SSE pass the bytes of
+ * the client's own dialect; a WebSocket's answer renders the events. */
 #ifndef DR_GATEWAY_DOWNSTREAM_H
 #define DR_GATEWAY_DOWNSTREAM_H
 
@@ -11,6 +11,7 @@
 
 struct downstream;
 struct dr_http_call;
+struct ws_answer;
 
 /* Whose an HTTP call is, as its facts come up (see http_front). */
 enum http_owner_kind { HTTP_OWNER_EXCHANGE, HTTP_OWNER_LOOKUP };
@@ -19,8 +20,22 @@ struct http_owner {
     void *object;
 };
 
+/* What a good or cancelled answer's end tells beside its last bytes. */
+struct downstream_close {
+    const struct usage *usage;
+    money cost;
+    dr_slice model; /* as asked */
+    bool is_cancelled;
+};
+
 struct downstream_kind {
     enum transport transport;
+    /* The kind for an ask that wants a stream. */
+    const struct downstream_kind *streamed;
+    /* Bytes that wait because the client does not read. */
+    size_t (*pending)(const struct downstream *downstream);
+    /* The exchange has been admitted. May be NULL. */
+    void (*admitted)(struct downstream *downstream);
     /* Headers of a successful answer are ready; a streaming transport sends them with its first
      * piece. */
     void (*begin)(struct downstream *downstream, dr_slice headers);
@@ -32,7 +47,7 @@ struct downstream_kind {
     /* Says that the answer is still to come. */
     void (*wait)(struct downstream *downstream);
     /* The end of a good answer: `last` are the bytes of its last piece. Nothing follows. */
-    void (*end)(struct downstream *downstream, dr_slice last);
+    void (*end)(struct downstream *downstream, dr_slice last, const struct downstream_close *close);
     /* The end of a failed one: as HTTP status when nothing was sent yet, in the answer's own
      * form afterwards. */
     void (*refuse)(struct downstream *downstream, const struct refusal *refusal, dr_slice headers,
@@ -41,7 +56,9 @@ struct downstream_kind {
 
 struct downstream {
     const struct downstream_kind *kind;
-    struct dr_http_call *call; /* NULL when the client is gone */
+    /* one of them, by kind; NULL when the client is gone */
+    struct dr_http_call *call;
+    struct ws_answer *answer;
     struct http_owner owner;
     dr_slice run; /* adjoining raw bytes not yet flushed */
     bool has_begun;
@@ -49,11 +66,15 @@ struct downstream {
 
 extern const struct downstream_kind downstream_json;
 extern const struct downstream_kind downstream_sse;
+extern const struct downstream_kind downstream_ws;
 
 static inline bool downstream_is_gone(const struct downstream *downstream) {
-    return downstream->call == NULL;
+    return !downstream->call && !downstream->answer;
 }
-/* Bytes that wait because the client does not read. */
-size_t downstream_pending(const struct downstream *downstream);
+static inline size_t downstream_pending(const struct downstream *downstream) {
+    return downstream->kind->pending(downstream);
+}
+/* `pending` of both kinds that answer an HTTP call. */
+size_t downstream_call_pending(const struct downstream *downstream);
 
 #endif

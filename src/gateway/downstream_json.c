@@ -28,7 +28,9 @@ static void json_wait(struct downstream *downstream) {
     (void)downstream; /* the status is not known before the answer is */
 }
 
-static void json_end(struct downstream *downstream, dr_slice last) {
+static void json_end(struct downstream *downstream, dr_slice last,
+                     const struct downstream_close *close) {
+    (void)close; /* body and headers tell it */
     struct dr_http_call *call = downstream->call;
     downstream->call = NULL;
     dr_http_call_answer(call, 200, downstream->run, last);
@@ -45,6 +47,8 @@ static void json_refuse(struct downstream *downstream, const struct refusal *ref
 
 const struct downstream_kind downstream_json = {
     .transport = TRANSPORT_HTTP,
+    .streamed = &downstream_sse,
+    .pending = downstream_call_pending,
     .begin = json_begin,
     .put = json_put,
     .flush = json_flush,

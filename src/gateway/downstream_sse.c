@@ -5,7 +5,7 @@
 #include "base/assert.h"
 #include "net/http_server.h"
 
-size_t downstream_pending(const struct downstream *downstream) {
+size_t downstream_call_pending(const struct downstream *downstream) {
     return downstream->call ? dr_http_call_pending(downstream->call) : 0;
 }
 
@@ -36,7 +36,9 @@ static void sse_wait(struct downstream *downstream) {
     dr_http_call_put(downstream->call, DR_LIT(": waiting\n\n"));
 }
 
-static void sse_end(struct downstream *downstream, dr_slice last) {
+static void sse_end(struct downstream *downstream, dr_slice last,
+                    const struct downstream_close *close) {
+    (void)close; /* an event of usage has told it */
     if (downstream->run.len > 0 && downstream->run.data + downstream->run.len == last.data) {
         last = dr_slice_of(downstream->run.data, downstream->run.len + last.len);
         downstream->run = DR_NONE;
@@ -68,6 +70,8 @@ static void sse_refuse(struct downstream *downstream, const struct refusal *refu
 
 const struct downstream_kind downstream_sse = {
     .transport = TRANSPORT_SSE,
+    .streamed = &downstream_sse,
+    .pending = downstream_call_pending,
     .begin = sse_begin,
     .put = sse_put,
     .flush = sse_flush,

@@ -136,14 +136,24 @@ void exchange_note_attempt(struct exchange *exchange, uint16_t status) {
     exchange->attempt_count++;
 }
 
-void exchange_note_gone(struct exchange *exchange) {
-    exchange->downstream.call = NULL;
+/* The attempt under way ends here, and the exchange with it. */
+static void exchange_stop(struct exchange *exchange, enum exchange_outcome outcome) {
     if (exchange->outcome != OUTCOME_NONE) return; /* settling already */
     if (exchange->attempt.state != ATTEMPT_IDLE) {
         exchange_note_attempt(exchange, exchange->attempt.status);
     }
-    exchange->outcome = OUTCOME_GONE;
+    exchange->outcome = outcome;
     pipeline_run(exchange);
+}
+
+void exchange_note_gone(struct exchange *exchange) {
+    exchange->downstream.call = NULL;
+    exchange->downstream.answer = NULL;
+    exchange_stop(exchange, OUTCOME_GONE);
+}
+
+void exchange_cancel(struct exchange *exchange) {
+    exchange_stop(exchange, OUTCOME_CANCELLED);
 }
 
 void exchange_note_drained(struct exchange *exchange) {

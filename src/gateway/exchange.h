@@ -35,8 +35,9 @@ enum exchange_stage {
 enum exchange_outcome {
     OUTCOME_NONE,
     OUTCOME_ANSWERED,
-    OUTCOME_REFUSED, /* `refusal` tells: ours, or a provider's failure put into words */
-    OUTCOME_GONE,    /* the client left */
+    OUTCOME_REFUSED,   /* `refusal` tells: ours, or a provider's failure put into words */
+    OUTCOME_GONE,      /* the client left */
+    OUTCOME_CANCELLED, /* the client asked to stop, and waits for the bill */
 };
 
 struct exchange {
@@ -49,6 +50,8 @@ struct exchange {
 
     /* who asks */
     dr_slice authorization; /* header value; only while authenticating */
+    /* instead of it: of a key that was accepted before; only while authenticating */
+    const struct dr_sha256 *key_digest;
     const struct key_table_row *key;
     /* room in the journal: from here on there is one ledger entry */
     bool has_reservation;
@@ -59,7 +62,9 @@ struct exchange {
     dr_wall created;
     bool has_json_body; /* its media type and coding are ours */
     bool has_body;
-    dr_slice body; /* in the arena */
+    bool is_unfit;      /* what came for a body can't be one: `refusal` tells */
+    dr_slice client_id; /* the client's own name for it; empty for none */
+    dr_slice body;      /* in the arena */
     struct prompt prompt;
     dr_slice sim_fault;   /* demo only */
     dr_slice cors_origin; /* allowed origin to be named in the answer; empty for none */
@@ -112,5 +117,6 @@ void exchange_note_attempt(struct exchange *exchange, uint16_t status);
 void exchange_take_body(struct exchange *exchange, dr_slice body);
 void exchange_note_gone(struct exchange *exchange);
 void exchange_note_drained(struct exchange *exchange);
+void exchange_cancel(struct exchange *exchange);
 
 #endif

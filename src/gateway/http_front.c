@@ -8,6 +8,7 @@
 #include "gateway/routes.h"
 #include "gateway/worker.h"
 #include "gateway/ws_echo.h"
+#include "gateway/ws_front.h"
 
 static void open_chat(const struct http_visit *visit);
 
@@ -28,6 +29,7 @@ static const struct {
     {{"/v1/account", 11}, false, ALLOW_GET, route_account},
     {{"/v1/account/usage", 17}, false, ALLOW_GET, route_account_usage},
     {{"/v1/receipts/", 13}, true, ALLOW_GET, route_receipt},
+    {{"/v1/ws/chat", 11}, false, ALLOW_GET, route_ws_chat},
     {{"/healthz", 8}, false, ALLOW_GET, route_health},
     {{"/readyz", 7}, false, ALLOW_GET, route_ready},
     {{"/debug/ws/echo", 14}, false, ALLOW_GET, route_ws_echo},

@@ -44,6 +44,10 @@ static const struct {
     [REFUSAL_MODEL_NOT_ALLOWED] =
         {403, 0, "permission_error", "model_not_allowed",
          "This API key may not use the model. Use another model or another key."},
+    [REFUSAL_ORIGIN_NOT_ALLOWED] =
+        {403, 0, "permission_error", "origin_not_allowed",
+         "Pages of this origin may not call here. The operator lists those that may in "
+         "cors.origins."},
     [REFUSAL_MODEL_NOT_FOUND] =
         {404, 0, "invalid_request_error", "model_not_found",
          "The model does not exist here. GET /v1/models lists those that do."},
@@ -52,6 +56,10 @@ static const struct {
          "There is nothing at this address. Chat requests go to POST /v1/chat/completions."},
     [REFUSAL_RECEIPT_NOT_FOUND] = {404, 0, "invalid_request_error", "receipt_not_found",
                                    "No receipt with this request id belongs to this account."},
+    [REFUSAL_NOT_RESUMABLE] =
+        {404, 0, "invalid_request_error", "not_resumable",
+         "No answer with this request id can be resumed here: it is not known, was kept no longer, "
+         "or became too long. Send the request again."},
     [REFUSAL_EXISTS] = {409, 0, "invalid_request_error", "exists",
                         "This has been done or made before."},
     [REFUSAL_METHOD_NOT_ALLOWED] =

@@ -17,6 +17,7 @@ static uint16_t settled_status(const struct exchange *exchange) {
     case OUTCOME_ANSWERED: return 200;
     case OUTCOME_REFUSED: return exchange->refusal.status;
     case OUTCOME_GONE:
+    case OUTCOME_CANCELLED:
     case OUTCOME_NONE: break;
     }
     return STATUS_CLIENT_CLOSED;
@@ -43,6 +44,7 @@ static struct ledger_entry settle_entry(const struct exchange *exchange, uint16_
     const dr_instant now = dr_loop_now(worker->loop);
     struct ledger_entry entry = {
         .request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES),
+        .client_id = exchange->client_id,
         .account_id = exchange->key->key.account_id,
         .key_id = exchange->key->key.id,
         .key_name = exchange->key->key.name,
@@ -51,7 +53,7 @@ static struct ledger_entry settle_entry(const struct exchange *exchange, uint16_
         .target = exchange->is_committed && exchange->target ? exchange->target->name : DR_NONE,
         .transport = exchange->downstream.kind->transport,
         .status = status,
-        .is_cancelled = exchange->outcome == OUTCOME_GONE,
+        .is_cancelled = exchange->outcome == OUTCOME_GONE || exchange->outcome == OUTCOME_CANCELLED,
         .created = exchange->created,
         .duration_ms = (uint32_t)(dr_instant_us_since(now, exchange->began) / 1000),
         .usage = exchange->usage,
@@ -171,6 +173,15 @@ static dr_slice last_of_stream(struct exchange *exchange) {
     return dr_buf_status(body) == DR_OK ? dr_buf_slice(body) : exchange->last;
 }
 
+static struct downstream_close close_of(const struct exchange *exchange) {
+    return (struct downstream_close){
+        .usage = &exchange->usage,
+        .cost = exchange->cost,
+        .model = exchange->prompt.model,
+        .is_cancelled = exchange->outcome == OUTCOME_CANCELLED,
+    };
+}
+
 static void end_json(struct exchange *exchange) {
     struct downstream *downstream = &exchange->downstream;
     dr_slice body = exchange->last;
@@ -186,16 +197,18 @@ static void end_json(struct exchange *exchange) {
         }
     }
     downstream->kind->begin(downstream, answer_head_json(exchange));
-    downstream->kind->end(downstream, body);
+    const struct downstream_close close = close_of(exchange);
+    downstream->kind->end(downstream, body, &close);
     dr_buf_clear(&spliced);
 }
 
 static void settle_answer(struct exchange *exchange) {
     struct downstream *downstream = &exchange->downstream;
     if (downstream_is_gone(downstream)) return;
-    if (exchange->outcome == OUTCOME_ANSWERED) {
+    if (exchange->outcome == OUTCOME_ANSWERED || exchange->outcome == OUTCOME_CANCELLED) {
         if (exchange->prompt.is_streamed) {
-            downstream->kind->end(downstream, last_of_stream(exchange));
+            const struct downstream_close close = close_of(exchange);
+            downstream->kind->end(downstream, last_of_stream(exchange), &close);
         } else {
             end_json(exchange);
         }

@@ -35,7 +35,8 @@ struct worker {
     struct dr_resolver *resolver;
     struct dr_http_pool *pool;
     struct dr_http_server *http;
-    struct dr_ws_hub *ws;         /* all WebSocket sessions */
+    struct dr_ws_hub *ws;                    /* all WebSocket sessions */
+    struct dr_ws_session_options ws_options; /* of those that chat, by the latest edition */
     struct dr_listener *listener; /* lives until the last accepted connection has closed */
     bool is_listening;
     struct journal *journal;
@@ -45,8 +46,9 @@ struct worker {
 
     struct dr_json_reader *json;
     struct openai_answer_reader *answers;
-    struct dr_buf head; /* scratch for one answer's headers */
-    struct dr_buf body; /* scratch for one small body */
+    struct dr_buf head;  /* scratch for one answer's headers */
+    struct dr_buf body;  /* scratch for one small body */
+    struct dr_buf frame; /* scratch for one frame of a WebSocket */
     struct dr_entropy entropy;
     struct dr_block_pool blocks;
     struct dr_list exchanges;       /* running */

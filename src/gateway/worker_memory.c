@@ -65,6 +65,7 @@ enum dr_status worker_memory_init(struct worker *worker, struct dr_error *error)
     dr_list_init(&worker->spare_exchanges);
     dr_buf_init(&worker->head, HEAD_BYTES);
     dr_buf_init(&worker->body, SCRATCH_BODY_BYTES_MAX);
+    dr_buf_init(&worker->frame, SIZE_MAX / 2); /* an event's limit bounds it */
     dr_block_pool_init(&worker->blocks, BLOCK_BYTES, SPARE_BLOCKS_MAX);
     uint64_t seed;
     dr_entropy_take(&worker->entropy, &seed, sizeof seed);
@@ -86,4 +87,5 @@ void worker_memory_clear(struct worker *worker) {
     counters_clear(&worker->counters);
     dr_buf_clear(&worker->head);
     dr_buf_clear(&worker->body);
+    dr_buf_clear(&worker->frame);
 }

@@ -1,0 +1,267 @@
+/* The answer as frames over a WebSocket: events are rendered, whatever dialect they came in. Must
+ * not know how frames become exchanges. */
+#include "gateway/downstream.h"
+
+#include "base/assert.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "dialect/openai_writer.h"
+#include "gateway/exchange.h"
+#include "gateway/ws_answer.h"
+#include "net/ws_session.h"
+
+/* A frame's memory beyond this is not kept for the next one. */
+enum { FRAME_BYTES_KEPT = 64 * 1024 };
+
+/* --- frames
+ * ------------------------------------------------------------------------------------- */
+
+/* The one tail under way on the thread. */
+static struct dr_buf *tail_start(const struct ws_answer *answer) {
+    struct dr_buf *tail = &answer->exchange->worker->frame;
+    dr_buf_reset(tail);
+    return tail;
+}
+
+/* What can't be sent ends the session, which tells its owner. */
+static void tail_send(struct ws_answer *answer, struct dr_buf *tail) {
+    struct dr_ws_session *session = ws_connection_session(answer->connection);
+    char number[DR_U64_TEXT_BYTES];
+    const size_t number_len = dr_u64_text(++answer->seq, number);
+    if (dr_buf_status(tail) == DR_OK) {
+        const dr_slice parts[] = {
+            DR_LIT("{\"id\":"),  answer->id_json,
+            DR_LIT(",\"seq\":"), dr_slice_of(number, number_len),
+            dr_buf_slice(tail),
+        };
+        (void)dr_ws_session_send_text(session, parts, sizeof parts / sizeof parts[0]);
+    } else {
+        dr_ws_session_reset(session); /* out of memory: a gap would go unseen */
+    }
+    if (tail->capacity > FRAME_BYTES_KEPT) dr_buf_clear(tail);
+}
+
+static void put_request_id(struct dr_buf *tail, dr_slice request_id) {
+    if (request_id.len == 0) return;
+    dr_buf_put(tail, DR_LIT(",\"request_id\":"));
+    dr_json_put_string(tail, request_id);
+}
+
+/* OpenAI's object with two members more. */
+void ws_put_refusal_tail(struct dr_buf *tail, const struct refusal *refusal, dr_slice request_id) {
+    put_request_id(tail, request_id);
+    dr_buf_put(tail, DR_LIT(",\"error\":{\"message\":"));
+    dr_json_put_string_or_null(tail, refusal->message);
+    dr_buf_put(tail, DR_LIT(",\"type\":"));
+    dr_json_put_string_or_null(tail, refusal->type);
+    dr_buf_put(tail, DR_LIT(",\"param\":"));
+    dr_json_put_string_or_null(tail, refusal->param);
+    dr_buf_put(tail, DR_LIT(",\"code\":"));
+    dr_json_put_string_or_null(tail, refusal->code);
+    dr_buf_put(tail, DR_LIT(",\"status\":"));
+    dr_buf_put_u64(tail, refusal->status);
+    if (refusal->status == 429 || refusal->status == 503) {
+        dr_buf_put(tail, DR_LIT(",\"retry_after\":"));
+        dr_buf_put_u64(tail, refusal->retry_after_s > 0 ? refusal->retry_after_s : 1);
+    }
+    dr_buf_put(tail, DR_LIT("},\"done\":true}"));
+}
+
+/* --- the beginning
+ * ------------------------------------------------------------------------------ */
+
+static size_t ws_pending(const struct downstream *downstream) {
+    if (!downstream->answer) return 0;
+    struct dr_ws_session *session = ws_connection_session(downstream->answer->connection);
+    return dr_ws_session_is_full(session) ? dr_ws_session_pending(session) : 0;
+}
+
+static void ws_admitted(struct downstream *downstream) {
+    struct ws_answer *answer = downstream->answer;
+    struct dr_buf *tail = tail_start(answer);
+    dr_buf_put(tail, DR_LIT(",\"accepted\":true"));
+    put_request_id(tail, answer->request_id);
+    dr_buf_put_char(tail, '}');
+    tail_send(answer, tail);
+}
+
+static void ws_begin(struct downstream *downstream, dr_slice headers) {
+    (void)headers; /* frames have none */
+    downstream->has_begun = true;
+}
+
+/* --- events
+ * ------------------------------------------------------------------------------------- */
+
+static void note_text(dr_slice text, size_t len_max, char *kept, size_t *ret_len) {
+    const dr_slice first = dr_utf8_first(text, len_max);
+    if (first.len > 0) memcpy(kept, first.data, first.len);
+    *ret_len = first.len;
+}
+
+/* Only an ask for several choices has others than the first. */
+static void put_choice(struct dr_buf *tail, uint32_t choice_index) {
+    if (choice_index == 0) return;
+    dr_buf_put(tail, DR_LIT(",\"index\":"));
+    dr_buf_put_u64(tail, choice_index);
+}
+
+static void send_text(struct ws_answer *answer, const struct answer_event *event, dr_slice name) {
+    struct dr_buf *tail = tail_start(answer);
+    put_choice(tail, event->choice_index);
+    dr_buf_put(tail, name);
+    dr_json_put_string(tail, event->text);
+    dr_buf_put_char(tail, '}');
+    tail_send(answer, tail);
+}
+
+static void put_call(struct dr_buf *tail, const struct answer_event *event) {
+    dr_buf_put(tail, DR_LIT("{\"index\":"));
+    dr_buf_put_u64(tail, event->tool_call.index);
+    if (event->tool_call.id.len > 0) {
+        dr_buf_put(tail, DR_LIT(",\"id\":"));
+        dr_json_put_string(tail, event->tool_call.id);
+        dr_buf_put(tail, DR_LIT(",\"type\":\"function\""));
+    }
+    dr_buf_put(tail, DR_LIT(",\"function\":{"));
+    if (event->tool_call.name.len > 0) {
+        dr_buf_put(tail, DR_LIT("\"name\":"));
+        dr_json_put_string(tail, event->tool_call.name);
+        dr_buf_put_char(tail, ',');
+    }
+    dr_buf_put(tail, DR_LIT("\"arguments\":"));
+    dr_json_put_string(tail, event->tool_call.arguments);
+    dr_buf_put(tail, DR_LIT("}}"));
+}
+
+/* Adjoining deltas of one choice in one frame. Returns how many were taken. */
+static size_t send_calls(struct ws_answer *answer, const struct answer_event *events,
+                         size_t count) {
+    struct dr_buf *tail = tail_start(answer);
+    put_choice(tail, events[0].choice_index);
+    dr_buf_put(tail, DR_LIT(",\"tool_calls\":["));
+    size_t taken = 0;
+    while (taken < count && events[taken].kind == ANSWER_TOOL_CALL &&
+           events[taken].choice_index == events[0].choice_index) {
+        if (taken > 0) dr_buf_put_char(tail, ',');
+        put_call(tail, &events[taken++]);
+    }
+    dr_buf_put(tail, DR_LIT("]}"));
+    tail_send(answer, tail);
+    return taken;
+}
+
+/* OpenAI's word, also where another dialect said it in its own. */
+static dr_slice finish_name(const struct answer_event *event) {
+    switch (event->finish.reason) {
+    case ANSWER_FINISH_STOP: return DR_LIT("stop");
+    case ANSWER_FINISH_LENGTH: return DR_LIT("length");
+    case ANSWER_FINISH_TOOL_CALLS: return DR_LIT("tool_calls");
+    case ANSWER_FINISH_CONTENT_FILTER: return DR_LIT("content_filter");
+    case ANSWER_FINISH_FUNCTION_CALL: return DR_LIT("function_call");
+    case ANSWER_FINISH_OTHER: break;
+    }
+    return event->finish.text;
+}
+
+/* What the end will tell. */
+static void note_event(struct ws_answer *answer, const struct answer_event *event) {
+    size_t len;
+    if (event->kind == ANSWER_START && event->start.model.len > 0 && answer->model_len == 0) {
+        note_text(event->start.model, sizeof answer->model, answer->model, &len);
+        answer->model_len = (uint16_t)len;
+    } else if (event->kind == ANSWER_FINISH && event->choice_index == 0) {
+        note_text(finish_name(event), sizeof answer->finish, answer->finish, &len);
+        answer->finish_len = (uint8_t)len;
+    }
+}
+
+static void ws_put(struct downstream *downstream, const struct answer_chunk *chunk, dr_slice raw) {
+    struct ws_answer *answer = downstream->answer;
+    struct answer_chunk numbered = *chunk;
+    (void)raw; /* the events tell all that a frame can */
+    openai_call_numbers_apply(&answer->calls, &numbered);
+    for (size_t i = 0; i < numbered.event_count;) {
+        const struct answer_event *event = &numbered.events[i];
+        size_t taken = 1;
+        switch (event->kind) {
+        case ANSWER_TEXT: send_text(answer, event, DR_LIT(",\"content\":")); break;
+        case ANSWER_REASONING: send_text(answer, event, DR_LIT(",\"reasoning_content\":")); break;
+        case ANSWER_REFUSAL: send_text(answer, event, DR_LIT(",\"refusal\":")); break;
+        case ANSWER_TOOL_CALL: taken = send_calls(answer, event, numbered.event_count - i); break;
+        case ANSWER_START:
+        case ANSWER_FINISH: note_event(answer, event); break;
+        case ANSWER_USAGE:
+        case ANSWER_ERROR:
+        case ANSWER_END:
+        case ANSWER_SIGNATURE:
+        case ANSWER_CITATION:
+        case ANSWER_LOGPROBS: break;
+        }
+        i += taken;
+    }
+}
+
+static void ws_flush(struct downstream *downstream) {
+    (void)downstream; /* the session gathers what is sent in one turn */
+}
+
+static void ws_wait(struct downstream *downstream) {
+    (void)downstream; /* the session pings */
+}
+
+/* --- the end
+ * ------------------------------------------------------------------------------------ */
+
+static void answer_over(struct downstream *downstream) {
+    struct ws_answer *answer = downstream->answer;
+    downstream->answer = NULL;
+    ws_connection_drop_answer(answer->connection, answer);
+}
+
+static void ws_end(struct downstream *downstream, dr_slice last,
+                   const struct downstream_close *close) {
+    struct ws_answer *answer = downstream->answer;
+    struct dr_buf *tail = tail_start(answer);
+    dr_slice finish = dr_slice_of(answer->finish, answer->finish_len);
+    dr_slice model = dr_slice_of(answer->model, answer->model_len);
+    (void)last; /* an end in the client's dialect */
+    if (close->is_cancelled) finish = DR_LIT("cancelled");
+    if (model.len == 0) model = close->model;
+    dr_buf_put(tail, DR_LIT(",\"done\":true,\"finish_reason\":"));
+    dr_json_put_string_or_null(tail, finish.len > 0 ? finish : DR_NONE);
+    dr_buf_put(tail, DR_LIT(",\"model\":"));
+    dr_json_put_string(tail, model);
+    dr_buf_put(tail, DR_LIT(",\"usage\":"));
+    openai_put_usage(tail, close->usage);
+    dr_buf_put(tail, DR_LIT(",\"cost\":"));
+    money_put(tail, close->cost);
+    put_request_id(tail, answer->request_id);
+    dr_buf_put_char(tail, '}');
+    tail_send(answer, tail);
+    answer_over(downstream);
+}
+
+static void ws_refuse(struct downstream *downstream, const struct refusal *refusal,
+                      dr_slice headers, struct dr_buf *scratch) {
+    struct ws_answer *answer = downstream->answer;
+    struct dr_buf *tail = tail_start(answer);
+    (void)headers;
+    (void)scratch;
+    ws_put_refusal_tail(tail, refusal, answer->request_id);
+    tail_send(answer, tail);
+    answer_over(downstream);
+}
+
+const struct downstream_kind downstream_ws = {
+    .transport = TRANSPORT_WS,
+    .streamed = &downstream_ws,
+    .pending = ws_pending,
+    .admitted = ws_admitted,
+    .begin = ws_begin,
+    .put = ws_put,
+    .flush = ws_flush,
+    .wait = ws_wait,
+    .end = ws_end,
+    .refuse = ws_refuse,
+};

@@ -1,0 +1,533 @@
+/* WebSocket connections that chat: who speaks, what their frames ask for. Must not know what an
+ * exchange does with an ask, nor how its answer looks. */
+#include "gateway/ws_front.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "gateway/authenticate.h"
+#include "gateway/exchange.h"
+#include "gateway/http_front.h"
+#include "gateway/pipeline.h"
+#include "gateway/ws_answer.h"
+#include "gateway/ws_echo.h"
+#include "net/ws_handshake.h"
+#include "net/ws_session.h"
+
+enum {
+    AUTH_MS = 10000, /* for the first frame that brings a key */
+    PING_MS = 25000,
+    CLOSE_MS = 5000,
+    CLOSE_KEY = 4401,
+    ID_CHARACTERS_MAX = 64,
+    FRAGMENTS_MAX = 131072,
+    DEPTH_MAX = 128, /* as of an HTTP body */
+    SIM_FAULT_BYTES_MAX = 1024,
+    PIECE_BYTES_MAX = DR_LOOP_READ_BYTES, /* of one answer in one turn */
+};
+
+struct ws_connection {
+    struct worker *worker;
+    struct dr_ws_session *session;
+    struct dr_list answers; /* running */
+    uint32_t answer_count;
+    bool has_key;    /* one has been accepted */
+    bool is_refused; /* one was not: nothing is taken any more */
+    uint8_t refusal; /* enum refusal_reason: of the handshake's key, with is_refused */
+    struct dr_sha256 key_digest;
+    struct dr_timer auth_timer;
+    size_t sim_fault_len;
+    char sim_fault[]; /* demo only: of the handshake, holds for all asks */
+};
+
+/* --- frames out
+ * --------------------------------------------------------------------------------- */
+
+/* An error that is no exchange's. `id` is NULL where none could be read. */
+static void connection_send_refusal(struct ws_connection *connection, const dr_slice *id,
+                                    const struct refusal *refusal) {
+    struct worker *worker = connection->worker;
+    struct dr_buf *frame = &worker->frame;
+    worker->counters.refused_early++;
+    worker->counters.refusals[refusal->reason]++;
+    dr_buf_reset(frame);
+    dr_buf_put(frame, DR_LIT("{\"id\":"));
+    dr_json_put_string_or_null(frame, id ? *id : DR_NONE);
+    dr_buf_put(frame, DR_LIT(",\"seq\":1"));
+    ws_put_refusal_tail(frame, refusal, DR_NONE);
+    if (dr_buf_status(frame) != DR_OK) {
+        dr_ws_session_reset(connection->session);
+        return;
+    }
+    const dr_slice text = dr_buf_slice(frame);
+    (void)dr_ws_session_send_text(connection->session, &text, 1);
+}
+
+/* One error frame, then the end: what speaks here has no key. */
+static void connection_refuse_key(struct ws_connection *connection, const dr_slice *id,
+                                  enum refusal_reason reason) {
+    struct refusal refusal = refusal_of(reason);
+    if (reason == REFUSAL_MISSING_API_KEY) {
+        refusal.message = DR_LIT("No API key was given. Send it in the header 'Authorization: "
+                                 "Bearer KEY', as the subprotocol drover.key.KEY, in a first frame "
+                                 "{\"type\":\"auth\",\"api_key\":KEY}, or as api_key in the first "
+                                 "request.");
+    }
+    connection->is_refused = true;
+    dr_timer_stop(&connection->auth_timer);
+    connection_send_refusal(connection, id, &refusal);
+    dr_ws_session_close(connection->session, CLOSE_KEY, refusal.code);
+}
+
+static void connection_auth_over(void *owner) {
+    connection_refuse_key(owner, NULL, REFUSAL_MISSING_API_KEY);
+}
+
+static struct refusal refusal_saying(enum refusal_reason reason, dr_slice param, dr_slice message) {
+    struct refusal refusal = refusal_of(reason);
+    refusal.param = param;
+    refusal.message = message;
+    return refusal;
+}
+
+/* --- keys
+ * --------------------------------------------------------------------------------------- */
+
+/* False when it was refused, with `*ret_reason`. */
+static bool connection_take_key(struct ws_connection *connection, dr_slice token,
+                                enum refusal_reason *ret_reason) {
+    struct worker *worker = connection->worker;
+    const struct key_table_row *row;
+    if (!identify_token(worker->edition->keys, token, dr_loop_wall(worker->loop), &row,
+                        ret_reason)) {
+        return false;
+    }
+    connection->key_digest = dr_sha256(token);
+    connection->has_key = true;
+    dr_timer_stop(&connection->auth_timer);
+    return true;
+}
+
+/* --- asks
+ * --------------------------------------------------------------------------------------- */
+
+/* Members that are the gateway's, none of a provider's concern. */
+static bool is_own_member(dr_slice name) {
+    return dr_slice_is(name, DR_LIT("type")) || dr_slice_is(name, DR_LIT("id")) ||
+           dr_slice_is(name, DR_LIT("session")) || dr_slice_is(name, DR_LIT("api_key")) ||
+           dr_slice_is(name, DR_LIT("stream"));
+}
+
+static bool is_blank(char byte) {
+    return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
+}
+
+/* Without the blanks, and the one `mark` between them, at the end. */
+static dr_slice without_end(dr_slice text, char mark) {
+    while (text.len > 0 && is_blank(text.data[text.len - 1])) text.len--;
+    dr_assert(text.len > 0 && text.data[text.len - 1] == mark);
+    text.len--;
+    while (text.len > 0 && is_blank(text.data[text.len - 1])) text.len--;
+    return text;
+}
+
+/* The body of the same ask over HTTP, streamed: the other members as they stand in `text`, which is
+ * the JSON of `root`. */
+static bool write_body(struct exchange *exchange, dr_json root, dr_slice text) {
+    static const dr_slice head = {"{\"stream\":true", 14};
+    const struct dr_json_reader *reader = exchange->worker->json;
+    char *body = dr_arena_alloc(&exchange->arena, head.len + text.len + 1);
+    if (!body) return false;
+    memcpy(body, head.data, head.len);
+    size_t len = head.len;
+
+    struct dr_json_iter iter;
+    dr_json_iter_init(&iter, root);
+    bool has_more = dr_json_iter_next(&iter);
+    while (has_more) {
+        const size_t start = dr_json_offset(reader, iter.name) - 1;
+        const bool is_own = is_own_member(dr_json_text(iter.name));
+        has_more = dr_json_iter_next(&iter);
+        if (is_own) continue;
+        const size_t end = has_more ? dr_json_offset(reader, iter.name) - 1 : text.len;
+        const dr_slice member =
+            without_end(dr_slice_of(text.data + start, end - start), has_more ? ',' : '}');
+        body[len++] = ',';
+        memcpy(body + len, member.data, member.len);
+        len += member.len;
+    }
+    body[len++] = '}';
+    exchange->body = dr_slice_of(body, len);
+    return true;
+}
+
+static struct ws_answer *answer_new(struct ws_connection *connection, struct exchange *exchange,
+                                    dr_slice id) {
+    struct ws_answer *answer = dr_arena_alloc_zero(&exchange->arena, sizeof *answer);
+    if (!answer) return NULL;
+    answer->connection = connection;
+    answer->exchange = exchange;
+    answer->request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES);
+    answer->id = answer->request_id;
+    if (id.data && !dr_arena_copy(&exchange->arena, id, &answer->id)) return NULL;
+    struct dr_buf *json = &connection->worker->frame;
+    dr_buf_reset(json);
+    dr_json_put_string(json, answer->id);
+    if (dr_buf_status(json) != DR_OK ||
+        !dr_arena_copy(&exchange->arena, dr_buf_slice(json), &answer->id_json)) {
+        return NULL;
+    }
+    dr_list_put_last(&connection->answers, &answer->node);
+    connection->answer_count++;
+    return answer;
+}
+
+void ws_connection_drop_answer(struct ws_connection *connection, struct ws_answer *answer) {
+    dr_list_remove(&answer->node);
+    connection->answer_count--;
+}
+
+struct dr_ws_session *ws_connection_session(struct ws_connection *connection) {
+    return connection->session;
+}
+
+static struct ws_answer *connection_find(struct ws_connection *connection, dr_slice id) {
+    for (struct dr_list *node = connection->answers.next; node != &connection->answers;
+         node = node->next) {
+        struct ws_answer *answer = dr_list_item(node, struct ws_answer, node);
+        if (dr_slice_is(answer->id, id)) return answer;
+    }
+    return NULL;
+}
+
+/* What is wrong with an ask that can be seen without its prompt. */
+static bool ask_is_fit(struct ws_connection *connection, dr_json root, dr_slice text, dr_slice id,
+                       struct refusal *refusal) {
+    const struct config *config = connection->worker->edition->snapshot->config;
+    const dr_json session = dr_json_member(root, DR_LIT("session"));
+    dr_slice name;
+    if (dr_json_has_duplicate(root, &name)) {
+        *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_NONE,
+                                  DR_LIT("A member is given twice: leave one of them out."));
+    } else if (id.data && connection_find(connection, id)) {
+        *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("id"),
+                                  DR_LIT("An answer of this 'id' is still under way."));
+    } else if (session && !dr_json_is(session, DR_JSON_NULL)) {
+        *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("session"),
+                                  DR_LIT("Sessions are not kept by this version: send all messages "
+                                         "with each request."));
+    } else if (text.len > config->body_bytes_max) {
+        *refusal = refusal_of(REFUSAL_REQUEST_TOO_LARGE);
+    } else if (connection->answer_count >= config->ws_requests_max) {
+        *refusal = refusal_of(REFUSAL_RATE_LIMIT_EXCEEDED);
+        refusal->message = DR_LIT("Too many requests are in flight on this connection. Wait for "
+                                  "one to end, or open another connection.");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static void connection_ask(struct ws_connection *connection, dr_json root, dr_slice text,
+                           dr_slice id) {
+    struct worker *worker = connection->worker;
+    struct refusal refusal;
+    const bool is_fit = ask_is_fit(connection, root, text, id, &refusal);
+    struct exchange *exchange = exchange_open(worker, &downstream_ws, NULL);
+    struct ws_answer *answer = exchange ? answer_new(connection, exchange, id) : NULL;
+    if (!answer) {
+        /* Nothing has begun but the exchange itself, which passes through settle as all do. */
+        const struct refusal failed = refusal_of(REFUSAL_INTERNAL_ERROR);
+        connection_send_refusal(connection, id.data ? &id : NULL, &failed);
+        if (exchange) exchange_note_gone(exchange);
+        return;
+    }
+    exchange->downstream.answer = answer;
+    exchange->key_digest = &connection->key_digest;
+    if (id.data) exchange->client_id = answer->id;
+    exchange->has_json_body = true;
+    exchange->has_body = true;
+    exchange->is_unfit = !is_fit;
+    if (!is_fit) exchange->refusal = refusal;
+    const dr_slice fault = dr_slice_of(connection->sim_fault, connection->sim_fault_len);
+    if ((fault.len > 0 && !dr_arena_copy(&exchange->arena, fault, &exchange->sim_fault)) ||
+        (is_fit && !write_body(exchange, root, text))) {
+        exchange_refuse_for(exchange, REFUSAL_INTERNAL_ERROR);
+    }
+    pipeline_run(exchange);
+}
+
+/* --- frames in
+ * ---------------------------------------------------------------------------------- */
+
+/* The id of a frame: absent (data NULL), or a string that is not too long. */
+static bool read_id(dr_json root, dr_slice *ret_id) {
+    const dr_json value = dr_json_member(root, DR_LIT("id"));
+    *ret_id = DR_NONE;
+    if (!value || dr_json_is(value, DR_JSON_NULL)) return true;
+    if (!dr_json_is(value, DR_JSON_STRING)) return false;
+    const dr_slice id = dr_json_text(value);
+    size_t characters = 0;
+    for (size_t i = 0; i < id.len; i++) characters += ((uint8_t)id.data[i] & 0xc0) != 0x80;
+    if (characters > ID_CHARACTERS_MAX) return false;
+    *ret_id = id;
+    return true;
+}
+
+static void connection_cancel(struct ws_connection *connection, dr_slice id) {
+    struct ws_answer *answer = id.data ? connection_find(connection, id) : NULL;
+    if (answer) exchange_cancel(answer->exchange);
+}
+
+/* Frames with a `type`, on a connection whose key is known. */
+static void connection_take_typed(struct ws_connection *connection, dr_json root, dr_slice type,
+                                  dr_slice id) {
+    if (dr_slice_is(type, DR_LIT("cancel"))) {
+        connection_cancel(connection, id);
+    } else if (dr_slice_is(type, DR_LIT("ping"))) {
+        const dr_slice pong = DR_LIT("{\"type\":\"pong\"}");
+        (void)dr_ws_session_send_text(connection->session, &pong, 1);
+    } else if (dr_slice_is(type, DR_LIT("auth"))) {
+        enum refusal_reason reason;
+        const dr_slice token = dr_json_text(dr_json_member(root, DR_LIT("api_key")));
+        if (!connection_take_key(connection, token, &reason)) {
+            connection_refuse_key(connection, id.data ? &id : NULL, reason);
+        }
+    } else if (dr_slice_is(type, DR_LIT("resume"))) {
+        const struct refusal refusal = refusal_of(REFUSAL_NOT_RESUMABLE);
+        connection_send_refusal(connection, id.data ? &id : NULL, &refusal);
+    } else {
+        const struct refusal refusal =
+            refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("type"),
+                           DR_LIT("'type' must be auth, cancel, resume or ping; a chat request has "
+                                  "none."));
+        connection_send_refusal(connection, id.data ? &id : NULL, &refusal);
+    }
+}
+
+/* The first frame must bring a key, unless the handshake did. */
+static bool connection_take_first(struct ws_connection *connection, dr_json root, bool is_ask,
+                                  dr_slice type, const dr_slice *id) {
+    enum refusal_reason reason = REFUSAL_MISSING_API_KEY;
+    dr_slice token = DR_NONE;
+    if (is_ask || dr_slice_is(type, DR_LIT("auth"))) {
+        token = dr_json_text(dr_json_member(root, DR_LIT("api_key")));
+    }
+    if (connection_take_key(connection, token, &reason)) return true;
+    connection_refuse_key(connection, id, reason);
+    return false;
+}
+
+static void connection_take_object(struct ws_connection *connection, dr_json root, dr_slice text) {
+    const dr_json type_value = dr_json_member(root, DR_LIT("type"));
+    const bool is_ask = !type_value || dr_json_is(type_value, DR_JSON_NULL);
+    const dr_slice type = dr_json_text(type_value);
+    dr_slice id;
+    const bool has_fit_id = read_id(root, &id);
+    if (!connection->has_key) {
+        if (!connection_take_first(connection, root, is_ask, type, id.data ? &id : NULL)) return;
+        if (!is_ask) return; /* it was nothing but the key */
+    }
+    if (!has_fit_id) {
+        const struct refusal refusal =
+            refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("id"),
+                           DR_LIT("'id' must be a string of at most 64 characters."));
+        connection_send_refusal(connection, NULL, &refusal);
+    } else if (is_ask) {
+        connection_ask(connection, root, text, id);
+    } else {
+        connection_take_typed(connection, root, type, id);
+    }
+}
+
+static void connection_message(void *owner, dr_slice bytes, bool is_binary) {
+    struct ws_connection *connection = owner;
+    struct dr_error error;
+    dr_json root;
+    dr_assert(!is_binary); /* the session's limits take none */
+    if (connection->is_refused) return;
+    const enum dr_status status =
+        dr_json_read(connection->worker->json, bytes, DEPTH_MAX, &root, &error);
+    if (status == DR_OK && dr_json_is(root, DR_JSON_OBJECT)) {
+        connection_take_object(connection, root, bytes);
+        return;
+    }
+    if (!connection->has_key) {
+        connection_refuse_key(connection, NULL, REFUSAL_MISSING_API_KEY);
+        return;
+    }
+    struct refusal refusal = refusal_of(REFUSAL_INTERNAL_ERROR);
+    if (status == DR_OK) {
+        refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_NONE,
+                                 DR_LIT("A frame must be one JSON object."));
+    } else if (status != DR_NO_MEMORY) {
+        refusal =
+            refusal_saying(status == DR_INVALID ? REFUSAL_INVALID_JSON : REFUSAL_INVALID_REQUEST,
+                           DR_NONE, dr_slice_text(error.text));
+    }
+    connection_send_refusal(connection, NULL, &refusal);
+}
+
+/* --- life
+ * --------------------------------------------------------------------------------------- */
+
+static void connection_drained(void *owner) {
+    struct ws_connection *connection = owner;
+    struct dr_list *next;
+    for (struct dr_list *node = connection->answers.next; node != &connection->answers;
+         node = next) {
+        next = node->next;
+        exchange_note_drained(dr_list_item(node, struct ws_answer, node)->exchange);
+    }
+}
+
+static void connection_ended(void *owner, uint16_t code, dr_slice reason) {
+    struct ws_connection *connection = owner;
+    (void)code;
+    (void)reason;
+    connection->is_refused = true;
+    dr_timer_stop(&connection->auth_timer);
+    while (!dr_list_is_empty(&connection->answers)) {
+        struct ws_answer *answer = dr_list_item(connection->answers.next, struct ws_answer, node);
+        ws_connection_drop_answer(connection, answer);
+        exchange_note_gone(answer->exchange);
+    }
+}
+
+static void connection_closed(void *owner) {
+    struct ws_connection *connection = owner;
+    struct worker *worker = connection->worker;
+    dr_free(connection);
+    dr_listener_note_closed(worker->listener);
+    worker_note_idle(worker);
+}
+
+static const struct dr_ws_session_events connection_events = {
+    .message = connection_message,
+    .drained = connection_drained,
+    .stalled = NULL, /* who takes nothing for so long never will */
+    .ended = connection_ended,
+    .closed = connection_closed,
+};
+
+static void connection_taken(void *owner, struct dr_stream *stream, dr_slice rest) {
+    struct ws_connection *connection = owner;
+    const bool is_refused = connection->is_refused;
+    if (!connection->has_key && !is_refused) {
+        dr_timer_start(&connection->auth_timer, connection->worker->loop, AUTH_MS);
+    }
+    dr_ws_session_start(connection->session, stream, rest);
+    if (is_refused) {
+        connection_refuse_key(connection, NULL, (enum refusal_reason)connection->refusal);
+    }
+}
+
+/* --- the handshake
+ * ------------------------------------------------------------------------------ */
+
+/* What the subprotocols say: the one that is spoken, and a key. */
+static void read_protocols(const struct dr_http1_head *head, dr_slice *ret_spoken,
+                           dr_slice *ret_token) {
+    static const dr_slice prefixes[] = {{"drover.key.", 11}, {"openai-insecure-api-key.", 24}};
+    struct dr_ws_protocols protocols = {0};
+    dr_slice protocol;
+    *ret_spoken = DR_NONE;
+    *ret_token = DR_NONE;
+    while (dr_ws_protocols_next(&protocols, head, &protocol)) {
+        if (dr_slice_is(protocol, DR_LIT("drover.v1"))) *ret_spoken = protocol;
+        for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+            if (ret_token->data || !dr_slice_starts(protocol, prefixes[i])) continue;
+            *ret_token = dr_slice_from(protocol, prefixes[i].len);
+        }
+    }
+}
+
+static bool has_foreign_origin(const struct http_visit *visit) {
+    const struct config *config = visit->worker->edition->snapshot->config;
+    if (config->cors_origin_count == 0 && !config->allows_loopback_origins) return false;
+    return dr_http1_header(visit->head, DR_LIT("origin")).len > 0 && visit->cors_origin.len == 0;
+}
+
+static struct dr_ws_session_options options_of(const struct config *config) {
+    /* While nobody reads, each answer may bring what it had begun to. */
+    const size_t begun = (size_t)config->ws_requests_max * PIECE_BYTES_MAX;
+    return (struct dr_ws_session_options){
+        .limits =
+            {
+                .frame_bytes_max = config->ws_message_bytes_max,
+                .message_bytes_max = config->ws_message_bytes_max,
+                .fragments_max = FRAGMENTS_MAX,
+                .takes_binary = false,
+            },
+        .send_high_bytes = config->ws_send_bytes_max / 16,
+        .send_bytes_max = config->ws_send_bytes_max + config->event_bytes_max + begun,
+        .ping_ms = PING_MS,
+        .stall_ms = config->between_bytes_ms,
+        .close_ms = CLOSE_MS,
+    };
+}
+
+static struct ws_connection *connection_new(struct worker *worker, dr_slice sim_fault) {
+    struct ws_connection *connection = dr_alloc_zero(1, sizeof *connection + sim_fault.len);
+    if (!connection) return NULL;
+    worker->ws_options = options_of(worker->edition->snapshot->config);
+    connection->worker = worker;
+    connection->session = dr_ws_session_new(worker->ws, DR_WS_SERVER, &worker->ws_options,
+                                            &connection_events, connection);
+    if (!connection->session) {
+        dr_free(connection);
+        return NULL;
+    }
+    dr_list_init(&connection->answers);
+    dr_timer_init(&connection->auth_timer, connection, connection_auth_over);
+    connection->sim_fault_len = sim_fault.len;
+    if (sim_fault.len > 0) memcpy(connection->sim_fault, sim_fault.data, sim_fault.len);
+    return connection;
+}
+
+static void refuse_visit(const struct http_visit *visit, enum refusal_reason reason) {
+    const struct refusal refusal = refusal_of(reason);
+    http_visit_refuse(visit, &refusal);
+}
+
+/* A header's key is judged before the handshake is; other keys after it, since a browser's page
+ * could not see why it failed. */
+void route_ws_chat(const struct http_visit *visit) {
+    struct worker *worker = visit->worker;
+    const struct config *config = worker->edition->snapshot->config;
+    const dr_slice authorization = dr_http1_header(visit->head, DR_LIT("authorization"));
+    const dr_slice fault =
+        config->is_demo ? dr_http1_header(visit->head, DR_LIT("x-sim-fault")) : DR_NONE;
+    enum refusal_reason reason;
+    const struct key_table_row *row;
+    dr_slice spoken, token;
+
+    if (!ws_visit_check(visit)) return;
+    if (worker->is_draining) {
+        refuse_visit(visit, REFUSAL_DRAINING);
+        return;
+    }
+    if (has_foreign_origin(visit)) {
+        refuse_visit(visit, REFUSAL_ORIGIN_NOT_ALLOWED);
+        return;
+    }
+    if (authorization.len > 0 && !identify(worker->edition->keys, authorization,
+                                           dr_loop_wall(worker->loop), &row, &reason)) {
+        refuse_visit(visit, reason);
+        return;
+    }
+    struct ws_connection *connection =
+        connection_new(worker, dr_slice_first(fault, SIM_FAULT_BYTES_MAX));
+    if (!connection) {
+        refuse_visit(visit, REFUSAL_INTERNAL_ERROR);
+        return;
+    }
+    read_protocols(visit->head, &spoken, &token);
+    if (authorization.len > 0) token = bearer_token(authorization);
+    if (token.data && !connection_take_key(connection, token, &reason)) {
+        connection->is_refused = true;
+        connection->refusal = (uint8_t)reason;
+    }
+    dr_buf_reset(&worker->head);
+    dr_ws_handshake_put_accept(&worker->head, visit->head, spoken);
+    dr_http_call_upgrade(visit->call, dr_buf_slice(&worker->head), connection, connection_taken);
+}
