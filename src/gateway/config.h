@@ -35,6 +35,10 @@ struct config {
     uint32_t ws_requests_max;
     size_t ws_send_bytes_max;
 
+    uint32_t sessions_per_account_max;
+    size_t session_bytes_max;
+    int64_t session_idle_ms;
+
     int64_t drain_ms;
     const dr_slice *cors_origins; /* "https://app.example"; "*" for any */
     size_t cors_origin_count;

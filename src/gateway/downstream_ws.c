@@ -181,6 +181,9 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
     struct answer_chunk numbered = *chunk;
     (void)raw; /* the events tell all that a frame can */
     openai_call_numbers_apply(&answer->calls, &numbered);
+    for (size_t i = 0; answer->turn && i < numbered.event_count; i++) {
+        chat_turn_note(answer->turn, &numbered.events[i]);
+    }
     for (size_t i = 0; i < numbered.event_count;) {
         const struct answer_event *event = &numbered.events[i];
         size_t taken = 1;
@@ -213,8 +216,9 @@ static void ws_wait(struct downstream *downstream) {
 /* --- the end
  * ------------------------------------------------------------------------------------ */
 
-static void answer_over(struct downstream *downstream) {
+static void answer_over(struct downstream *downstream, enum chat_turn_end end) {
     struct ws_answer *answer = downstream->answer;
+    ws_answer_end_turn(answer, end);
     downstream->answer = NULL;
     ws_connection_drop_answer(answer->connection, answer);
 }
@@ -239,7 +243,7 @@ static void ws_end(struct downstream *downstream, dr_slice last,
     put_request_id(tail, answer->request_id);
     dr_buf_put_char(tail, '}');
     tail_send(answer, tail);
-    answer_over(downstream);
+    answer_over(downstream, close->is_cancelled ? CHAT_TURN_CUT : CHAT_TURN_ANSWERED);
 }
 
 static void ws_refuse(struct downstream *downstream, const struct refusal *refusal,
@@ -250,7 +254,7 @@ static void ws_refuse(struct downstream *downstream, const struct refusal *refus
     (void)scratch;
     ws_put_refusal_tail(tail, refusal, answer->request_id);
     tail_send(answer, tail);
-    answer_over(downstream);
+    answer_over(downstream, CHAT_TURN_FAILED);
 }
 
 const struct downstream_kind downstream_ws = {

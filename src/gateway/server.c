@@ -89,6 +89,11 @@ static enum dr_status start_workers(struct server *server, struct dr_error *erro
     if (len < 0 || (size_t)len >= sizeof folder) {
         return dr_fail(error, DR_TOO_LARGE, 0, "the path of the data folder is too long");
     }
+    struct dr_entropy entropy = {0};
+    uint64_t seed;
+    dr_entropy_take(&entropy, &seed, sizeof seed);
+    server->sessions = session_table_new(seed);
+    if (!server->sessions) return no_memory(error);
     dr_places_init(&server->connection_places, server->snapshot->config->connections_max);
     for (size_t i = 0; i < server->worker_count; i++) {
         const struct worker_options options = {
@@ -98,6 +103,7 @@ static enum dr_status start_workers(struct server *server, struct dr_error *erro
             .bookkeeper = server->bookkeeper,
             .listen = dr_slice_text(listen),
             .places = &server->connection_places,
+            .sessions = server->sessions,
             .journal_folder = folder,
             .server_mailbox = server->mailbox,
             .idle = server_worker_idle,
@@ -136,6 +142,7 @@ static void server_release(struct server *server) {
     dr_deferred_cancel(&server->settle_end);
     key_table_release(server->keys);
     snapshot_release(server->snapshot);
+    session_table_free(server->sessions);
     tally_free(server->tally);
     store_close(server->store);
     dr_free(server->workers);

@@ -32,6 +32,7 @@ struct server {
     struct worker **places;  /* the same, never emptied: for a message that is with one */
     size_t worker_count;     /* places in it; constant, any thread */
     struct dr_places connection_places; /* any thread */
+    struct session_table *sessions;     /* any thread */
     size_t live_count;                  /* workers that are not joined */
     size_t round_count;                 /* inspections and publications that are under way */
 

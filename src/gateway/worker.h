@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "dialect/openai.h"
 #include "gateway/counters.h"
+#include "gateway/session_shared.h"
 #include "gateway/snapshot.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
@@ -41,6 +42,7 @@ struct worker {
     bool is_listening;
     struct journal *journal;
     struct bookkeeper *bookkeeper;
+    struct session_table *sessions; /* of all workers */
     struct edition *edition;
     bool is_draining;
 
@@ -66,11 +68,12 @@ struct worker {
 
 struct worker_options {
     uint32_t index;
-    struct snapshot *snapshot;     /* held */
-    struct key_table *keys;        /* held */
-    struct bookkeeper *bookkeeper; /* kept */
-    dr_slice listen;               /* with the port in use */
-    struct dr_places *places;      /* for connections, of all workers; kept */
+    struct snapshot *snapshot;      /* held */
+    struct key_table *keys;         /* held */
+    struct bookkeeper *bookkeeper;  /* kept */
+    dr_slice listen;                /* with the port in use */
+    struct dr_places *places;       /* for connections, of all workers; kept */
+    struct session_table *sessions; /* likewise */
     const char *journal_folder;
     const char *dns_servers; /* NULL: the system's (tests) */
     /* Posted to `server_mailbox` when a draining worker has nothing left; then worker_join may

@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "dialect/openai.h"
+#include "gateway/chat_turn.h"
 #include "gateway/refusal.h"
 
 struct exchange;
@@ -21,7 +22,9 @@ struct ws_answer {
     dr_slice id;      /* as the client wrote it, or one made up */
     dr_slice id_json; /* with quotes */
     dr_slice request_id;
-    uint64_t seq; /* of the latest frame */
+    struct chat_turn *turn; /* NULL without a session */
+    dr_slice frame;         /* the ask's, while its session's turn is awaited; in the arena */
+    uint64_t seq;           /* of the latest frame */
     struct openai_call_numbers calls;
     uint8_t finish_len;
     uint16_t model_len;
@@ -31,6 +34,8 @@ struct ws_answer {
 
 /* The answer has ended, or its connection: it is the connection's no more. */
 void ws_connection_drop_answer(struct ws_connection *connection, struct ws_answer *answer);
+/* Gives its session back, if it has one. */
+void ws_answer_end_turn(struct ws_answer *answer, enum chat_turn_end end);
 struct dr_ws_session *ws_connection_session(struct ws_connection *connection);
 
 /* The tail of an answer that failed; `request_id` is empty where there is none. */

@@ -9,6 +9,7 @@
 #include "gateway/http_front.h"
 #include "gateway/pipeline.h"
 #include "gateway/ws_answer.h"
+#include "gateway/ws_ask.h"
 #include "gateway/ws_echo.h"
 #include "net/ws_handshake.h"
 #include "net/ws_session.h"
@@ -21,6 +22,7 @@ enum {
     ID_CHARACTERS_MAX = 64,
     FRAGMENTS_MAX = 131072,
     DEPTH_MAX = 128, /* as of an HTTP body */
+    SESSION_NAME_BYTES_MAX = 256,
     SIM_FAULT_BYTES_MAX = 1024,
     PIECE_BYTES_MAX = DR_LOOP_READ_BYTES, /* of one answer in one turn */
 };
@@ -107,58 +109,8 @@ static bool connection_take_key(struct ws_connection *connection, dr_slice token
     return true;
 }
 
-/* --- asks
- * --------------------------------------------------------------------------------------- */
-
-/* Members that are the gateway's, none of a provider's concern. */
-static bool is_own_member(dr_slice name) {
-    return dr_slice_is(name, DR_LIT("type")) || dr_slice_is(name, DR_LIT("id")) ||
-           dr_slice_is(name, DR_LIT("session")) || dr_slice_is(name, DR_LIT("api_key")) ||
-           dr_slice_is(name, DR_LIT("stream"));
-}
-
-static bool is_blank(char byte) {
-    return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
-}
-
-/* Without the blanks, and the one `mark` between them, at the end. */
-static dr_slice without_end(dr_slice text, char mark) {
-    while (text.len > 0 && is_blank(text.data[text.len - 1])) text.len--;
-    dr_assert(text.len > 0 && text.data[text.len - 1] == mark);
-    text.len--;
-    while (text.len > 0 && is_blank(text.data[text.len - 1])) text.len--;
-    return text;
-}
-
-/* The body of the same ask over HTTP, streamed: the other members as they stand in `text`, which is
- * the JSON of `root`. */
-static bool write_body(struct exchange *exchange, dr_json root, dr_slice text) {
-    static const dr_slice head = {"{\"stream\":true", 14};
-    const struct dr_json_reader *reader = exchange->worker->json;
-    char *body = dr_arena_alloc(&exchange->arena, head.len + text.len + 1);
-    if (!body) return false;
-    memcpy(body, head.data, head.len);
-    size_t len = head.len;
-
-    struct dr_json_iter iter;
-    dr_json_iter_init(&iter, root);
-    bool has_more = dr_json_iter_next(&iter);
-    while (has_more) {
-        const size_t start = dr_json_offset(reader, iter.name) - 1;
-        const bool is_own = is_own_member(dr_json_text(iter.name));
-        has_more = dr_json_iter_next(&iter);
-        if (is_own) continue;
-        const size_t end = has_more ? dr_json_offset(reader, iter.name) - 1 : text.len;
-        const dr_slice member =
-            without_end(dr_slice_of(text.data + start, end - start), has_more ? ',' : '}');
-        body[len++] = ',';
-        memcpy(body + len, member.data, member.len);
-        len += member.len;
-    }
-    body[len++] = '}';
-    exchange->body = dr_slice_of(body, len);
-    return true;
-}
+/* --- answers
+ * ------------------------------------------------------------------------------------ */
 
 static struct ws_answer *answer_new(struct ws_connection *connection, struct exchange *exchange,
                                     dr_slice id) {
@@ -211,10 +163,11 @@ static bool ask_is_fit(struct ws_connection *connection, dr_json root, dr_slice 
     } else if (id.data && connection_find(connection, id)) {
         *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("id"),
                                   DR_LIT("An answer of this 'id' is still under way."));
-    } else if (session && !dr_json_is(session, DR_JSON_NULL)) {
+    } else if (session && !dr_json_is(session, DR_JSON_NULL) &&
+               (dr_json_text(session).len == 0 ||
+                dr_json_text(session).len > SESSION_NAME_BYTES_MAX)) {
         *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("session"),
-                                  DR_LIT("Sessions are not kept by this version: send all messages "
-                                         "with each request."));
+                                  DR_LIT("'session' must be a string of 1 to 256 bytes."));
     } else if (text.len > config->body_bytes_max) {
         *refusal = refusal_of(REFUSAL_REQUEST_TOO_LARGE);
     } else if (connection->answer_count >= config->ws_requests_max) {
@@ -227,10 +180,117 @@ static bool ask_is_fit(struct ws_connection *connection, dr_json root, dr_slice 
     return false;
 }
 
+/* --- sessions
+ * ----------------------------------------------------------------------------------- */
+
+void ws_answer_end_turn(struct ws_answer *answer, enum chat_turn_end end) {
+    struct worker *worker = answer->exchange->worker;
+    if (!answer->turn) return;
+    chat_turn_end(answer->turn, end, &worker->frame, dr_loop_now(worker->loop));
+    answer->turn = NULL;
+}
+
+static void answer_refuse(struct ws_answer *answer, struct refusal refusal) {
+    struct exchange *exchange = answer->exchange;
+    exchange->has_body = true;
+    exchange->is_unfit = true;
+    exchange->refusal = refusal;
+}
+
+/* The body with what the session keeps before the new messages. */
+static void answer_give_body(struct ws_answer *answer, const struct ws_ask *ask) {
+    struct exchange *exchange = answer->exchange;
+    const struct config *config = exchange->edition->snapshot->config;
+    struct chat_turn *turn = answer->turn;
+    dr_slice before = DR_NONE;
+    if (turn) {
+        before = session_messages(turn->hold);
+        turn->asked = ws_ask_messages(ask);
+        if (session_is_full(turn->hold) ||
+            before.len + turn->asked.len > config->session_bytes_max) {
+            struct refusal refusal =
+                refusal_saying(REFUSAL_REQUEST_TOO_LARGE, DR_LIT("session"),
+                               DR_LIT("The session has become too long. Begin another one."));
+            answer_refuse(answer, refusal);
+            return;
+        }
+        if (turn->asked.len > 0 && !dr_arena_copy(&exchange->arena, turn->asked, &turn->asked)) {
+            answer_refuse(answer, refusal_of(REFUSAL_INTERNAL_ERROR));
+            return;
+        }
+    }
+    exchange->has_body = true;
+    if (!ws_ask_write_body(ask, before, &exchange->arena, &exchange->body)) {
+        answer_refuse(answer, refusal_of(REFUSAL_REQUEST_TOO_LARGE));
+    }
+}
+
+/* The session's turn has come: the frame is read once more. */
+static void answer_turn_granted(void *owner) {
+    struct ws_answer *answer = owner;
+    struct exchange *exchange = answer->exchange;
+    struct ws_ask ask = {.reader = exchange->worker->json, .text = answer->frame};
+    if (dr_json_read(exchange->worker->json, ask.text, DEPTH_MAX, &ask.root, NULL) == DR_OK) {
+        answer_give_body(answer, &ask);
+    } else {
+        answer_refuse(answer, refusal_of(REFUSAL_INTERNAL_ERROR));
+    }
+    pipeline_run(exchange);
+}
+
+/* False when there is no turn to be had, for reasons that the refusal tells. */
+static bool answer_take_turn(struct ws_answer *answer, dr_slice account_id, dr_slice name,
+                             bool *ret_is_held, struct refusal *refusal) {
+    struct exchange *exchange = answer->exchange;
+    struct worker *worker = exchange->worker;
+    const struct config *config = exchange->edition->snapshot->config;
+    const struct session_limits limits = {
+        .per_account_max = config->sessions_per_account_max,
+        .bytes_max = config->session_bytes_max,
+        .idle_ms = config->session_idle_ms,
+    };
+    struct chat_turn *turn = dr_arena_alloc_zero(&exchange->arena, sizeof *turn);
+    *refusal = refusal_of(REFUSAL_INTERNAL_ERROR);
+    if (!turn) return false;
+    turn->arena = &exchange->arena;
+    turn->hold =
+        session_take(worker->sessions, account_id, name, &limits, dr_loop_now(worker->loop),
+                     worker->mailbox, answer_turn_granted, answer, ret_is_held);
+    if (!turn->hold) {
+        *refusal = refusal_of(REFUSAL_RATE_LIMIT_EXCEEDED);
+        refusal->message = DR_LIT("All sessions of the account are in use. Wait for one to end.");
+        return false;
+    }
+    dr_buf_init(&turn->text, limits.bytes_max);
+    dr_buf_init(&turn->refusal, limits.bytes_max);
+    answer->turn = turn;
+    return true;
+}
+
+/* What the exchange is to read, now or when its session's turn comes. */
+static void answer_take_ask(struct ws_answer *answer, const struct ws_ask *ask) {
+    struct exchange *exchange = answer->exchange;
+    const dr_slice name = dr_json_text(dr_json_member(ask->root, DR_LIT("session")));
+    const struct key_table_row *row = key_table_find(exchange->edition->keys, exchange->key_digest);
+    struct refusal refusal = {0};
+    bool is_held = true;
+    if (name.len > 0 && row &&
+        !answer_take_turn(answer, row->key.account_id, name, &is_held, &refusal)) {
+        answer_refuse(answer, refusal);
+    } else if (is_held) {
+        answer_give_body(answer, ask);
+    } else if (!dr_arena_copy(&exchange->arena, ask->text, &answer->frame)) {
+        answer_refuse(answer, refusal_of(REFUSAL_INTERNAL_ERROR));
+    }
+}
+
+/* --- asks
+ * --------------------------------------------------------------------------------------- */
+
 static void connection_ask(struct ws_connection *connection, dr_json root, dr_slice text,
                            dr_slice id) {
     struct worker *worker = connection->worker;
-    struct refusal refusal;
+    struct refusal refusal = {0};
     const bool is_fit = ask_is_fit(connection, root, text, id, &refusal);
     struct exchange *exchange = exchange_open(worker, &downstream_ws, NULL);
     struct ws_answer *answer = exchange ? answer_new(connection, exchange, id) : NULL;
@@ -245,13 +305,15 @@ static void connection_ask(struct ws_connection *connection, dr_json root, dr_sl
     exchange->key_digest = &connection->key_digest;
     if (id.data) exchange->client_id = answer->id;
     exchange->has_json_body = true;
-    exchange->has_body = true;
-    exchange->is_unfit = !is_fit;
-    if (!is_fit) exchange->refusal = refusal;
+    exchange->prompt.is_streamed = true; /* also of one that ends before it is read */
     const dr_slice fault = dr_slice_of(connection->sim_fault, connection->sim_fault_len);
-    if ((fault.len > 0 && !dr_arena_copy(&exchange->arena, fault, &exchange->sim_fault)) ||
-        (is_fit && !write_body(exchange, root, text))) {
-        exchange_refuse_for(exchange, REFUSAL_INTERNAL_ERROR);
+    if (fault.len > 0 && !dr_arena_copy(&exchange->arena, fault, &exchange->sim_fault)) {
+        answer_refuse(answer, refusal_of(REFUSAL_INTERNAL_ERROR));
+    } else if (!is_fit) {
+        answer_refuse(answer, refusal);
+    } else {
+        const struct ws_ask ask = {.reader = worker->json, .root = root, .text = text};
+        answer_take_ask(answer, &ask);
     }
     pipeline_run(exchange);
 }
@@ -389,6 +451,7 @@ static void connection_ended(void *owner, uint16_t code, dr_slice reason) {
     while (!dr_list_is_empty(&connection->answers)) {
         struct ws_answer *answer = dr_list_item(connection->answers.next, struct ws_answer, node);
         ws_connection_drop_answer(connection, answer);
+        ws_answer_end_turn(answer, CHAT_TURN_CUT);
         exchange_note_gone(answer->exchange);
     }
 }
