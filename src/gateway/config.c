@@ -32,7 +32,7 @@ const struct option config_options[] = {
      "Folder of the journal and the database; one gateway at a time."},
     {"store", OPTION_STORE, OPTION_AT_START, "sqlite", 0, 0, 0,
      "Where accounts and usage are kept: `sqlite`."},
-    {"resume_seconds", OPTION_COUNT, OPTION_IDLE, "60", 0, 86400, 0,
+    {"resume_seconds", OPTION_SECONDS, 0, "60", 0, 86400, AT(resume_ms),
      "How long an interrupted chat can be resumed."},
     {"drain_seconds", OPTION_SECONDS, 0, "30", 0, 86400, AT(drain_ms),
      "How long running requests may go on after a stop was asked for."},

@@ -93,11 +93,9 @@ static void test_the_sample_of_the_manual_is_read(void **state) {
     assert_false(relay->asks_usage);
     assert_int_equal(relay->index, 1);
 
-    /* resume_seconds, rollout */
-    assert_int_equal(config->warning_count, 2);
+    /* rollout */
+    assert_int_equal(config->warning_count, 1);
     assert_text(config->warnings[0],
-                "drover.yaml:11: 'resume_seconds' has no effect in this version");
-    assert_text(config->warnings[1],
                 "drover.yaml:26: 'models.gpt-4.1.rollout' has no effect in this version");
     config_free(config);
 }

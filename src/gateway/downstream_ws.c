@@ -23,21 +23,30 @@ static struct dr_buf *tail_start(const struct ws_answer *answer) {
     return tail;
 }
 
-/* What can't be sent ends the session, which tells its owner. */
-static void tail_send(struct ws_answer *answer, struct dr_buf *tail) {
-    struct dr_ws_session *session = ws_connection_session(answer->connection);
+void ws_session_send_frame(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
+                           dr_slice tail) {
     char number[DR_U64_TEXT_BYTES];
-    const size_t number_len = dr_u64_text(++answer->seq, number);
-    if (dr_buf_status(tail) == DR_OK) {
-        const dr_slice parts[] = {
-            DR_LIT("{\"id\":"),  answer->id_json,
-            DR_LIT(",\"seq\":"), dr_slice_of(number, number_len),
-            dr_buf_slice(tail),
-        };
-        (void)dr_ws_session_send_text(session, parts, sizeof parts / sizeof parts[0]);
+    const size_t number_len = dr_u64_text(seq, number);
+    const dr_slice parts[] = {
+        DR_LIT("{\"id\":"), id_json, DR_LIT(",\"seq\":"), dr_slice_of(number, number_len), tail,
+    };
+    (void)dr_ws_session_send_text(session, parts, sizeof parts / sizeof parts[0]);
+}
+
+/* To who listens, and into the record for who may come back. */
+static void tail_send(struct ws_answer *answer, struct dr_buf *tail) {
+    answer->seq++;
+    if (dr_buf_status(tail) != DR_OK) {
+        /* Out of memory: a gap would go unseen. */
+        if (answer->connection) dr_ws_session_reset(ws_connection_session(answer->connection));
     } else {
-        dr_ws_session_reset(session); /* out of memory: a gap would go unseen */
+        if (answer->connection) {
+            ws_session_send_frame(ws_connection_session(answer->connection), answer->id_json,
+                                  answer->seq, dr_buf_slice(tail));
+        }
+        if (answer->replay) replay_put(answer->replay, dr_buf_slice(tail));
     }
+    if (!answer->connection) ws_answer_mind_loss(answer);
     if (tail->capacity > FRAME_BYTES_KEPT) dr_buf_clear(tail);
 }
 
@@ -71,13 +80,16 @@ void ws_put_refusal_tail(struct dr_buf *tail, const struct refusal *refusal, dr_
  * ------------------------------------------------------------------------------ */
 
 static size_t ws_pending(const struct downstream *downstream) {
-    if (!downstream->answer) return 0;
-    struct dr_ws_session *session = ws_connection_session(downstream->answer->connection);
+    const struct ws_answer *answer = downstream->answer;
+    if (!answer) return 0;
+    if (!answer->connection) return answer->replay ? replay_pending(answer->replay) : 0;
+    struct dr_ws_session *session = ws_connection_session(answer->connection);
     return dr_ws_session_is_full(session) ? dr_ws_session_pending(session) : 0;
 }
 
 static void ws_admitted(struct downstream *downstream) {
     struct ws_answer *answer = downstream->answer;
+    ws_answer_record(answer);
     struct dr_buf *tail = tail_start(answer);
     dr_buf_put(tail, DR_LIT(",\"accepted\":true"));
     put_request_id(tail, answer->request_id);
@@ -216,13 +228,6 @@ static void ws_wait(struct downstream *downstream) {
 /* --- the end
  * ------------------------------------------------------------------------------------ */
 
-static void answer_over(struct downstream *downstream, enum chat_turn_end end) {
-    struct ws_answer *answer = downstream->answer;
-    ws_answer_end_turn(answer, end);
-    downstream->answer = NULL;
-    ws_connection_drop_answer(answer->connection, answer);
-}
-
 static void ws_end(struct downstream *downstream, dr_slice last,
                    const struct downstream_close *close) {
     struct ws_answer *answer = downstream->answer;
@@ -243,7 +248,8 @@ static void ws_end(struct downstream *downstream, dr_slice last,
     put_request_id(tail, answer->request_id);
     dr_buf_put_char(tail, '}');
     tail_send(answer, tail);
-    answer_over(downstream, close->is_cancelled ? CHAT_TURN_CUT : CHAT_TURN_ANSWERED);
+    downstream->answer = NULL;
+    ws_answer_over(answer, close->is_cancelled ? CHAT_TURN_CUT : CHAT_TURN_ANSWERED);
 }
 
 static void ws_refuse(struct downstream *downstream, const struct refusal *refusal,
@@ -254,7 +260,8 @@ static void ws_refuse(struct downstream *downstream, const struct refusal *refus
     (void)scratch;
     ws_put_refusal_tail(tail, refusal, answer->request_id);
     tail_send(answer, tail);
-    answer_over(downstream, CHAT_TURN_FAILED);
+    downstream->answer = NULL;
+    ws_answer_over(answer, CHAT_TURN_FAILED);
 }
 
 const struct downstream_kind downstream_ws = {

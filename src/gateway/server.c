@@ -93,7 +93,8 @@ static enum dr_status start_workers(struct server *server, struct dr_error *erro
     uint64_t seed;
     dr_entropy_take(&entropy, &seed, sizeof seed);
     server->sessions = session_table_new(seed);
-    if (!server->sessions) return no_memory(error);
+    server->replays = replay_table_new(seed);
+    if (!server->sessions || !server->replays) return no_memory(error);
     dr_places_init(&server->connection_places, server->snapshot->config->connections_max);
     for (size_t i = 0; i < server->worker_count; i++) {
         const struct worker_options options = {
@@ -104,6 +105,7 @@ static enum dr_status start_workers(struct server *server, struct dr_error *erro
             .listen = dr_slice_text(listen),
             .places = &server->connection_places,
             .sessions = server->sessions,
+            .replays = server->replays,
             .journal_folder = folder,
             .server_mailbox = server->mailbox,
             .idle = server_worker_idle,
@@ -143,6 +145,7 @@ static void server_release(struct server *server) {
     key_table_release(server->keys);
     snapshot_release(server->snapshot);
     session_table_free(server->sessions);
+    replay_table_free(server->replays);
     tally_free(server->tally);
     store_close(server->store);
     dr_free(server->workers);

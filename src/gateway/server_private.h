@@ -33,6 +33,7 @@ struct server {
     size_t worker_count;     /* places in it; constant, any thread */
     struct dr_places connection_places; /* any thread */
     struct session_table *sessions;     /* any thread */
+    struct replay_table *replays;       /* any thread */
     size_t live_count;                  /* workers that are not joined */
     size_t round_count;                 /* inspections and publications that are under way */
 

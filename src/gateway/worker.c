@@ -222,6 +222,7 @@ static enum dr_status worker_open(struct worker_thread *thread, struct dr_error 
     worker->index = thread->options.index;
     worker->bookkeeper = thread->options.bookkeeper;
     worker->sessions = thread->options.sessions;
+    worker->replays = thread->options.replays;
     worker->thread = thread;
     dr_timer_init(&thread->drain_timer, thread, worker_cut);
     dr_timer_init(&thread->trim_timer, thread, worker_trim);

@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "dialect/openai.h"
 #include "gateway/counters.h"
+#include "gateway/replay_shared.h"
 #include "gateway/session_shared.h"
 #include "gateway/snapshot.h"
 #include "net/http_client.h"
@@ -43,6 +44,7 @@ struct worker {
     struct journal *journal;
     struct bookkeeper *bookkeeper;
     struct session_table *sessions; /* of all workers */
+    struct replay_table *replays;   /* likewise */
     struct edition *edition;
     bool is_draining;
 
@@ -74,6 +76,7 @@ struct worker_options {
     dr_slice listen;                /* with the port in use */
     struct dr_places *places;       /* for connections, of all workers; kept */
     struct session_table *sessions; /* likewise */
+    struct replay_table *replays;   /* likewise */
     const char *journal_folder;
     const char *dns_servers; /* NULL: the system's (tests) */
     /* Posted to `server_mailbox` when a draining worker has nothing left; then worker_join may

@@ -7,17 +7,22 @@
 #include "dialect/openai.h"
 #include "gateway/chat_turn.h"
 #include "gateway/refusal.h"
+#include "gateway/replay_shared.h"
+#include "net/loop.h"
 
 struct exchange;
 struct worker;
+struct dr_ws_session;
 struct ws_connection;
 
 enum { WS_FINISH_BYTES_MAX = 64, WS_MODEL_BYTES_MAX = 256 };
 
 /* In its exchange's arena. */
 struct ws_answer {
-    struct dr_list node; /* the connection's running answers */
-    struct ws_connection *connection;
+    struct dr_list node;              /* the connection's running answers */
+    struct ws_connection *connection; /* NULL: lost, or resumed elsewhere */
+    struct replay *replay;            /* NULL when it can't be resumed */
+    struct dr_timer lost_timer;
     struct exchange *exchange;
     dr_slice id;      /* as the client wrote it, or one made up */
     dr_slice id_json; /* with quotes */
@@ -34,9 +39,26 @@ struct ws_answer {
 
 /* The answer has ended, or its connection: it is the connection's no more. */
 void ws_connection_drop_answer(struct ws_connection *connection, struct ws_answer *answer);
+/* Of zeroed memory. */
+void ws_answer_init(struct ws_answer *answer, struct exchange *exchange);
+/* From here on it can be resumed. */
+void ws_answer_record(struct ws_answer *answer);
+/* Somebody listens: its connection, or one that resumed it. */
+bool ws_answer_is_heard(const struct ws_answer *answer);
+/* If nobody listens: begins to count its time, or ends it soon when nobody can come back. */
+void ws_answer_mind_loss(struct ws_answer *answer);
+/* Its connection has ended. The answer may be gone afterwards. */
+void ws_answer_lose(struct ws_answer *answer);
+/* Its last frame has been sent. */
+void ws_answer_over(struct ws_answer *answer, enum chat_turn_end end);
 /* Gives its session back, if it has one. */
 void ws_answer_end_turn(struct ws_answer *answer, enum chat_turn_end end);
 struct dr_ws_session *ws_connection_session(struct ws_connection *connection);
+/* The answer goes on elsewhere. */
+void ws_connection_send_moved(struct ws_connection *connection, dr_slice id_json);
+/* One frame. What can't be sent ends the session, which tells its owner. */
+void ws_session_send_frame(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
+                           dr_slice tail);
 
 /* The tail of an answer that failed; `request_id` is empty where there is none. */
 void ws_put_refusal_tail(struct dr_buf *tail, const struct refusal *refusal, dr_slice request_id);

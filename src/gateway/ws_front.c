@@ -11,6 +11,7 @@
 #include "gateway/ws_answer.h"
 #include "gateway/ws_ask.h"
 #include "gateway/ws_echo.h"
+#include "gateway/ws_follow.h"
 #include "net/ws_handshake.h"
 #include "net/ws_session.h"
 
@@ -32,9 +33,10 @@ struct ws_connection {
     struct dr_ws_session *session;
     struct dr_list answers; /* running */
     uint32_t answer_count;
-    bool has_key;    /* one has been accepted */
-    bool is_refused; /* one was not: nothing is taken any more */
-    uint8_t refusal; /* enum refusal_reason: of the handshake's key, with is_refused */
+    struct dr_list follows; /* resumed here */
+    bool has_key;           /* one has been accepted */
+    bool is_refused;        /* one was not: nothing is taken any more */
+    uint8_t refusal;        /* enum refusal_reason: of the handshake's key, with is_refused */
     struct dr_sha256 key_digest;
     struct dr_timer auth_timer;
     size_t sim_fault_len;
@@ -116,9 +118,8 @@ static struct ws_answer *answer_new(struct ws_connection *connection, struct exc
                                     dr_slice id) {
     struct ws_answer *answer = dr_arena_alloc_zero(&exchange->arena, sizeof *answer);
     if (!answer) return NULL;
+    ws_answer_init(answer, exchange);
     answer->connection = connection;
-    answer->exchange = exchange;
-    answer->request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES);
     answer->id = answer->request_id;
     if (id.data && !dr_arena_copy(&exchange->arena, id, &answer->id)) return NULL;
     struct dr_buf *json = &connection->worker->frame;
@@ -142,6 +143,11 @@ struct dr_ws_session *ws_connection_session(struct ws_connection *connection) {
     return connection->session;
 }
 
+void ws_connection_send_moved(struct ws_connection *connection, dr_slice id_json) {
+    const dr_slice parts[] = {DR_LIT("{\"id\":"), id_json, DR_LIT(",\"moved\":true}")};
+    (void)dr_ws_session_send_text(connection->session, parts, sizeof parts / sizeof parts[0]);
+}
+
 static struct ws_answer *connection_find(struct ws_connection *connection, dr_slice id) {
     for (struct dr_list *node = connection->answers.next; node != &connection->answers;
          node = node->next) {
@@ -149,6 +155,19 @@ static struct ws_answer *connection_find(struct ws_connection *connection, dr_sl
         if (dr_slice_is(answer->id, id)) return answer;
     }
     return NULL;
+}
+
+static struct ws_follow *connection_find_follow(struct ws_connection *connection, dr_slice id) {
+    for (struct dr_list *node = connection->follows.next; node != &connection->follows;
+         node = node->next) {
+        struct ws_follow *follow = dr_list_item(node, struct ws_follow, node);
+        if (dr_slice_is(follow->id, id)) return follow;
+    }
+    return NULL;
+}
+
+static bool connection_uses(struct ws_connection *connection, dr_slice id) {
+    return connection_find(connection, id) || connection_find_follow(connection, id);
 }
 
 /* What is wrong with an ask that can be seen without its prompt. */
@@ -160,7 +179,7 @@ static bool ask_is_fit(struct ws_connection *connection, dr_json root, dr_slice 
     if (dr_json_has_duplicate(root, &name)) {
         *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_NONE,
                                   DR_LIT("A member is given twice: leave one of them out."));
-    } else if (id.data && connection_find(connection, id)) {
+    } else if (id.data && connection_uses(connection, id)) {
         *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("id"),
                                   DR_LIT("An answer of this 'id' is still under way."));
     } else if (session && !dr_json_is(session, DR_JSON_NULL) &&
@@ -182,13 +201,6 @@ static bool ask_is_fit(struct ws_connection *connection, dr_json root, dr_slice 
 
 /* --- sessions
  * ----------------------------------------------------------------------------------- */
-
-void ws_answer_end_turn(struct ws_answer *answer, enum chat_turn_end end) {
-    struct worker *worker = answer->exchange->worker;
-    if (!answer->turn) return;
-    chat_turn_end(answer->turn, end, &worker->frame, dr_loop_now(worker->loop));
-    answer->turn = NULL;
-}
 
 static void answer_refuse(struct ws_answer *answer, struct refusal refusal) {
     struct exchange *exchange = answer->exchange;
@@ -337,7 +349,63 @@ static bool read_id(dr_json root, dr_slice *ret_id) {
 
 static void connection_cancel(struct ws_connection *connection, dr_slice id) {
     struct ws_answer *answer = id.data ? connection_find(connection, id) : NULL;
+    struct ws_follow *follow = id.data ? connection_find_follow(connection, id) : NULL;
     if (answer) exchange_cancel(answer->exchange);
+    if (follow) ws_follow_cancel(follow);
+}
+
+/* The account of the connection's key, which may have been revoked meanwhile. */
+static bool connection_account(struct ws_connection *connection, dr_slice *ret_account_id,
+                               enum refusal_reason *ret_reason) {
+    struct worker *worker = connection->worker;
+    const struct key_table_row *row;
+    if (!identify_digest(worker->edition->keys, &connection->key_digest, dr_loop_wall(worker->loop),
+                         &row, ret_reason)) {
+        return false;
+    }
+    *ret_account_id = row->key.account_id;
+    return true;
+}
+
+static bool resume_is_fit(struct ws_connection *connection, dr_json root, dr_slice id,
+                          uint64_t *ret_after, struct refusal *refusal) {
+    const dr_json after = dr_json_member(root, DR_LIT("after"));
+    *ret_after = 0;
+    if (after && !dr_json_to_u64(after, ret_after)) {
+        *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("after"),
+                                  DR_LIT("'after' must be the number of the last frame that came, "
+                                         "0 for none."));
+    } else if (connection_uses(connection, id)) {
+        *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("id"),
+                                  DR_LIT("An answer of this 'id' is still under way."));
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static void connection_resume(struct ws_connection *connection, dr_json root, dr_slice id) {
+    const dr_slice request_id = dr_json_text(dr_json_member(root, DR_LIT("request_id")));
+    const dr_slice name = id.data ? id : request_id;
+    struct refusal refusal = {0};
+    enum refusal_reason reason;
+    dr_slice account_id;
+    uint64_t after;
+    if (!connection_account(connection, &account_id, &reason)) {
+        refusal = refusal_of(reason);
+    } else if (resume_is_fit(connection, root, name, &after, &refusal)) {
+        const enum dr_status status =
+            ws_follow_open(connection, connection->worker, &connection->follows, account_id,
+                           request_id, after, name);
+        if (status == DR_OK) return;
+        refusal =
+            refusal_of(status == DR_NO_MEMORY ? REFUSAL_INTERNAL_ERROR : REFUSAL_NOT_RESUMABLE);
+        if (status == DR_INVALID) {
+            refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("after"),
+                                     DR_LIT("The answer has not that many frames."));
+        }
+    }
+    connection_send_refusal(connection, id.data ? &id : NULL, &refusal);
 }
 
 /* Frames with a `type`, on a connection whose key is known. */
@@ -355,8 +423,7 @@ static void connection_take_typed(struct ws_connection *connection, dr_json root
             connection_refuse_key(connection, id.data ? &id : NULL, reason);
         }
     } else if (dr_slice_is(type, DR_LIT("resume"))) {
-        const struct refusal refusal = refusal_of(REFUSAL_NOT_RESUMABLE);
-        connection_send_refusal(connection, id.data ? &id : NULL, &refusal);
+        connection_resume(connection, root, id);
     } else {
         const struct refusal refusal =
             refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("type"),
@@ -440,6 +507,20 @@ static void connection_drained(void *owner) {
         next = node->next;
         exchange_note_drained(dr_list_item(node, struct ws_answer, node)->exchange);
     }
+    for (struct dr_list *node = connection->follows.next; node != &connection->follows;
+         node = next) {
+        next = node->next;
+        ws_follow_pump(dr_list_item(node, struct ws_follow, node));
+    }
+}
+
+static void connection_lose_all(struct ws_connection *connection) {
+    while (!dr_list_is_empty(&connection->answers)) {
+        ws_answer_lose(dr_list_item(connection->answers.next, struct ws_answer, node));
+    }
+    while (!dr_list_is_empty(&connection->follows)) {
+        ws_follow_close(dr_list_item(connection->follows.next, struct ws_follow, node));
+    }
 }
 
 static void connection_ended(void *owner, uint16_t code, dr_slice reason) {
@@ -448,12 +529,7 @@ static void connection_ended(void *owner, uint16_t code, dr_slice reason) {
     (void)reason;
     connection->is_refused = true;
     dr_timer_stop(&connection->auth_timer);
-    while (!dr_list_is_empty(&connection->answers)) {
-        struct ws_answer *answer = dr_list_item(connection->answers.next, struct ws_answer, node);
-        ws_connection_drop_answer(connection, answer);
-        ws_answer_end_turn(answer, CHAT_TURN_CUT);
-        exchange_note_gone(answer->exchange);
-    }
+    connection_lose_all(connection);
 }
 
 static void connection_closed(void *owner) {
@@ -541,6 +617,7 @@ static struct ws_connection *connection_new(struct worker *worker, dr_slice sim_
         return NULL;
     }
     dr_list_init(&connection->answers);
+    dr_list_init(&connection->follows);
     dr_timer_init(&connection->auth_timer, connection, connection_auth_over);
     connection->sim_fault_len = sim_fault.len;
     if (sim_fault.len > 0) memcpy(connection->sim_fault, sim_fault.data, sim_fault.len);

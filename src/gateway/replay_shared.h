@@ -1,0 +1,94 @@
+/* What has been sent of answers, so that a client that lost its connection can come back to one on
+ * any connection of its account, whichever worker it lands on. An answer is *written* by the thread
+ * of its exchange and *followed* by the thread of the connection that resumed it.
+ *
+ * A record keeps the tails of its frames, at most 1 MiB of them. One that grew longer can be
+ * resumed no more; it is a queue for the follower that it has, if it has one. */
+#ifndef DR_GATEWAY_REPLAY_SHARED_H
+#define DR_GATEWAY_REPLAY_SHARED_H
+
+#include "base/instant.h"
+#include "base/list.h"
+#include "base/slice.h"
+#include "base/status.h"
+#include "net/mailbox.h"
+
+struct replay;
+struct replay_table;
+
+enum { REPLAY_BYTES_MAX = 1024 * 1024 };
+
+/* NULL when out of memory. `seed` keys the hash. */
+struct replay_table *replay_table_new(uint64_t seed);
+/* Nobody writes or follows any more. Accepts NULL. */
+void replay_table_free(struct replay_table *table);
+
+/* --- the writer's side */
+
+/* What the writer is told, by its mailbox; bits. */
+enum replay_fact {
+    REPLAY_MOVED = 1,   /* somebody follows now */
+    REPLAY_DRAINED = 2, /* the follower has taken what waited */
+    REPLAY_LEFT = 4,    /* the follower is gone */
+    REPLAY_CANCEL = 8,  /* the follower asks to stop */
+};
+
+struct replay_writer {
+    struct dr_mailbox *mailbox;
+    void (*told)(void *owner, unsigned facts);
+    void *owner;
+};
+
+/* Begins a record that is kept for `keep_ms` after its end. NULL when out of memory. Given, to
+ * replay_close. */
+struct replay *replay_open(struct replay_table *table, dr_slice request_id, dr_slice account_id,
+                           int64_t keep_ms, const struct replay_writer *writer, dr_instant now);
+/* One more frame. */
+void replay_put(struct replay *replay, dr_slice tail);
+/* Whether it can be resumed still. */
+bool replay_is_kept(struct replay *replay);
+bool replay_is_followed(struct replay *replay);
+/* Bytes that its follower has yet to take, 0 when they are few. After more, REPLAY_DRAINED or
+ * REPLAY_LEFT is told. */
+size_t replay_pending(struct replay *replay);
+/* Nothing is written or told any more. `is_over`: the last frame has been put, and the record is
+ * kept; otherwise nobody can resume it. */
+void replay_close(struct replay *replay, bool is_over, dr_instant now);
+
+/* --- the follower's side */
+
+/* Embedded at the beginning of an object from dr_alloc, zeroed. */
+struct replay_follower {
+    struct dr_mailbox *mailbox;
+    /* There may be something to read. Not after replay_leave. */
+    void (*told)(struct replay_follower *follower);
+
+    /* Private part. */
+    struct dr_message message;
+    struct replay *replay;
+    uint64_t at; /* bytes before the next frame, since the record's beginning */
+    uint64_t seq;
+    bool is_posted;
+    bool is_moved;
+    bool has_left;
+};
+
+/* Follows from behind frame number `after` on; who followed before is told. DR_OK; DR_CLOSED when
+ * there is no such record of the account (any more); DR_INVALID when it has fewer frames. */
+enum dr_status replay_follow(struct replay_table *table, dr_slice request_id, dr_slice account_id,
+                             uint64_t after, dr_instant now,
+                             struct replay_follower *follower) DR_MUST_USE;
+enum replay_state {
+    REPLAY_WAITS, /* all has been read, or `take` wanted no more */
+    REPLAY_ENDED, /* the last frame has been taken */
+    REPLAY_IS_MOVED,
+};
+/* Hands on what there is, frame by frame; `take` may not call anything here, and returns false when
+ * it wants no more for now. */
+enum replay_state replay_read(struct replay_follower *follower, void *owner,
+                              bool (*take)(void *owner, uint64_t seq, dr_slice tail));
+void replay_ask_cancel(struct replay_follower *follower);
+/* Follows no more; frees the follower's memory, now or when nothing is under way to it. */
+void replay_leave(struct replay_follower *follower);
+
+#endif
