@@ -99,6 +99,10 @@ static void print_greeting(const struct serve *serve) {
                "' -H 'Content-Type: application/json' -d '{\"model\":\"gpt-4.1\",\"stream\":true,"
                "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n",
                DR_FMT(host), port);
+        printf("npx -y wscat -c ws://%.*s:%u/v1/ws/chat -H 'Authorization: Bearer " DEMO_KEY
+               "' -w 5 -x '{\"model\":\"gpt-4.1\","
+               "\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n",
+               DR_FMT(host), port);
     }
     if (config->is_demo) {
         printf("admin: http://%.*s:%u/metrics, admin key " DEMO_ADMIN_KEY "\n\n",
