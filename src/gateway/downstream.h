@@ -11,10 +11,11 @@
 
 struct downstream;
 struct dr_http_call;
+struct sse_answer;
 struct ws_answer;
 
 /* Whose an HTTP call is, as its facts come up (see http_front). */
-enum http_owner_kind { HTTP_OWNER_EXCHANGE, HTTP_OWNER_LOOKUP };
+enum http_owner_kind { HTTP_OWNER_EXCHANGE, HTTP_OWNER_LOOKUP, HTTP_OWNER_FOLLOW };
 struct http_owner {
     enum http_owner_kind kind;
     void *object;
@@ -36,6 +37,9 @@ struct downstream_kind {
     size_t (*pending)(const struct downstream *downstream);
     /* The exchange has been admitted. May be NULL. */
     void (*admitted)(struct downstream *downstream);
+    /* The client of the HTTP call has left: whether the answer goes on all the same. NULL is
+     * false. */
+    bool (*lost)(struct downstream *downstream);
     /* Headers of a successful answer are ready; a streaming transport sends them with its first
      * piece. */
     void (*begin)(struct downstream *downstream, dr_slice headers);
@@ -59,6 +63,7 @@ struct downstream {
     /* one of them, by kind; NULL when the client is gone */
     struct dr_http_call *call;
     struct ws_answer *answer;
+    struct sse_answer *kept; /* beside a call, which may come and go */
     struct http_owner owner;
     dr_slice run; /* adjoining raw bytes not yet flushed */
     bool has_begun;
@@ -67,9 +72,12 @@ struct downstream {
 extern const struct downstream_kind downstream_json;
 extern const struct downstream_kind downstream_sse;
 extern const struct downstream_kind downstream_ws;
+/* As JSON and SSE, but that a stream can be resumed. */
+extern const struct downstream_kind downstream_json_kept;
+extern const struct downstream_kind downstream_sse_kept;
 
 static inline bool downstream_is_gone(const struct downstream *downstream) {
-    return !downstream->call && !downstream->answer;
+    return !downstream->call && !downstream->answer && !downstream->kept;
 }
 static inline size_t downstream_pending(const struct downstream *downstream) {
     return downstream->kind->pending(downstream);

@@ -45,6 +45,18 @@ static void json_refuse(struct downstream *downstream, const struct refusal *ref
     dr_http_call_answer(call, refusal->status, headers, dr_buf_slice(scratch));
 }
 
+const struct downstream_kind downstream_json_kept = {
+    .transport = TRANSPORT_HTTP,
+    .streamed = &downstream_sse_kept,
+    .pending = downstream_call_pending,
+    .begin = json_begin,
+    .put = json_put,
+    .flush = json_flush,
+    .wait = json_wait,
+    .end = json_end,
+    .refuse = json_refuse,
+};
+
 const struct downstream_kind downstream_json = {
     .transport = TRANSPORT_HTTP,
     .streamed = &downstream_sse,

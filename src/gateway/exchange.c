@@ -149,6 +149,8 @@ static void exchange_stop(struct exchange *exchange, enum exchange_outcome outco
 void exchange_note_gone(struct exchange *exchange) {
     exchange->downstream.call = NULL;
     exchange->downstream.answer = NULL;
+    const struct downstream_kind *kind = exchange->downstream.kind;
+    if (kind->lost && kind->lost(&exchange->downstream)) return;
     exchange_stop(exchange, OUTCOME_GONE);
 }
 

@@ -6,6 +6,7 @@
 #include "gateway/exchange.h"
 #include "gateway/pipeline.h"
 #include "gateway/routes.h"
+#include "gateway/sse_answer.h"
 #include "gateway/worker.h"
 #include "gateway/ws_echo.h"
 #include "gateway/ws_front.h"
@@ -24,6 +25,7 @@ static const struct {
     void (*open)(const struct http_visit *visit);
 } routes[] = {
     {{"/v1/chat/completions", 20}, false, ALLOW_POST, open_chat},
+    {{"/v1/chat/completions/", 21}, true, ALLOW_GET, route_chat_events},
     {{"/v1/models", 10}, false, ALLOW_GET, route_models},
     {{"/v1/models/", 11}, true, ALLOW_GET, route_model},
     {{"/v1/account", 11}, false, ALLOW_GET, route_account},
@@ -129,7 +131,10 @@ static bool has_json_body(const struct dr_http1_head *head) {
 
 static void open_chat(const struct http_visit *visit) {
     struct worker *worker = visit->worker;
-    struct exchange *exchange = exchange_open(worker, &downstream_json, visit->call);
+    const dr_slice resumable = dr_http1_header(visit->head, DR_LIT("x-drover-resumable"));
+    const bool is_kept_on = dr_slice_is_nocase(resumable, DR_LIT("true"));
+    struct exchange *exchange =
+        exchange_open(worker, is_kept_on ? &downstream_json_kept : &downstream_json, visit->call);
     if (!exchange) {
         const struct refusal refusal = refusal_of(REFUSAL_INTERNAL_ERROR);
         http_visit_refuse(visit, &refusal);
@@ -217,12 +222,14 @@ static void front_gone(void *call_owner) {
     switch (owner->kind) {
     case HTTP_OWNER_EXCHANGE: exchange_note_gone(owner->object); break;
     case HTTP_OWNER_LOOKUP: lookup_note_gone(owner->object); break;
+    case HTTP_OWNER_FOLLOW: sse_follow_note_gone(owner->object); break;
     }
 }
 
 static void front_drained(void *call_owner) {
     const struct http_owner *owner = call_owner;
     if (owner->kind == HTTP_OWNER_EXCHANGE) exchange_note_drained(owner->object);
+    if (owner->kind == HTTP_OWNER_FOLLOW) sse_follow_note_drained(owner->object);
 }
 
 static void front_refuse(void *service_owner, uint16_t status, const char *text,
