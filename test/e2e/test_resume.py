@@ -1,5 +1,6 @@
 """Answers that survive their connections: no frame lost or doubled, nothing billed anew."""
 
+import contextlib
 import random
 import threading
 
@@ -241,12 +242,13 @@ def test_a_conversation_goes_on_with_a_resumed_answer(gateway):
 
 
 def test_a_drain_waits_for_who_resumed(tmp_path, slow):
-    with running(Relay(tmp_path, slow.provider.url)) as relay:
+    with running(Relay(tmp_path, slow.provider.url)) as relay, contextlib.ExitStack() as stack:
         with open_socket(relay, relay.key) as socket:
             slow.say(3)
             told = begin(socket, frames=4)
             cut(socket)
-        sockets = [open_socket(relay, relay.key) for _ in range(4)]  # of both workers, likely
+        # Of both workers, likely.
+        sockets = [stack.enter_context(open_socket(relay, relay.key)) for _ in range(4)]
         for number, socket in enumerate(sockets):
             send(socket, {"type": "resume", "request_id": told.frames[0]["request_id"],
                           "after": 4, "id": str(number)})
@@ -262,5 +264,3 @@ def test_a_drain_waits_for_who_resumed(tmp_path, slow):
             receive(sockets[-1])
         assert closed.value.rcvd.code == 1012
         assert relay.process.wait(20) == 0, relay.log()
-        for socket in sockets:
-            socket.close()
