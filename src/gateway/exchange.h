@@ -86,6 +86,7 @@ struct exchange {
     bool has_usage_chunk;        /* the client has been shown usage */
     dr_slice last;               /* the end's bytes, lent by the attempt until settled */
     uint64_t output_bytes;
+    uint64_t counted_bytes; /* of these, come by the time of the latest report of usage */
     dr_instant first_token;
     struct refusal refusal;
 

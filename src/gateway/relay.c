@@ -34,6 +34,7 @@ enum step_result relay(struct exchange *exchange) {
     exchange->answer_id = DR_NONE;
     exchange->has_finish = false;
     exchange->output_bytes = 0;
+    exchange->counted_bytes = 0;
     exchange->first_token = (dr_instant){0};
     const struct attempt_ask ask = {
         .worker = exchange->worker,
@@ -134,7 +135,10 @@ static const struct failure *relay_observe(struct exchange *exchange,
             }
             break;
         case ANSWER_FINISH: exchange->has_finish = true; break;
-        case ANSWER_USAGE: exchange->usage = event->usage; break;
+        case ANSWER_USAGE:
+            exchange->usage = event->usage;
+            exchange->counted_bytes = exchange->output_bytes + chunk->output_bytes;
+            break;
         case ANSWER_ERROR: return &event->error;
         case ANSWER_TEXT:
         case ANSWER_REASONING:

@@ -35,7 +35,13 @@ static void settle_usage(struct exchange *exchange) {
         exchange->usage = (struct usage){.source = USAGE_NONE};
         return;
     }
+    /* Some count as they go: of a stream that was cut, or has no report at its end, the rest is
+     * not counted. */
+    const bool has_count = usage_output_tokens(told) > 0;
     exchange->usage = estimate_usage(&exchange->prompt, told, exchange->output_bytes);
+    if (has_count && exchange->output_bytes > exchange->counted_bytes) {
+        estimate_add_output(&exchange->usage, exchange->output_bytes - exchange->counted_bytes);
+    }
     if (exchange->usage.source == USAGE_ESTIMATED) exchange->worker->counters.estimated++;
 }
 

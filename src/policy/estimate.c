@@ -47,3 +47,10 @@ struct usage estimate_usage(const struct prompt *prompt, const struct usage *rep
     if (reported->prompt_tokens > 0) return with_prompt(*reported, output_bytes);
     return without_prompt(*reported, prompt_tokens_of(prompt), output_bytes);
 }
+
+void estimate_add_output(struct usage *usage, uint64_t output_bytes) {
+    const uint64_t tokens = tokens_of(output_bytes);
+    usage->source = USAGE_ESTIMATED;
+    usage->completion_tokens += tokens;
+    usage->total_tokens += tokens;
+}

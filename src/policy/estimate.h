@@ -26,5 +26,7 @@
  * USAGE_NONE where nothing did. */
 struct usage estimate_usage(const struct prompt *prompt, const struct usage *reported,
                             uint64_t output_bytes);
+/* Adds output that came behind the report; then the usage is an estimate. */
+void estimate_add_output(struct usage *usage, uint64_t output_bytes);
 
 #endif

@@ -79,10 +79,27 @@ static void test_a_report_that_is_not_whole_is_completed_by_the_table(void **sta
     }
 }
 
+static void test_output_behind_a_report_is_added_to_it(void **state) {
+    struct usage usage = {.source = USAGE_REPORTED,
+                          .prompt_tokens = 7,
+                          .completion_tokens = 5,
+                          .total_tokens = 20,
+                          .cached_tokens = 3};
+
+    (void)state;
+    estimate_add_output(&usage, 41);
+    assert_int_equal(usage.source, USAGE_ESTIMATED);
+    assert_int_equal(usage.prompt_tokens, 7);
+    assert_int_equal(usage.cached_tokens, 3);
+    assert_int_equal(usage.completion_tokens, 16);
+    assert_int_equal(usage_output_tokens(&usage), 24); /* what was counted beside stays counted */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_token_is_four_bytes_rounded_up_and_a_message_four_more),
         cmocka_unit_test(test_a_report_that_is_not_whole_is_completed_by_the_table),
+        cmocka_unit_test(test_output_behind_a_report_is_added_to_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

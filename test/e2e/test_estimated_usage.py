@@ -86,3 +86,27 @@ def test_output_is_not_free_when_only_the_prompt_was_counted(tmp_path, is_cut):
         assert receipt["usage"]["total_tokens"] == 700 + receipt["usage"]["completion_tokens"]
     assert gateway.stop() == 0, gateway.log()
     simulation.stop()
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_text_behind_the_last_count_is_not_free(tmp_path, is_cut):
+    """Counted as far as it had come: what follows is estimated, and added."""
+    so_far = ',"usage":{"prompt_tokens":700,"completion_tokens":%d,"total_tokens":%d}'
+    later = "Xin chao " * 100
+    replay = tmp_path / "answer.sse"
+    replay.write_text(CHUNK % ('{"role":"assistant"}', so_far % (1, 701))
+                      + CHUNK % ('{"content":"Xin chao"}', so_far % (3, 703))
+                      + CHUNK % ('{"content":"%s"}' % later, "")
+                      + ("" if is_cut else "data: [DONE]\n\n"))
+    simulation = Simulation("--replay", str(replay))
+    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
+    with Client(gateway, gateway.key) as client:
+        answer = client.chat("m", stream=True)
+        assert bool(answer.error) == is_cut
+        receipt = client.receipt(answer.request_id)
+        assert receipt["usage_source"] == "estimated"
+        assert receipt["usage"]["prompt_tokens"] == 700
+        assert receipt["usage"]["completion_tokens"] == 3 + len(later) // 4
+        assert receipt["usage"]["total_tokens"] == 703 + len(later) // 4
+    assert gateway.stop() == 0, gateway.log()
+    simulation.stop()
