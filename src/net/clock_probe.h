@@ -12,14 +12,14 @@
  * a thread that is not run in between. */
 static int64_t clock_leap_ms;
 
-int clock_gettime(clockid_t clock, struct timespec *ret) {
+int clock_gettime(clockid_t clock_id, struct timespec *tp) {
     static int64_t leapt_ms;
-    const int code = (int)syscall(SYS_clock_gettime, clock, ret);
-    if (clock == CLOCK_REALTIME) return code;
+    const int code = (int)syscall(SYS_clock_gettime, clock_id, tp);
+    if (clock_id == CLOCK_REALTIME) return code;
     leapt_ms += clock_leap_ms;
-    const int64_t ns = (int64_t)ret->tv_nsec + leapt_ms % 1000 * 1000000;
-    ret->tv_sec += leapt_ms / 1000 + ns / 1000000000;
-    ret->tv_nsec = ns % 1000000000;
+    const int64_t ns = (int64_t)tp->tv_nsec + leapt_ms % 1000 * 1000000;
+    tp->tv_sec += leapt_ms / 1000 + ns / 1000000000;
+    tp->tv_nsec = ns % 1000000000;
     return code;
 }
 

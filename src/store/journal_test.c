@@ -345,8 +345,8 @@ static void test_a_limit_on_files_shows_at_reservation(void **state) {
 /* Takes the place of the C library's: not every file system has it. */
 static bool is_fallocate_missing;
 
-int fallocate(int descriptor, int mode, off_t offset, off_t len) {
-    if (!is_fallocate_missing) return (int)syscall(SYS_fallocate, descriptor, mode, offset, len);
+int fallocate(int fd, int mode, off_t offset, off_t len) {
+    if (!is_fallocate_missing) return (int)syscall(SYS_fallocate, fd, mode, offset, len);
     errno = EOPNOTSUPP;
     return -1;
 }
