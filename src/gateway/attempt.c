@@ -120,6 +120,12 @@ void attempt_resume(struct attempt *attempt) {
     if (attempt->ask) dr_http_ask_resume(attempt->ask);
 }
 
+void attempt_expect(struct attempt *attempt, const void *const places[ATTEMPT_PLACES]) {
+    const void *all[DR_HTTP_ASK_PLACES] = {attempt, attempt->sse};
+    for (size_t i = 0; i < ATTEMPT_PLACES; i++) all[i + 2] = places[i];
+    dr_http_ask_expect(attempt->ask, all, DR_HTTP_ASK_PLACES);
+}
+
 /* --- what the provider sends
  * -------------------------------------------------------------------- */
 

@@ -83,5 +83,8 @@ enum dr_status attempt_open(struct attempt *attempt, const struct attempt_ask *a
 void attempt_close(struct attempt *attempt);
 void attempt_pause(struct attempt *attempt);
 void attempt_resume(struct attempt *attempt);
+/* What the owner touches at each event (see dr_stream_expect), beside the attempt itself. */
+enum { ATTEMPT_PLACES = DR_HTTP_ASK_PLACES - 2 };
+void attempt_expect(struct attempt *attempt, const void *const places[ATTEMPT_PLACES]);
 
 #endif

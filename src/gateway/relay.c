@@ -102,16 +102,28 @@ static void relay_finish(struct exchange *exchange, dr_slice last) {
 /* --- a stream
  * ----------------------------------------------------------------------------------- */
 
-/* Some say a thing of their own before the answer, which is no reason to settle for this target, and
- * belongs to its answer all the same: Azure its filter's verdict on the prompt. Comments do not. */
+/* Some say a thing of their own before the answer, which is no reason to settle for this target,
+ * and belongs to its answer all the same: Azure its filter's verdict on the prompt. Comments do
+ * not. */
 static void relay_hold(struct exchange *exchange, dr_slice raw) {
     if (dr_slice_starts(raw, DR_LIT(":"))) return;
     if (dr_slice_find(raw, DR_LIT("data:")) < raw.len) dr_buf_put(&exchange->held, raw);
 }
 
+/* From now on events come by the thousand, each to be passed on at once. */
+static void relay_expect(struct exchange *exchange) {
+    const struct dr_http_call *call = exchange->downstream.call;
+    const void *places[ATTEMPT_PLACES] = {&exchange->wait_timer, &exchange->answer_id};
+    _Static_assert(DR_HTTP_CALL_PLACES + 2 == ATTEMPT_PLACES, "the exchange's and the call's");
+    if (!call) return;
+    dr_http_call_places(call, places + 2);
+    attempt_expect(&exchange->attempt, places);
+}
+
 static void relay_commit(struct exchange *exchange) {
     struct downstream *downstream = &exchange->downstream;
     exchange->is_committed = true;
+    relay_expect(exchange);
     if (!downstream->has_begun) downstream->kind->begin(downstream, answer_head_stream(exchange));
     if (exchange->held.len > 0 && dr_buf_status(&exchange->held) == DR_OK) {
         const struct answer_chunk wordless = {.events = NULL};
@@ -195,7 +207,7 @@ static void relay_piece_end(void *owner) {
     struct exchange *exchange = owner;
     if (!exchange->is_committed) return;
     exchange->downstream.kind->flush(&exchange->downstream);
-    dr_timer_start(&exchange->wait_timer, exchange->worker->loop, WAIT_MS);
+    dr_timer_put_off(&exchange->wait_timer, exchange->worker->loop, WAIT_MS);
     if (downstream_pending(&exchange->downstream) > PENDING_BYTES_HIGH) {
         attempt_pause(&exchange->attempt);
     }

@@ -217,6 +217,13 @@ struct dr_stream *dr_http_call_stream(struct dr_http_call *call) {
     return call->connection->stream;
 }
 
+void dr_http_call_places(const struct dr_http_call *call, const void *places[DR_HTTP_CALL_PLACES]) {
+    places[0] = &call->head;
+    places[1] = &call->reading;
+    places[2] = call->connection;
+    places[3] = call->connection->stream;
+}
+
 void dr_http_call_set_owner(struct dr_http_call *call, void *call_owner) {
     call->owner = call_owner;
 }

@@ -125,6 +125,16 @@ static void ask_start_phase(struct dr_http_ask *ask, int64_t ms) {
     }
 }
 
+/* Once for each piece of a stream. */
+static void ask_await_more(struct dr_http_ask *ask) {
+    const int64_t ms = ask->request.timeouts.between_bytes_ms;
+    if (ms > 0) {
+        dr_timer_put_off(&ask->phase, ask_loop(ask), ms);
+    } else {
+        dr_timer_stop(&ask->phase);
+    }
+}
+
 /* --- the end of an ask ------------------------------------------------------------------------ */
 
 static void ask_drop_connect(struct dr_http_ask *ask) {
@@ -140,6 +150,7 @@ static void ask_leave_upstream(struct dr_http_ask *ask) {
     if (!upstream) return;
     ask->upstream = NULL;
     upstream->ask = NULL;
+    if (upstream->stream) dr_stream_expect(upstream->stream, NULL, 0);
     if (ask->stage == ASK_COMPLETE && ask->is_reusable) {
         if (dr_stream_is_paused(upstream->stream)) dr_stream_resume(upstream->stream);
         dr_http_origin_put_idle(upstream);
@@ -494,9 +505,7 @@ static void upstream_read(struct dr_http_upstream *upstream, dr_slice bytes) {
         switch (dr_http1_parse(ask->parser, &bytes)) {
         case DR_HTTP1_NEED_MORE:
             if (!upstream_tell_piece(upstream, &held, false)) return;
-            if (ask->stage == ASK_RECEIVING && !ask->is_paused) {
-                ask_start_phase(ask, ask->request.timeouts.between_bytes_ms);
-            }
+            if (ask->stage == ASK_RECEIVING && !ask->is_paused) ask_await_more(ask);
             return;
         case DR_HTTP1_HEAD:
             if (!upstream_tell_head(upstream)) return;
@@ -771,6 +780,22 @@ void dr_http_ask_resume(struct dr_http_ask *ask) {
     const struct dr_http_timeouts *timeouts = &ask->request.timeouts;
     ask_start_phase(ask, ask->stage == ASK_RECEIVING ? timeouts->between_bytes_ms
                                                      : timeouts->first_byte_ms);
+}
+
+void dr_http_ask_expect(struct dr_http_ask *ask, const void *const *places, size_t count) {
+    struct dr_http_upstream *upstream = ask->upstream;
+    if (ask->stage != ASK_RECEIVING) return;
+    const void *const own[DR_HTTP_ASK_OWN_PLACES] = {upstream,    &ask->parser,
+                                                     &ask->phase, &ask->stage,
+                                                     ask->parser, (const char *)ask->parser + 256};
+    uint32_t used = 0;
+    while (used < DR_HTTP_ASK_OWN_PLACES) {
+        upstream->places[used] = own[used];
+        used++;
+    }
+    for (size_t i = 0; i < count && i < DR_HTTP_ASK_PLACES; i++)
+        upstream->places[used++] = places[i];
+    dr_stream_expect(upstream->stream, upstream->places, used);
 }
 
 void dr_http_ask_gather(struct dr_http_ask *ask) {

@@ -98,6 +98,10 @@ void dr_http_ask_release(struct dr_http_ask *ask);
 /* Stops reading from the provider; what the read under way has brought is still told. */
 void dr_http_ask_pause(struct dr_http_ask *ask);
 void dr_http_ask_resume(struct dr_http_ask *ask);
+/* Names what the owner will touch when a piece of the body comes (see dr_stream_expect); to be
+ * called while the body is being received. More than DR_HTTP_ASK_PLACES are not kept. */
+enum { DR_HTTP_ASK_PLACES = 8 };
+void dr_http_ask_expect(struct dr_http_ask *ask, const void *const *places, size_t count);
 /* Let a bursting response gather for about 100 us (dr_stream_gather). */
 void dr_http_ask_gather(struct dr_http_ask *ask);
 

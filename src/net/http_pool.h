@@ -13,6 +13,8 @@ struct dr_stream;
 struct dr_stream_events;
 
 enum {
+    DR_HTTP_ASK_OWN_PLACES = 6,
+    DR_HTTP_UPSTREAM_PLACES = DR_HTTP_ASK_OWN_PLACES + DR_HTTP_ASK_PLACES,
     DR_HTTP_FREE_ASKS_MAX = 128,
     DR_HTTP_FREE_RESPONSE_PARSERS_MAX = 128,
 };
@@ -55,6 +57,7 @@ struct dr_http_upstream {
     bool is_open;             /* connected, handshake done */
     bool is_reused;
     bool is_closing;
+    const void *places[DR_HTTP_UPSTREAM_PLACES]; /* see dr_stream_expect */
 };
 
 /* Ready to be connected; NULL when out of memory. */

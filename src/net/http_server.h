@@ -116,5 +116,8 @@ size_t dr_http_call_pending(const struct dr_http_call *call);
 /* The answer has begun, so that its status can't change any more. */
 bool dr_http_call_has_begun(const struct dr_http_call *call);
 struct dr_stream *dr_http_call_stream(struct dr_http_call *call);
+/* What a piece of the answer will touch: see dr_stream_expect. */
+enum { DR_HTTP_CALL_PLACES = 4 };
+void dr_http_call_places(const struct dr_http_call *call, const void *places[DR_HTTP_CALL_PLACES]);
 
 #endif

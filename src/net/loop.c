@@ -26,6 +26,7 @@ enum {
     TIMER_HINTS = 256,        /* remembers the class of a duration, direct mapped */
     DEFERRED_ROUNDS_MAX = 32, /* before the loop looks at its sockets again */
     GATHER_US = 100,
+    PUT_OFF_PARTS = 16,
     SCRATCH_KEPT_BYTES = 256 * 1024,
 };
 
@@ -67,7 +68,7 @@ struct dr_loop {
     bool is_stopped;
     char *read_buffer;
     char *plain_buffer; /* NULL until first used */
-    char write_buffer[DR_LOOP_WRITE_BYTES];
+    struct dr_outbox *outbox;
     struct dr_buf scratch;
     struct dr_loop_stats stats;
 };
@@ -153,9 +154,21 @@ static void deferred_run(struct dr_loop *loop) {
 
 /* ---- the turn */
 
+/* What was written in the turn leaves when nothing else is to be done in it. Failures of that are
+ * told by deferred calls, which may write again. */
+static void turn_finish(struct dr_loop *loop) {
+    deferred_run(loop);
+    for (int round = 0; round < DEFERRED_ROUNDS_MAX; round++) {
+        if (loop->outbox->piece_count == 0) return;
+        loop->outbox->send(loop->outbox);
+        deferred_run(loop);
+    }
+    if (loop->outbox->piece_count > 0) (void)uv_idle_start(&loop->hurry, hurried);
+}
+
 static void turn_ends(uv_prepare_t *prepare) {
     struct dr_loop *loop = prepare->data;
-    deferred_run(loop);
+    turn_finish(loop);
     const int64_t busy_us = dr_instant_us_since(dr_instant_now(), dr_loop_now(loop));
     loop->stats.turns++;
     if (busy_us > 0) loop->stats.busy_us += (uint64_t)busy_us;
@@ -231,6 +244,8 @@ void dr_timer_start(struct dr_timer *timer, struct dr_loop *loop, int64_t after_
     if (after_ms < 0) after_ms = 0;
     if (after_ms > INT64_MAX / 4000) after_ms = INT64_MAX / 4000; /* some 70,000 years */
     timer->due = dr_instant_after_ms(dr_loop_now(loop), after_ms);
+    timer->put_off = timer->due;
+    timer->after_ms = after_ms;
     timer->loop = loop;
     struct timer_class *class = timer_class_find(loop, after_ms);
     if (class) {
@@ -244,6 +259,18 @@ void dr_timer_start(struct dr_timer *timer, struct dr_loop *loop, int64_t after_
     }
     if (loop->timers_running++ == 0) uv_ref((uv_handle_t *)&loop->timer);
     timer_arm(loop, timer->due.us);
+}
+
+/* Its place in the list is kept as long as what it will have been put off by then is little. */
+void dr_timer_put_off(struct dr_timer *timer, struct dr_loop *loop, int64_t after_ms) {
+    if (timer->loop == loop && timer->after_ms == after_ms) {
+        const dr_instant due = dr_instant_after_ms(dr_loop_now(loop), after_ms);
+        if (dr_instant_us_since(due, timer->due) <= after_ms * 1000 / PUT_OFF_PARTS) {
+            timer->put_off = due;
+            return;
+        }
+    }
+    dr_timer_start(timer, loop, after_ms);
 }
 
 /* libuv's timer is left where it is: firing once for nothing is cheaper than moving it each
@@ -287,6 +314,11 @@ static void timer_fired(uv_timer_t *handle) {
     }
     while (!dr_list_is_empty(&due)) {
         timer = timer_of(due.next);
+        if (timer->put_off.us > now_us) {
+            /* One duration for all that is left, so that these share a list too. */
+            dr_timer_start(timer, loop, (timer->after_ms + PUT_OFF_PARTS - 1) / PUT_OFF_PARTS);
+            continue;
+        }
         dr_timer_stop(timer);
         timer->fired(timer->owner);
     }
@@ -343,8 +375,8 @@ char *dr_loop_read_buffer(struct dr_loop *loop) {
     return loop->read_buffer;
 }
 
-char *dr_loop_write_buffer(struct dr_loop *loop) {
-    return loop->write_buffer;
+struct dr_outbox *dr_loop_outbox(struct dr_loop *loop) {
+    return loop->outbox;
 }
 
 char *dr_loop_plain_buffer(struct dr_loop *loop) {
@@ -404,8 +436,9 @@ enum dr_status dr_loop_new(struct dr_loop **ret_loop, struct dr_error *error) {
     struct dr_loop *loop = dr_alloc_zero(1, sizeof(*loop));
     struct clock *clock = dr_alloc_zero(1, sizeof(*clock));
     char *read_buffer = dr_alloc(DR_LOOP_READ_BYTES);
+    struct dr_outbox *outbox = dr_alloc(sizeof(*outbox));
     enum dr_status status = DR_OK;
-    if (!loop || !clock || !read_buffer) {
+    if (!loop || !clock || !read_buffer || !outbox) {
         status = dr_fail(error, DR_NO_MEMORY, 0, "no memory for an event loop");
         goto failed;
     }
@@ -417,6 +450,10 @@ enum dr_status dr_loop_new(struct dr_loop **ret_loop, struct dr_error *error) {
     sigpipe_ignore();
     loop->clock = clock;
     loop->read_buffer = read_buffer;
+    loop->outbox = outbox;
+    outbox->send = NULL;
+    outbox->len = 0;
+    outbox->piece_count = 0;
     loop->gather_fd = -1;
     loop->armed_us = INT64_MAX;
     dr_list_init(&loop->deferred);
@@ -433,6 +470,7 @@ failed:
     dr_free(loop);
     dr_free(clock);
     dr_free(read_buffer);
+    dr_free(outbox);
     return status;
 }
 
@@ -441,7 +479,7 @@ void dr_loop_run(struct dr_loop *loop) {
     loop->is_stopped = false;
     loop->clock->is_stale = true;
     do {
-        deferred_run(loop);
+        turn_finish(loop);
         (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
     } while (!loop->is_stopped && !dr_list_is_empty(&loop->deferred));
 }
@@ -452,7 +490,7 @@ static void bound_reached(uv_timer_t *timer) {
 
 void dr_loop_run_once(struct dr_loop *loop, int64_t wait_ms) {
     loop->clock->is_stale = true;
-    deferred_run(loop);
+    turn_finish(loop);
     if (wait_ms > 0) {
         uv_update_time(&loop->uv);
         /* Repeated, because it may come due before the poll, when this thread was not run for a
@@ -463,7 +501,7 @@ void dr_loop_run_once(struct dr_loop *loop, int64_t wait_ms) {
     } else {
         (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
     }
-    deferred_run(loop);
+    turn_finish(loop);
 }
 
 void dr_loop_stop(struct dr_loop *loop) {
@@ -482,7 +520,7 @@ void dr_loop_free(struct dr_loop *loop) {
     /* Objects that were closed need some turns to go. One that was not is a bug of its owner. */
     int code = UV_EBUSY;
     for (int turn = 0; turn < 1000 && code == UV_EBUSY; turn++) {
-        deferred_run(loop);
+        turn_finish(loop);
         (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
         if (dr_list_is_empty(&loop->deferred)) code = uv_loop_close(&loop->uv);
     }
@@ -492,6 +530,7 @@ void dr_loop_free(struct dr_loop *loop) {
     dr_buf_clear(&loop->scratch);
     dr_free(loop->plain_buffer);
     dr_free(loop->read_buffer);
+    dr_free(loop->outbox);
     dr_free(loop->clock);
     dr_free(loop);
 }

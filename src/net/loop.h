@@ -30,13 +30,18 @@ dr_wall dr_loop_wall(const struct dr_loop *loop);
 struct dr_timer {
     struct dr_list node;
     struct dr_loop *loop; /* NULL while not running */
-    dr_instant due;
+    int64_t after_ms;
+    dr_instant due;     /* by its place in its list */
+    dr_instant put_off; /* the due time in truth; never before `due` */
     void (*fired)(void *owner);
     void *owner;
 };
 void dr_timer_init(struct dr_timer *timer, void *owner, void (*fired)(void *owner));
 /* (Re)starts. `after_ms` 0 fires in the next turn. */
 void dr_timer_start(struct dr_timer *timer, struct dr_loop *loop, int64_t after_ms);
+/* The same for a wait that begins anew with each of many events: nothing but the timer itself is
+ * touched most times, for which it may fire up to a sixteenth of `after_ms` late. */
+void dr_timer_put_off(struct dr_timer *timer, struct dr_loop *loop, int64_t after_ms);
 void dr_timer_stop(struct dr_timer *timer); /* harmless when not running */
 static inline bool dr_timer_is_running(const struct dr_timer *timer) {
     return timer->loop != NULL;

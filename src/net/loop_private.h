@@ -11,9 +11,28 @@ struct dr_buf;
  * NULL when out of memory. */
 char *dr_loop_plain_buffer(struct dr_loop *loop);
 
-/* For the length of one call: DR_LOOP_WRITE_BYTES to put small parts together in. */
-enum { DR_LOOP_WRITE_BYTES = 4096 };
-char *dr_loop_write_buffer(struct dr_loop *loop);
+/* What streams have written in this turn of the loop; sent at its end, or sooner when there is no
+ * more room. A peer that was woken by the first of many sends finds the others there when it looks,
+ * and goes to sleep once: waking it is what costs most of a small send. */
+enum {
+    DR_OUTBOX_BYTES = 256 * 1024,
+    DR_OUTBOX_PIECES = 128,
+    DR_OUTBOX_WRITE_BYTES = 4096, /* a larger write is worth a call of its own */
+};
+
+struct dr_outbox {
+    /* Sends every piece and empties the box; set by who puts pieces in. Calls nobody's facts. */
+    void (*send)(struct dr_outbox *outbox);
+    size_t len;
+    size_t piece_count;
+    struct dr_outbox_piece {
+        void *stream;
+        size_t start;
+        size_t len;
+    } pieces[DR_OUTBOX_PIECES];
+    char bytes[DR_OUTBOX_BYTES];
+};
+struct dr_outbox *dr_loop_outbox(struct dr_loop *loop);
 
 /* An empty buffer for one use within one call; its memory is kept by the loop. Each use ends with
  * dr_loop_scratch_done before anything else may ask for it. */

@@ -121,6 +121,38 @@ static void test_a_restarted_timer_fires_once_at_its_new_time(void **state) {
     dr_loop_free(record.loop);
 }
 
+static void test_a_timer_that_was_put_off_fires_once_and_at_most_a_sixteenth_late(void **state) {
+    struct record record;
+    struct mark slow;
+    struct mark other;
+    (void)state;
+    record_open(&record);
+    mark_init(&slow, &record, 1);
+    mark_init(&other, &record, 2);
+    /* Looks at the clock drive it: nothing waits in truth. */
+    dr_timer_start(&slow.timer, record.loop, 160);
+    dr_timer_start(&other.timer, record.loop, 160);
+    const dr_instant begun = dr_loop_now(record.loop);
+    dr_instant put_off = begun;
+    while (dr_instant_us_since(dr_loop_now(record.loop), begun) < 400000) {
+        dr_loop_run_once(record.loop, 1);
+        put_off = dr_loop_now(record.loop);
+        dr_timer_put_off(&slow.timer, record.loop, 160);
+        assert_int_equal(slow.timer.put_off.us, dr_instant_after_ms(put_off, 160).us);
+        assert_true(dr_instant_us_since(slow.timer.put_off, slow.timer.due) <= 10000);
+    }
+    assert_int_equal(record.count, 1); /* the one that was left alone */
+    assert_int_equal(record.marks[0], 2);
+    while (record.count == 1) dr_loop_run_once(record.loop, 1);
+    const int64_t waited_us = dr_instant_us_since(dr_loop_now(record.loop), put_off);
+    assert_int_equal(record.marks[1], 1);
+    assert_true(waited_us >= 160000);
+    assert_false(dr_timer_is_running(&slow.timer));
+    dr_timer_put_off(&slow.timer, record.loop, 1); /* starts one that does not run */
+    while (record.count == 2) dr_loop_run_once(record.loop, 1);
+    dr_loop_free(record.loop);
+}
+
 static void test_a_timer_of_0_ms_started_by_itself_waits_for_the_next_turn(void **state) {
     (void)state;
     struct record record;
@@ -320,6 +352,7 @@ int main(void) {
         cmocka_unit_test(test_timers_fire_in_order_of_due_time_whatever_their_class),
         cmocka_unit_test(test_timers_beyond_64_durations_keep_their_order),
         cmocka_unit_test(test_a_restarted_timer_fires_once_at_its_new_time),
+        cmocka_unit_test(test_a_timer_that_was_put_off_fires_once_and_at_most_a_sixteenth_late),
         cmocka_unit_test(test_a_timer_of_0_ms_started_by_itself_waits_for_the_next_turn),
         cmocka_unit_test(test_a_timer_stopped_by_one_that_fires_in_the_same_turn_stays_silent),
         cmocka_unit_test(test_a_stopped_timer_does_not_keep_the_loop_running),

@@ -63,6 +63,11 @@ void dr_stream_gather(struct dr_stream *stream) {
     stream->kind->gather(stream);
 }
 
+void dr_stream_expect(struct dr_stream *stream, const void *const *places, uint32_t count) {
+    stream->places = places;
+    stream->place_count = count;
+}
+
 void dr_stream_finish(struct dr_stream *stream) {
     if (stream->is_finished || stream->is_closing || stream->is_failed) return;
     stream->is_finished = true;

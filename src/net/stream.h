@@ -69,6 +69,13 @@ bool dr_stream_is_paused(const struct dr_stream *stream);
 /* Pauses for about 100 us (see dr_loop_gather), so that a burst arrives in fewer, larger pieces. */
 void dr_stream_gather(struct dr_stream *stream);
 
+/* Names memory that the owner will use when bytes come: two cache lines at each place are fetched
+ * while the system copies the bytes, so that of thousands of streams each finds its own at hand.
+ * `places` is kept until the next call; count 0 ends it. Hints only: a place is not read, and does
+ * no harm when it was freed. TLS streams pass them over. */
+enum { DR_STREAM_PLACE_BYTES = 128 };
+void dr_stream_expect(struct dr_stream *stream, const void *const *places, uint32_t count);
+
 /* Sends FIN after what waits. `received` goes on. */
 void dr_stream_finish(struct dr_stream *stream);
 /* Drops what waits, stops all facts but `closed`. For a graceful end call dr_stream_finish first

@@ -35,7 +35,10 @@ struct dr_stream {
     bool is_closing : 1;
     bool is_connecting : 1;
     bool is_gathering : 1;
-    int failure; /* negative errno that a deferred call is to tell */
+    bool has_outgoing : 1;     /* bytes in the loop's outbox */
+    int failure;               /* negative errno that a deferred call is to tell */
+    const void *const *places; /* kept by the owner */
+    uint32_t place_count;
 };
 
 enum { DR_STREAM_PENDING_MAX = 1024 * 1024 };

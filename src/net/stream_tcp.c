@@ -3,9 +3,12 @@
  * passes through.
  *
  * Reading is started once; libuv then reads into the loop's shared buffer without touching epoll
- * again. Writing tries the system call at once; only what it leaves is copied: into `waiting` while
- * an earlier rest (`writing`) is under way, so that libuv sees one request at a time and many small
- * writes become one. */
+ * again. A small write goes to the loop's outbox, which leaves at the end of the turn; a large one
+ * tries the system call at once. Only what the system leaves is kept: in `waiting` while an earlier
+ * rest (`writing`) is under way, so that libuv sees one request at a time and many small writes
+ * become one.
+ *
+ * Invariant: a stream has bytes in the outbox only while none of its bytes wait. */
 #include "net/stream.h"
 
 #include "base/alloc.h"
@@ -43,7 +46,7 @@ struct stream_tcp {
     uv_tcp_t handle;
 };
 
-_Static_assert(sizeof(struct stream_tcp) <= sizeof(uv_tcp_t) + 80,
+_Static_assert(sizeof(struct stream_tcp) <= sizeof(uv_tcp_t) + 96,
                "an idle connection costs little more than libuv's part");
 
 static const struct dr_stream_kind tcp_kind;
@@ -136,8 +139,18 @@ static void tcp_fail_later(struct stream_tcp *tcp, int code) {
 
 /* ---- reading */
 
+static void places_fetch(const struct dr_stream *stream) {
+    for (uint32_t i = 0; i < stream->place_count; i++) {
+        __builtin_prefetch(stream->places[i]);
+        __builtin_prefetch((const char *)stream->places[i] + DR_STREAM_PLACE_BYTES / 2);
+    }
+}
+
+/* The system call that reads follows: what is fetched now is there when it returns. */
 static void buffer_asked(uv_handle_t *handle, size_t suggested, uv_buf_t *ret) {
+    const struct stream_tcp *tcp = handle->data;
     (void)suggested;
+    places_fetch(&tcp->base);
     *ret = uv_buf_init(dr_loop_read_buffer(handle->loop->data), DR_LOOP_READ_BYTES);
 }
 
@@ -260,18 +273,6 @@ static ssize_t send_parts(int fd, struct iovec *parts, size_t count) {
     return taken;
 }
 
-/* A few small parts cost the system more than the copy that makes them one. */
-static void parts_join(struct dr_loop *loop, struct iovec *parts, size_t *count) {
-    char *joined = dr_loop_write_buffer(loop);
-    size_t len = 0;
-    for (size_t i = 0; i < *count; i++) {
-        memcpy(joined + len, parts[i].iov_base, parts[i].iov_len);
-        len += parts[i].iov_len;
-    }
-    parts[0] = (struct iovec){.iov_base = joined, .iov_len = len};
-    *count = 1;
-}
-
 /* Offers the parts to the system until it takes no more; returns a negative errno on failure. By
  * send(2) itself, since nothing of ours waits in libuv when this is called. */
 static int rest_try(struct stream_tcp *tcp, struct rest *rest) {
@@ -289,9 +290,6 @@ static int rest_try(struct stream_tcp *tcp, struct rest *rest) {
             parts[used++] = (struct iovec){(void *)(uintptr_t)part.data, part.len};
             offered += part.len;
         }
-        if (used > 1 && offered <= DR_LOOP_WRITE_BYTES) {
-            parts_join(tcp_loop(&tcp->base), parts, &used);
-        }
         const ssize_t taken = send_parts(fd, parts, used);
         if (taken < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
         if (taken < 0) return -errno;
@@ -301,18 +299,18 @@ static int rest_try(struct stream_tcp *tcp, struct rest *rest) {
     return 0;
 }
 
-static enum dr_status rest_keep(struct stream_tcp *tcp, struct rest rest) {
+static size_t rest_len(const struct rest *rest) {
     size_t len = 0;
-    for (size_t i = 0; i < rest.count; i++) len += rest.parts[i].len;
-    len -= rest.skip;
-    const size_t pending = tcp_pending(&tcp->base);
-    if (pending > tcp->base.pending_max || len > tcp->base.pending_max - pending) {
-        return DR_TOO_LARGE;
-    }
+    for (size_t i = 0; i < rest->count; i++) len += rest->parts[i].len;
+    return len - rest->skip;
+}
+
+/* Whatever may happen to the bytes is told by a deferred call. */
+static enum dr_status rest_keep(struct stream_tcp *tcp, const struct rest *rest) {
     if (!work_make(tcp)) return DR_NO_MEMORY;
     struct dr_buf *waiting = &tcp->work->waiting;
-    for (size_t i = 0; i < rest.count; i++) {
-        dr_buf_put(waiting, dr_slice_from(rest.parts[i], i == 0 ? rest.skip : 0));
+    for (size_t i = 0; i < rest->count; i++) {
+        dr_buf_put(waiting, dr_slice_from(rest->parts[i], i == 0 ? rest->skip : 0));
     }
     if (dr_buf_status(waiting)) return DR_NO_MEMORY;
     if (tcp->work->is_writing) return DR_OK;
@@ -322,11 +320,69 @@ static enum dr_status rest_keep(struct stream_tcp *tcp, struct rest rest) {
     return DR_CLOSED;
 }
 
+/* The outbox's pieces are lent to the system one after the other. */
+static void outbox_send(struct dr_outbox *outbox) {
+    for (size_t i = 0; i < outbox->piece_count; i++) {
+        const struct dr_outbox_piece *piece = &outbox->pieces[i];
+        struct stream_tcp *tcp = piece->stream;
+        const dr_slice bytes = dr_slice_of(outbox->bytes + piece->start, piece->len);
+        struct rest rest = {.parts = &bytes, .count = 1};
+        tcp->base.has_outgoing = false;
+        if (tcp->base.is_failed) continue;
+        /* An earlier piece of the same stream may have left a rest. */
+        const int code = tcp_pending(&tcp->base) == 0 ? rest_try(tcp, &rest) : 0;
+        rest_advance(&rest, 0);
+        if (code) {
+            tcp_fail_later(tcp, code);
+        } else if (rest.count > 0 && rest_keep(tcp, &rest) == DR_NO_MEMORY) {
+            tcp_fail_later(tcp, UV_ENOMEM);
+        }
+    }
+    outbox->piece_count = 0;
+    outbox->len = 0;
+}
+
+static void outgoing_send(struct stream_tcp *tcp) {
+    if (tcp->base.has_outgoing) outbox_send(dr_loop_outbox(tcp_loop(&tcp->base)));
+}
+
+static void outbox_put(struct stream_tcp *tcp, const dr_slice *parts, size_t part_count,
+                       size_t len) {
+    struct dr_outbox *outbox = dr_loop_outbox(tcp_loop(&tcp->base));
+    const size_t count = outbox->piece_count;
+    const bool is_next = count > 0 && outbox->pieces[count - 1].stream == tcp;
+    if (outbox->len + len > DR_OUTBOX_BYTES || (count == DR_OUTBOX_PIECES && !is_next)) {
+        outbox_send(outbox);
+    }
+    outbox->send = outbox_send;
+    if (outbox->piece_count > 0 && is_next) {
+        outbox->pieces[outbox->piece_count - 1].len += len;
+    } else {
+        outbox->pieces[outbox->piece_count++] =
+            (struct dr_outbox_piece){.stream = tcp, .start = outbox->len, .len = len};
+    }
+    for (size_t i = 0; i < part_count; i++) {
+        if (parts[i].len == 0) continue;
+        memcpy(outbox->bytes + outbox->len, parts[i].data, parts[i].len);
+        outbox->len += parts[i].len;
+    }
+    tcp->base.has_outgoing = true;
+}
+
 static enum dr_status tcp_write(struct dr_stream *stream, const dr_slice *parts,
                                 size_t part_count) {
     struct stream_tcp *tcp = tcp_of(stream);
     struct rest rest = {.parts = parts, .count = part_count};
-    if (!stream->is_connecting && tcp_pending(stream) == 0) {
+    const size_t len = rest_len(&rest);
+    if (len == 0) return DR_OK;
+    if (len > DR_OUTBOX_WRITE_BYTES) outgoing_send(tcp);
+    if (stream->is_failed) return DR_CLOSED;
+    const size_t pending = tcp_pending(stream);
+    if (!stream->is_connecting && pending == 0) {
+        if (len <= DR_OUTBOX_WRITE_BYTES) {
+            outbox_put(tcp, parts, part_count, len);
+            return stream->is_failed ? DR_CLOSED : DR_OK;
+        }
         const int code = rest_try(tcp, &rest);
         if (code) {
             tcp_fail_later(tcp, code);
@@ -334,11 +390,18 @@ static enum dr_status tcp_write(struct dr_stream *stream, const dr_slice *parts,
         }
     }
     rest_advance(&rest, 0);
-    return rest.count == 0 ? DR_OK : rest_keep(tcp, rest);
+    if (rest.count == 0) return DR_OK;
+    if (pending > stream->pending_max || rest_len(&rest) > stream->pending_max - pending) {
+        return DR_TOO_LARGE;
+    }
+    return rest_keep(tcp, &rest);
 }
 
 static void tcp_finish(struct dr_stream *stream) {
-    if (!stream->is_connecting && tcp_pending(stream) == 0) fin_send(tcp_of(stream));
+    struct stream_tcp *tcp = tcp_of(stream);
+    outgoing_send(tcp);
+    if (stream->is_failed) return;
+    if (!stream->is_connecting && tcp_pending(stream) == 0) fin_send(tcp);
 }
 
 /* ---- life */
@@ -352,6 +415,7 @@ static void handle_closed(uv_handle_t *handle) {
 
 static void tcp_close(struct dr_stream *stream, bool is_reset) {
     struct stream_tcp *tcp = tcp_of(stream);
+    outgoing_send(tcp);
     dr_deferred_cancel(&tcp->deferred);
     if (is_reset && uv_tcp_close_reset(&tcp->handle, handle_closed) == 0) return;
     uv_close((uv_handle_t *)&tcp->handle, handle_closed);

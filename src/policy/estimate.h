@@ -1,9 +1,9 @@
-/* Token estimates from bytes, for answers whose provider reports none, or only a part. Pure. A token
- * is taken as four bytes of text, rounded up; a message costs four more (the chat format's frame),
- * an image 85 (OpenAI's price of one in low detail).
+/* Token estimates from bytes, for answers whose provider reports none, or only a part. Pure. A
+ * token is taken as four bytes of text, rounded up; a message costs four more (the chat format's
+ * frame), an image 85 (OpenAI's price of one in low detail).
  *
- * What is taken where a report is not whole. 0 is no report: an ask has tokens, and so has an answer
- * that has text.
+ * What is taken where a report is not whole. 0 is no report: an ask has tokens, and so has an
+ * answer that has text.
  *
  *   prompt  completion  total         taken as prompt        as output            source
  *   told    told        any           told                   told, or total -     reported

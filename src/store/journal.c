@@ -269,6 +269,10 @@ static int cover_mapping(struct segment *segment, size_t end, size_t segment_byt
             if (errno == EINTR) continue;
             return errno;
         }
+        /* One call for many pages costs less than a fault for each of them. Where the system does
+         * not know it (before Linux 5.14), they fault. */
+        (void)madvise(segment->mapping + segment->file_bytes, bytes - segment->file_bytes,
+                      MADV_POPULATE_WRITE);
         segment->file_bytes = bytes;
     }
     return 0;
