@@ -751,7 +751,7 @@ const char *dr_http1_failure_text(const struct dr_http1_parser *parser) {
 }
 
 bool dr_http1_parser_is_busy(const struct dr_http1_parser *parser) {
-    return parser->stage != STAGE_START;
+    return parser->stage != STAGE_START || parser->has_empty_line;
 }
 
 bool dr_http1_parser_in_head(const struct dr_http1_parser *parser) {

@@ -111,9 +111,10 @@ dr_slice dr_http1_body(const struct dr_http1_parser *parser);
 enum dr_http1_failure dr_http1_failure(const struct dr_http1_parser *parser);
 /* A sentence for the client: what came, which rule of RFC 9112 it breaks. Static storage. */
 const char *dr_http1_failure_text(const struct dr_http1_parser *parser);
-/* True from the first byte of a message until its end, and after a failure. */
+/* True from the first byte of a message, an empty line before it included, until its end, and after
+ * a failure. */
 bool dr_http1_parser_is_busy(const struct dr_http1_parser *parser);
-/* Still inside the head. */
+/* Inside the head, beyond an empty line before it. */
 bool dr_http1_parser_in_head(const struct dr_http1_parser *parser);
 
 /* First header of that name (case folded), DR_NONE when absent. */

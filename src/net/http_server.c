@@ -648,12 +648,28 @@ static const struct dr_stream_events connection_events = {
     .closed = connection_closed,
 };
 
+static void connection_close_idle(struct dr_http_connection *connection) {
+    if (dr_stream_is_tls(connection->stream)) dr_stream_finish(connection->stream);
+    connection_close(connection);
+}
+
+/* Some clients send one behind a body that it does not belong to. */
+static bool call_has_but_an_empty_line(const struct dr_http_call *call) {
+    return call && call->parser && call->reading == DR_HTTP_READING_HEAD &&
+           !dr_http1_parser_in_head(call->parser);
+}
+
 static void connection_timed_out(void *owner) {
     struct dr_http_connection *connection = owner;
     const enum dr_http_deadline deadline = (enum dr_http_deadline)connection->deadline;
     connection->deadline = DR_HTTP_DEADLINE_UNSET;
     switch (deadline) {
     case DR_HTTP_DEADLINE_HEAD:
+        if (call_has_but_an_empty_line(connection->call)) {
+            /* A 408 here could be taken for the answer to the next request. */
+            connection_close_idle(connection);
+            return;
+        }
         dr_http_connection_refuse(connection, 408, "The request's head did not come in time");
         return;
     case DR_HTTP_DEADLINE_BODY:
@@ -666,10 +682,7 @@ static void connection_timed_out(void *owner) {
             dr_http_connection_reset(connection);
         }
         return;
-    case DR_HTTP_DEADLINE_IDLE:
-        if (dr_stream_is_tls(connection->stream)) dr_stream_finish(connection->stream);
-        connection_close(connection);
-        return;
+    case DR_HTTP_DEADLINE_IDLE: connection_close_idle(connection); return;
     case DR_HTTP_DEADLINE_LINGER: connection_close(connection); return;
     case DR_HTTP_DEADLINE_UNSET:
     case DR_HTTP_DEADLINE_NONE: return;
@@ -777,8 +790,7 @@ void dr_http_server_drain(struct dr_http_server *server) {
             connection_mind_deadline(connection);
             continue;
         }
-        if (dr_stream_is_tls(connection->stream)) dr_stream_finish(connection->stream);
-        connection_close(connection);
+        connection_close_idle(connection);
     }
 }
 

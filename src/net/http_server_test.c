@@ -853,6 +853,24 @@ static void test_a_deadline_is_for_the_whole_head_not_for_each_read(void **state
     probe_close(&probe);
 }
 
+static void test_empty_lines_keep_no_connection_open(void **state) {
+    struct fixture *fixture = *state;
+    fixture->options.head_ms = 60;
+    dr_http_server_set_options(fixture->server, &fixture->options);
+    struct probe probe = client(fixture);
+    for (const char *line = "\r\n\r"; *line; line++) {
+        probe_send_bytes(&probe, line, 1);
+        probe_turns(fixture->loop, 2);
+    }
+    until_text(fixture, &probe, "400 Bad Request"); /* the second one, although it comes alone */
+    probe_close(&probe);
+    probe = client(fixture);
+    probe_send(&probe, "GET /now HTTP/1.1\r\nHost: a\r\n\r\n\r\n");
+    until_ended(fixture, &probe);
+    assert_int_equal(probe_count(&probe, "HTTP/1.1 "), 1); /* nobody is told of what did not come */
+    probe_close(&probe);
+}
+
 static void test_a_client_still_sending_can_read_the_refusal(void **state) {
     struct fixture *fixture = *state;
     static char junk[16384];
@@ -972,6 +990,7 @@ int main(void) {
         TEST(test_an_answer_given_after_a_silent_reset_is_no_harm),
         TEST(test_each_deadline_has_its_own_end),
         TEST(test_a_deadline_is_for_the_whole_head_not_for_each_read),
+        TEST(test_empty_lines_keep_no_connection_open),
         TEST(test_a_client_still_sending_can_read_the_refusal),
         TEST(test_draining_closes_idle_connections_and_others_after_their_answer),
         TEST(test_closing_all_tells_each_call_once),
