@@ -256,9 +256,17 @@ static bool attempt_read_events(struct attempt *attempt, dr_slice piece) {
     }
 }
 
+/* A last event that lacks its end gets one: what follows it is no part of it. */
 static void attempt_end_stream(struct attempt *attempt) {
     struct dr_sse_event event;
     if (dr_sse_read_end(attempt->sse, &event) == DR_SSE_EVENT) {
+        dr_buf_put(&attempt->body, event.raw);
+        dr_buf_put(&attempt->body, dr_sse_missing_end(event.raw));
+        if (dr_buf_status(&attempt->body)) {
+            attempt_fail_as(attempt, FAILURE_OUT_OF_MEMORY, DR_NONE);
+            return;
+        }
+        event.raw = dr_buf_slice(&attempt->body);
         if (!attempt_give(attempt, &event, DR_NONE)) return;
     }
     attempt->state = ATTEMPT_OVER;

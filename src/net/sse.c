@@ -235,6 +235,22 @@ enum dr_sse_progress dr_sse_read_end(struct dr_sse_reader *reader, struct dr_sse
     return give_event(reader, dr_buf_slice(&reader->kept), ret_event);
 }
 
+/* `text` without the line end that it ends in. */
+static dr_slice cut_line_end(dr_slice text) {
+    if (dr_slice_ends(text, DR_LIT("\r\n"))) return dr_slice_first(text, text.len - 2);
+    if (dr_slice_ends(text, DR_LIT("\n")) || dr_slice_ends(text, DR_LIT("\r"))) {
+        return dr_slice_first(text, text.len - 1);
+    }
+    return text;
+}
+
+dr_slice dr_sse_missing_end(dr_slice raw) {
+    const dr_slice line = cut_line_end(raw);
+    if (line.len < raw.len && cut_line_end(line).len < line.len) return DR_NONE;
+    /* Behind a CR one LF would only be the second half of its line's end. */
+    return dr_slice_ends(raw, DR_LIT("\n")) ? DR_LIT("\n") : DR_LIT("\n\n");
+}
+
 size_t dr_sse_reader_kept(const struct dr_sse_reader *reader) {
     return reader->is_lent ? 0 : reader->kept.len;
 }

@@ -38,6 +38,9 @@ enum dr_sse_progress dr_sse_read(struct dr_sse_reader *reader, dr_slice *bytes,
 /* At the end of the stream: a last event that lacks its blank line is delivered all the same
  * (providers cut it); `raw` then lacks it too. DR_SSE_NEED_MORE when there is none. */
 enum dr_sse_progress dr_sse_read_end(struct dr_sse_reader *reader, struct dr_sse_event *ret_event);
+/* The line ends that an event given by dr_sse_read_end lacks to be whole; empty when none is
+ * missing. Static storage. */
+dr_slice dr_sse_missing_end(dr_slice raw);
 /* Bytes kept of an incomplete event. */
 size_t dr_sse_reader_kept(const struct dr_sse_reader *reader);
 

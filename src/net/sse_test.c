@@ -182,6 +182,29 @@ static void test_events_are_read_as_whatwg_says(void **state) {
     }
 }
 
+static void test_an_event_that_was_cut_is_told_what_it_lacks(void **state) {
+    (void)state;
+    static const struct {
+        dr_slice raw;
+        const char *missing;
+    } cases[] = {
+        {TEXT("data: a"), "\n\n"},
+        {TEXT("data: a\n"), "\n"},
+        {TEXT("data: a\r\n"), "\n"},
+        {TEXT("data: a\r"), "\n\n"},
+        {TEXT("data: a\n\n"), ""},
+        {TEXT("data: a\r\n\r\n"), ""},
+        {TEXT("data: a\r\n\r"), ""},
+        {TEXT("data: a\r\r"), ""},
+        {TEXT("data: a\n\ndata: b"), "\n\n"},
+        {TEXT(": a"), "\n\n"},
+    };
+    for (size_t i = 0; i < COUNT(cases); ++i) {
+        const dr_slice missing = dr_sse_missing_end(cases[i].raw);
+        assert_true(dr_slice_is(missing, dr_slice_text(cases[i].missing)));
+    }
+}
+
 static void test_an_event_may_have_n_bytes_and_not_one_more(void **state) {
     (void)state;
     static const struct reading_case fits[] = {
@@ -311,6 +334,7 @@ static void test_recorded_streams_come_out_whole_at_every_cut(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events_are_read_as_whatwg_says),
+        cmocka_unit_test(test_an_event_that_was_cut_is_told_what_it_lacks),
         cmocka_unit_test(test_an_event_may_have_n_bytes_and_not_one_more),
         cmocka_unit_test(test_whole_events_are_read_where_they_lie),
         cmocka_unit_test(test_exhausted_memory_is_told_and_sticks),
