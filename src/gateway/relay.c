@@ -18,6 +18,7 @@ enum { WAIT_MS = 15000 };
 enum { PENDING_BYTES_HIGH = 16 * 1024 };
 /* Of events without a word before the first with one: more are dropped. */
 enum { HELD_BYTES_MAX = 16 * 1024 };
+enum { SECRET_BYTES_MIN = 8 }; /* a shorter key is a word, not a secret */
 
 static const struct attempt_events attempt_events;
 
@@ -67,9 +68,32 @@ void relay_wait_over(void *owner) {
 /* --- attempts
  * ----------------------------------------------------------------------------------- */
 
-static void relay_failed(void *owner, const struct failure *failure) {
+static bool quotes_a_key(dr_slice words, const struct provider *provider) {
+    for (size_t i = 0; i < provider->api_key_count; i++) {
+        const dr_slice key = provider->api_keys[i];
+        if (key.len >= SECRET_BYTES_MIN && dr_slice_find(words, key) < words.len) return true;
+    }
+    return false;
+}
+
+/* A provider may quote the key that it was sent, in an error of any kind: such words go neither to
+ * the client nor to the log. */
+static struct failure failure_to_show(const struct failure *failure,
+                                      const struct provider *provider) {
+    struct failure shown = *failure;
+    if (quotes_a_key(shown.message, provider)) {
+        shown.message = DR_LIT("its words quote the gateway's key and are not shown");
+    }
+    if (quotes_a_key(shown.code, provider)) shown.code = DR_NONE;
+    if (quotes_a_key(shown.param, provider)) shown.param = DR_NONE;
+    return shown;
+}
+
+static void relay_failed(void *owner, const struct failure *told) {
     struct exchange *exchange = owner;
     struct worker *worker = exchange->worker;
+    const struct failure shown = failure_to_show(told, exchange->target->provider);
+    const struct failure *failure = &shown;
     worker->counters.attempts_failed++;
     exchange_note_attempt(exchange, failure->status);
     dr_log(failure->kind == FAILURE_REJECTED ? DR_LOG_DEBUG : DR_LOG_WARN, "attempt.failed",

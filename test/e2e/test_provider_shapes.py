@@ -33,6 +33,11 @@ def streamed(data):
     return head(STREAM, CHUNKED) + b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data)
 
 
+def refusal(status, message, **more):
+    body = json.dumps({"error": {"message": message, **more}}).encode()
+    return head(JSON, f"Content-Length: {len(body)}", status=f"{status} X") + body
+
+
 class Script:
     """A provider that answers with the bytes it was told, and then closes or not."""
 
@@ -56,6 +61,7 @@ def world(tmp_path_factory):
     with running(relay):
         relay.script = script
         yield relay
+    assert "sk-upstream" not in relay.log()
 
 
 def ask(relay, data, closes=False, stream=True):
@@ -105,3 +111,26 @@ def test_an_error_behind_an_event_that_is_not_ended_can_be_read(world, cut):
     events = read_events(ask(world, streamed(WORD + WORD[:-cut])))
     assert [event["choices"][0]["delta"]["content"] for event in events[:-1]] == ["hi", "hi"]
     assert events[-1]["error"]["code"] == "upstream_error"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("data,status", [
+    (refusal(400, "Incorrect API key provided: sk-upstream."), 400),
+    (refusal(404, "nothing for you", param="sk-upstream"), 404),
+    (refusal(422, "no", code="sk-upstream_unknown"), 422),
+    (refusal(429, "sk-upstream has used up its quota"), 429),
+    (refusal(500, "no such key: sk-upstream"), 502),
+    (head(JSON, "Content-Length: 40") + b'{"error":{"message":"sk-upstream is X"}}', 502),
+], ids=["400", "param", "code", "429", "500", "200"])
+def test_our_key_is_not_shown_when_a_provider_quotes_it(world, data, status, stream):
+    """Not in the log either: the module looks at its end."""
+    answer = ask(world, data, stream=stream)
+    assert answer.status == status
+    assert b"sk-upstream" not in answer.body and answer.error["message"]
+
+
+def test_our_key_is_not_shown_in_the_middle_of_a_stream(world):
+    said = b'data: {"error":{"message":"sk-upstream ran out"}}\n\n'
+    answer = ask(world, streamed(WORD + said))
+    assert read_events(answer)[-1]["error"]["code"] == "upstream_error"
+    assert b"sk-upstream" not in answer.body
