@@ -549,15 +549,35 @@ static enum dr_status read_provider(struct reader *reader, const struct yaml_nod
     return read_keys(reader, what, config_yaml_find(node, DR_LIT("api_keys")), provider);
 }
 
+/* Names come into log lines and sentences, */
+static bool is_plain_text(dr_slice name) {
+    for (size_t i = 0; i < name.len; i++) {
+        if ((unsigned char)name.data[i] < ' ' || name.data[i] == 0x7f) return false;
+    }
+    return true;
+}
+
+/* and a target's into a header, whose readers agree on ASCII alone. */
+static bool is_header_text(dr_slice name) {
+    for (size_t i = 0; i < name.len; i++) {
+        if ((unsigned char)name.data[i] > 0x7f) return false;
+    }
+    return is_plain_text(name) && dr_slice_trim(name).len == name.len;
+}
+
 static enum dr_status check_names(struct reader *reader, const char *what,
                                   const struct yaml_node *map) {
     if (map->kind != YAML_MAP || map->child_count == 0) {
         return expect(reader, map, what, "a map with at least one entry");
     }
     for (const struct yaml_node *node = map->children; node; node = node->next) {
-        if (node->key.len > 0 && node->key.len <= 256) continue;
+        if (node->key.len == 0 || node->key.len > 256) {
+            return fail_at(reader, node->key_line, node->key_column,
+                           "a name in '%s' has a wrong length; expected 1 to 256 bytes", what);
+        }
+        if (is_plain_text(node->key)) continue;
         return fail_at(reader, node->key_line, node->key_column,
-                       "a name in '%s' has a wrong length; expected 1 to 256 bytes", what);
+                       "a name in '%s' has a control character; expected text without", what);
     }
     return DR_OK;
 }
@@ -609,6 +629,9 @@ static enum dr_status read_target(struct reader *reader, const char *what, dr_sl
                        "'%.60s' names an unknown provider; expected a name from providers", what);
     }
     if (target->name.len == 0) target->name = target->provider->name;
+    if (!is_header_text(target->name)) {
+        return expect(reader, node, what, "a target's name of ASCII, for it goes into a header");
+    }
     /* A pattern is nobody's name for a model: what was asked for is passed on. */
     if (target->model.len == 0) {
         target->model = dr_slice_ends(model_name, DR_LIT("*")) ? DR_LIT("*") : model_name;

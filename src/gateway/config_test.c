@@ -181,6 +181,15 @@ static void test_wrong_files_are_refused_with_place_and_reason(void **state) {
                            "{provider: p}]}}\n",
          "f:3:69: ", "two targets of one name"},
         {"billing: {rates: {EUR: 0}}\n" MINIMAL, "f:1:24: ", "dollars above 0"},
+        {MINIMAL_PROVIDERS "models: {\"a\\nb\": {price: {input: 1, output: 1}, "
+                           "targets: [{provider: p}]}}\n",
+         "f:3:10: ", "a name in 'models' has a control character"},
+        {MINIMAL_PROVIDERS "models: {m: {price: {input: 1, output: 1}, "
+                           "targets: [{name: \"x\\r\\nSet-Cookie: y\", provider: p}]}}\n",
+         "f:3:54: ", "a target's name of ASCII"},
+        {MINIMAL_PROVIDERS "models: {m: {price: {input: 1, output: 1}, "
+                           "targets: [{name: \"\\u00e9\", provider: p}]}}\n",
+         "f:3:54: ", "a target's name of ASCII"},
     };
 
     (void)state;
