@@ -1,19 +1,21 @@
-/* `drover check`: reads a configuration as the gateway would and says what is wrong. Starts
- * nothing. */
+/* `drover check`: reads a configuration and the certificates that it names as the gateway would,
+ * and says what is wrong. Starts nothing. */
 #include "cli/command.h"
 
-#include "gateway/config.h"
+#include "gateway/snapshot.h"
 
 static int run(const struct options *options) {
     const char *path = options_value(options, "config");
     struct config *config;
+    struct snapshot *snapshot;
     struct dr_error error = {0};
 
     if (options->argument_count > 1 || (path && options->argument_count > 0)) {
         return command_misused(options, "one file, please");
     }
     if (!path) path = options->argument_count ? options->arguments[0] : "drover.yaml";
-    if (config_read_file(path, &config, &error) != DR_OK) {
+    if (config_read_file(path, &config, &error) != DR_OK ||
+        snapshot_new(config, &snapshot, &error) != DR_OK) {
         fprintf(stderr, "%s\n", error.text);
         return EXIT_FAILED;
     }
@@ -21,7 +23,7 @@ static int run(const struct options *options) {
     for (size_t i = 0; i < config->warning_count; i++) {
         printf("warning: %.*s\n", DR_FMT(config->warnings[i]));
     }
-    config_free(config);
+    snapshot_release(snapshot);
     return EXIT_DONE;
 }
 

@@ -546,6 +546,11 @@ static enum dr_status read_provider(struct reader *reader, const struct yaml_nod
     if (status) return status;
     status = read_url(reader, what, config_yaml_find(node, DR_LIT("base_url")), provider);
     if (status) return status;
+    const struct yaml_node *roots = config_yaml_find(node, DR_LIT("ca_file"));
+    if (roots) {
+        provider->line = (uint32_t)roots->line;
+        provider->column = (uint32_t)roots->column;
+    }
     return read_keys(reader, what, config_yaml_find(node, DR_LIT("api_keys")), provider);
 }
 
@@ -720,6 +725,15 @@ static enum dr_status read_root(struct reader *reader, const struct yaml_node *r
     if (status) return status;
     const struct yaml_node *tls = config_yaml_find(root, DR_LIT("tls"));
     if (!config->tls_cert != !config->tls_key) return expect(reader, tls, "tls", "cert and key");
+    if (tls) {
+        config->tls_line = (uint32_t)tls->line;
+        config->tls_column = (uint32_t)tls->column;
+    }
+    const struct yaml_node *admin = config_yaml_find(root, DR_LIT("admin"));
+    if (admin && dr_slice_is(config->listen, config->admin_listen) &&
+        !dr_slice_ends(config->listen, DR_LIT(":0"))) {
+        return expect(reader, admin, "admin.listen", "another address than that of 'listen'");
+    }
     const struct yaml_node *cors = config_yaml_find(root, DR_LIT("cors"));
     status = read_origins(reader, config_yaml_find(cors, DR_LIT("origins")));
     if (status) return status;
@@ -741,6 +755,11 @@ enum dr_status config_read_text(const char *name, dr_slice text, struct config *
     dr_arena_init(&config->arena, ARENA_BYTES_MAX, NULL);
     dr_map_init(&config->catalog.by_name, YAML_CHILDREN_MAX, 0);
     struct yaml_node *root = NULL;
+    config->file = dr_arena_text(&config->arena, dr_slice_text(short_name));
+    if (!config->file) {
+        config_free(config);
+        return out_of_memory(&reader);
+    }
     enum dr_status status = config_yaml_parse(short_name, text, &config->arena, &root, error);
     if (!status) status = read_root(&reader, root);
     if (status) {

@@ -12,9 +12,11 @@
 
 struct config {
     struct dr_arena arena; /* holds everything below */
+    const char *file;      /* its name, for errors */
     dr_slice listen;
     const char *tls_cert; /* NULL: plain */
     const char *tls_key;
+    uint32_t tls_line, tls_column;
     dr_slice admin_listen;
     /* secret; empty: the admin API answers 403 to everything but health and metrics */
     dr_slice admin_key;

@@ -181,6 +181,8 @@ static void test_wrong_files_are_refused_with_place_and_reason(void **state) {
                            "{provider: p}]}}\n",
          "f:3:69: ", "two targets of one name"},
         {"billing: {rates: {EUR: 0}}\n" MINIMAL, "f:1:24: ", "dollars above 0"},
+        {"listen: 127.0.0.1:8081\nadmin: {key: x}\n" MINIMAL,
+         "f:2:8: ", "'admin.listen' has a wrong value; expected another address"},
         {MINIMAL_PROVIDERS "models: {\"a\\nb\": {price: {input: 1, output: 1}, "
                            "targets: [{provider: p}]}}\n",
          "f:3:10: ", "a name in 'models' has a control character"},

@@ -42,12 +42,23 @@ static enum dr_status make_chat_head(struct dr_arena *arena, const struct provid
     return status;
 }
 
+/* Whoever reads the file at fault has not read the configuration that names it. */
+static enum dr_status fail_at_option(const struct config *config, uint32_t line, uint32_t column,
+                                     enum dr_status status, struct dr_error *error) {
+    if (!error || line == 0) return status;
+    const struct dr_error told = *error;
+    return dr_fail(error, status, told.os_code, "%s:%u:%u: %s; expected a readable PEM file",
+                   config->file, line, column, told.text);
+}
+
 static enum dr_status make_provider(struct counted_snapshot *counted,
                                     const struct provider *provider, struct snapshot_provider *made,
                                     struct dr_error *error) {
     if (provider->is_https) {
         const enum dr_status status = dr_tls_client_new(provider->ca_file, &made->tls, error);
-        if (status) return status;
+        if (status) {
+            return fail_at_option(counted->config, provider->line, provider->column, status, error);
+        }
     }
     const size_t count = provider->api_key_count > 0 ? provider->api_key_count : 1;
     dr_slice *heads = dr_arena_alloc_zero(&counted->arena, count * sizeof *heads);
@@ -131,7 +142,10 @@ enum dr_status snapshot_new(struct config *config, struct snapshot **ret_snapsho
     if (config->tls_cert) {
         status =
             dr_tls_server_new(config->tls_cert, config->tls_key, &counted->snapshot.tls, error);
-        if (status) goto done;
+        if (status) {
+            status = fail_at_option(config, config->tls_line, config->tls_column, status, error);
+            goto done;
+        }
     }
     *ret_snapshot = &counted->snapshot;
     counted = NULL;

@@ -22,6 +22,7 @@ struct provider {
     const char *ca_file;      /* NULL: the system's roots only */
     bool asks_usage;          /* ask for usage in streams (`stream_usage`, default true) */
     size_t index;             /* in the catalog */
+    uint32_t line, column;    /* of `ca_file` in the configuration */
 };
 
 struct target {

@@ -68,6 +68,25 @@ def test_an_example_of_a_configuration_is_accepted(text, tmp_path):
     assert (checked.returncode, checked.stdout) == (0, f"{example}: ok\n"), checked.stderr
 
 
+@pytest.mark.parametrize("line,place,named", [
+    ("tls: {cert: none.pem, key: none.key}", "3:6", "none.pem"),
+    ("tls: {cert: drover.yaml, key: drover.yaml}", "3:6", "drover.yaml"),
+    ("providers: {p: {base_url: 'https://p.example', ca_file: none.pem}}", "3:57", "none.pem"),
+    ("providers: {p: {base_url: 'https://p.example', ca_file: drover.yaml}}", "3:57", "drover.yaml"),
+])
+def test_a_certificate_that_cannot_be_read_is_told_with_its_place(tmp_path, line, place, named):
+    rest = "" if line.startswith("providers") else "providers: {p: {base_url: 'http://p'}}\n"
+    (tmp_path / "drover.yaml").write_text(
+        "models:\n  m: {price: {input: 1, output: 1}, targets: [{provider: p}]}\n"
+        f"{line}\n{rest}")
+    for command in ("check", "serve"):
+        asked = subprocess.run([DROVER, command, "-c", "drover.yaml"], stdin=subprocess.DEVNULL,
+                               capture_output=True, text=True, timeout=60, cwd=tmp_path)
+        assert asked.returncode == 1, asked.stdout
+        assert f"drover.yaml:{place}: " in asked.stderr and named in asked.stderr, asked.stderr
+        assert "; expected a readable PEM file" in asked.stderr
+
+
 def commands():
     listed = re.findall(r"^  ([a-z]+) +\S", drover("--help").stdout, re.M)
     return {name: drover(name, "--help").stdout for name in listed}
