@@ -228,6 +228,8 @@ struct findings {
     dr_slice length;
     dr_slice coding;
     dr_slice upgrade;
+    size_t authorization_count;
+    size_t media_type_count;
     bool says_close;
     bool says_keep_alive;
     bool says_upgrade;
@@ -267,6 +269,12 @@ static void read_header(struct findings *found, const struct dr_http1_header *he
         return;
     case 10:
         if (dr_slice_is_nocase(name, DR_LIT("connection"))) read_connection(found, header->value);
+        return;
+    case 12:
+        if (dr_slice_is_nocase(name, DR_LIT("content-type"))) ++found->media_type_count;
+        return;
+    case 13:
+        if (dr_slice_is_nocase(name, DR_LIT("authorization"))) ++found->authorization_count;
         return;
     case 14:
         if (!dr_slice_is_nocase(name, DR_LIT("content-length"))) return;
@@ -330,6 +338,17 @@ static bool read_framing(struct dr_http1_head_reader *reader, const struct findi
     return true;
 }
 
+/* Whoever stands in front may have looked at the other one. */
+static bool read_singles(struct dr_http1_head_reader *reader, const struct findings *found) {
+    if (found->authorization_count > 1) {
+        return refuse(reader, "Authorization stands there twice (RFC 9110 section 5.3)");
+    }
+    if (found->media_type_count > 1) {
+        return refuse(reader, "Content-Type stands there twice (RFC 9110 section 5.3)");
+    }
+    return true;
+}
+
 /* RFC 9112 section 3.2: exactly one Host with HTTP/1.1, never two, and well-formed. In the
  * absolute form the target's authority counts; a Host that differs is an attempt to be routed
  * twice. */
@@ -383,6 +402,7 @@ bool dr_http1_read_headers(struct dr_http1_head_reader *reader) {
     struct findings found = {0};
     for (size_t i = 0; i < head->header_count; ++i) read_header(&found, &head->headers[i]);
     if (!reader->is_response && !read_host(reader, &found)) return false;
+    if (!reader->is_response && !read_singles(reader, &found)) return false;
     if (!read_framing(reader, &found)) return false;
     /* HTTP/1.0 knows no expectations (RFC 9110 section 10.1.1). */
     if (!reader->is_response && found.expects_more && head->minor_version == 1) {

@@ -274,6 +274,8 @@ static void test_header_lines_follow_rfc_9112_section_5(void **state) {
         {"no header", TEXT("GET / HTTP/1.1\r\n\r\n"), "!400"},
         {"two hosts", GET("Host: b\r\n"), "!400"},
         {"two equal hosts", GET("host: a\r\n"), "!400"},
+        {"two authorizations", GET("Authorization: a\r\nAUTHORIZATION: a\r\n"), "!400"},
+        {"two media types", GET("Content-Type: a/b\r\ncontent-type: c/d\r\n"), "!400"},
         {"two hosts in http/1.0", TEXT("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n"), "!400"},
         {"empty host", TEXT("GET / HTTP/1.1\r\nHost:\r\n\r\n"), "!400"},
         {"host with blank", TEXT("GET / HTTP/1.1\r\nHost: a b\r\n\r\n"), "!400"},
@@ -678,6 +680,85 @@ static void test_a_lowered_body_limit_holds_for_one_message(void **state) {
     dr_http1_parser_free(parser);
 }
 
+#define TOKEN_BYTES "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define SIZED "POST / HTTP/1.1\r\nHost: a\r\n"
+#define CHUNKS "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+/* At each seam of the framing each of the 256 bytes: the message with the body abc must come out
+ * for those alone that the grammar allows there. */
+static void test_no_byte_but_the_right_one_stands_at_a_seam(void **state) {
+    (void)state;
+    static const struct {
+        const char *before;
+        const char *behind;
+        const char *allowed;
+    } seams[] = {
+        {"", SIZED "Content-Length: 3\r\n\r\nabc", ""},
+        {"POST", "/ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", " "},
+        {"POST /", "HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", " "},
+        {"POST / HTTP/1", "1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "."},
+        {"POST / HTTP/1.1", "\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", ""},
+        {"POST / HTTP/1.1", "\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "\r"},
+        {"POST / HTTP/1.1\r", "Host: a\r\nContent-Length: 3\r\n\r\nabc", "\n"},
+        {SIZED, "Content-Length: 3\r\n\r\nabc", ""},
+        {SIZED "Content", "Length: 3\r\n\r\nabc", "-"},
+        {SIZED "Content-Length", ": 3\r\n\r\nabc", ""},
+        {SIZED "Content-Length:", "3\r\n\r\nabc", " \t0"},
+        {SIZED "Content-Length: 3", "\r\n\r\nabc", " \t"},
+        {SIZED "Content-Length: 3", "\n\r\nabc", "\r"},
+        {SIZED "Content-Length: 3\r", "\r\nabc", "\n"},
+        {SIZED "Content-Length: 3\r\n", "\nabc", "\r"},
+        {SIZED "Content-Length: 3\r\n\r", "abc", "\n"},
+        {SIZED "X: y", "Content-Length: 3\r\n\r\nabc", ""},
+        {SIZED "X: y\r", "Content-Length: 3\r\n\r\nabc", "\n"},
+        {SIZED "X: y", "\nContent-Length: 3\r\n\r\nabc", "\r"},
+        {SIZED, "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", ""},
+        {SIZED "Transfer", "Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "-"},
+        {SIZED "Transfer-Encoding", ": chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", ""},
+        {SIZED "Transfer-Encoding:", "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", " \t"},
+        {SIZED "Transfer-Encoding: chunked", "\r\n\r\n3\r\nabc\r\n0\r\n\r\n", " \t"},
+        {SIZED "Transfer-Encoding: chunked", "X: y\r\n\r\n3\r\nabc\r\n0\r\n\r\n", ""},
+        {SIZED "Transfer-Encoding: chunked\r", "X: y\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "\n"},
+        {SIZED "X: y\r", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "\n"},
+        {CHUNKS, "3\r\nabc\r\n0\r\n\r\n", "0"},
+        {CHUNKS "3", "\r\nabc\r\n0\r\n\r\n", ""},
+        {CHUNKS "3", "\nabc\r\n0\r\n\r\n", "\r"},
+        {CHUNKS "3\r", "abc\r\n0\r\n\r\n", "\n"},
+        {CHUNKS "3;a", "b\r\nabc\r\n0\r\n\r\n", TOKEN_BYTES ";="},
+        {CHUNKS "3;a", "\nabc\r\n0\r\n\r\n", "\r"},
+        {CHUNKS "3;a=\"", "\nabc\r\n0\r\n\r\n", ""},
+        {CHUNKS "3\r\nabc", "\r\n0\r\n\r\n", ""},
+        {CHUNKS "3\r\nabc", "\n0\r\n\r\n", "\r"},
+        {CHUNKS "3\r\nabc\r", "0\r\n\r\n", "\n"},
+        {CHUNKS "3\r\nabc\r\n", "0\r\n\r\n", "0"},
+        {CHUNKS "3\r\nabc\r\n0", "\n\r\n", "\r"},
+        {CHUNKS "3\r\nabc\r\n0\r", "\r\n", "\n"},
+        {CHUNKS "3\r\nabc\r\n0\r\n", "\n", "\r"},
+        {CHUNKS "3\r\nabc\r\n0\r\n\r", "", "\n"},
+        {CHUNKS "3\r\nabc\r\n0\r\nX", ": y\r\n\r\n", TOKEN_BYTES ":"},
+        {CHUNKS "3\r\nabc\r\n0\r\nX: y", "\n\r\n", "\r"},
+        {CHUNKS "3\r\nabc\r\n0\r\nX: y\r", "\r\n", "\n"},
+    };
+    for (size_t i = 0; i < COUNT(seams); ++i) {
+        for (unsigned byte = 0; byte < 256; ++byte) {
+            if (byte != 0 && strchr(seams[i].allowed, (int)byte)) continue;
+            struct dr_buf text;
+            dr_buf_init(&text, 1024);
+            dr_buf_put(&text, dr_slice_text(seams[i].before));
+            dr_buf_put_char(&text, (char)byte);
+            dr_buf_put(&text, dr_slice_text(seams[i].behind));
+            struct transcript read = read_cut(false, &limits, dr_buf_slice(&text), text.len, 1);
+            const dr_slice line = dr_buf_slice(&read.line);
+            if (dr_slice_find(line, DR_LIT("(abc).")) < line.len) {
+                fail_msg("byte 0x%02x behind '%s' is taken: %.*s", byte, seams[i].before,
+                         DR_FMT(line));
+            }
+            dr_buf_clear(&read.line);
+            dr_buf_clear(&text);
+        }
+    }
+}
+
 static void test_busy_and_in_head_follow_the_first_bytes(void **state) {
     (void)state;
     struct dr_http1_parser *parser = open_parser(false, &limits);
@@ -719,6 +800,7 @@ int main(void) {
         cmocka_unit_test(test_whole_heads_are_read_where_they_lie),
         cmocka_unit_test(test_answers_to_head_have_no_body_after_interim_ones),
         cmocka_unit_test(test_a_lowered_body_limit_holds_for_one_message),
+        cmocka_unit_test(test_no_byte_but_the_right_one_stands_at_a_seam),
         cmocka_unit_test(test_busy_and_in_head_follow_the_first_bytes),
         cmocka_unit_test(test_exhausted_memory_is_a_failure_of_its_own),
     };

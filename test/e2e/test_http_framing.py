@@ -227,6 +227,22 @@ BAD = {
     "chunked with a vertical tab": (shape("Transfer-Encoding: \x0bchunked", body=CHUNKS), {400}),
     "chunked with NUL": (shape("Transfer-Encoding: chunked\0", body=CHUNKS), {400}),
     "chunked behind a bare CR": (shape("X: y\rTransfer-Encoding: chunked", LENGTH), {400}),
+    "cow before chunked in a line of its own":
+        (shape("Transfer-Encoding: cow", CHUNKED, body=CHUNKS), {400}),
+    "chunked before cow": (shape("Transfer-Encoding: chunked, cow", body=CHUNKS), {400, 501}),
+    "chunked between words":
+        (shape("Transfer-Encoding: cow chunked bar", body=CHUNKS), {400, 501}),
+    "chunk": (shape("Transfer-Encoding: chunk", LENGTH), {400, 501}),
+    "chunked in apostrophes": (shape("Transfer-Encoding: 'chunked'", body=CHUNKS), {400, 501}),
+    "chunked behind a byte above ASCII":
+        (shape("Transfer-Encoding: \xffchunked", body=CHUNKS), {400, 501}),
+    "chunked with a no-break space":
+        (shape("Transfer-Encoding: chunked\xa0", body=CHUNKS), {400, 501}),
+    "chunked with a form feed": (shape("Transfer-Encoding:\x0cchunked", body=CHUNKS), {400}),
+    "Transfer Encoding": (shape("Transfer Encoding: chunked", LENGTH), {400}),
+    "a CR in the name": (raw_field(b"Transfer\r-Encoding: chunked"), {400}),
+    "a field behind a bare LF": (raw_field(b"X: y\nTransfer-Encoding: chunked"), {400}),
+    "a field behind LF and CR": (raw_field(b"X: y\n\rTransfer-Encoding: chunked"), {400}),
     "chunked in two words": (shape("Transfer-Encoding: chu nked", body=CHUNKS), {400, 501}),
     "chunked over HTTP/1.0":
         (shape(CHUNKED, line=f"POST {PATH} HTTP/1.0", body=CHUNKS), {400}),
@@ -257,6 +273,11 @@ BAD = {
     "a bare CR in an extension": (chunked(b"5;a\rb\r\nhello\r\n0\r\n\r\n"), {400}),
     "NUL in an extension": (chunked(b"5;a\0\r\nhello\r\n0\r\n\r\n"), {400}),
     "LF in a quoted extension": (chunked(b'5;a="\n"\r\nhello\r\n0\r\n\r\n'), {400}),
+    "CRLF in a quoted extension":
+        (chunked(b'5;a="\r\n"\r\nhello\r\n0\r\n\r\n'), {400}),
+    "a quoted extension without end": (chunked(b'5;a="b\r\nhello\r\n0\r\n\r\n'), {400}),
+    "blanks around an extension": (chunked(b"5 ; a = b\r\nhello\r\n0\r\n\r\n"), {400}),
+    "an extension of LF alone": (chunked(b"5;\nhello\r\n0\r\n\r\n"), {400}),
     "an extension too long": (chunked(b"5;" + b"a" * 300 + b"\r\nhello\r\n0\r\n\r\n"), {400}),
     "an extension without end": (chunked(b"5;" + b"a" * 100000), {400}),
     "a chunk longer than its size": (chunked(b"5\r\nhello!\r\n0\r\n\r\n"), {400}),
@@ -275,6 +296,12 @@ BAD = {
     "a trailing Host": (chunked(FIVE[:-2] + b"Host: other\r\n\r\n"), {400}),
     "a trailing Authorization": (chunked(FIVE[:-2] + b"Authorization: Bearer x\r\n\r\n"), {400}),
     "a trailing Connection": (chunked(FIVE[:-2] + b"CONNECTION: close\r\n\r\n"), {400}),
+    "a trailing Content-Type": (chunked(FIVE[:-2] + b"Content-Type: a/b\r\n\r\n"), {400}),
+    "a trailing Content-Encoding": (chunked(FIVE[:-2] + b"Content-Encoding: gzip\r\n\r\n"), {400}),
+    "a trailing Trailer": (chunked(FIVE[:-2] + b"Trailer: x\r\n\r\n"), {400}),
+    "a trailing Expect": (chunked(FIVE[:-2] + b"Expect: 100-continue\r\n\r\n"), {400}),
+    "a trailing Upgrade": (chunked(FIVE[:-2] + b"Upgrade: websocket\r\n\r\n"), {400}),
+    "a trailing Cookie": (chunked(FIVE[:-2] + b"Cookie: a=b\r\n\r\n"), {400}),
     "a trailer without colon": (chunked(FIVE[:-2] + b"X\r\n\r\n"), {400}),
     "a trailer with NUL": (chunked(FIVE[:-2] + b"X: \0\r\n\r\n"), {400}),
     "a trailer with a blank before the colon": (chunked(FIVE[:-2] + b"X : y\r\n\r\n"), {400}),
@@ -285,6 +312,14 @@ BAD = {
     # expectations
     "an unknown expectation": (shape("Expect: 200-ok", LENGTH), {417}),
     "an expectation with more": (shape("Expect: 100-continue, x", LENGTH), {417}),
+    "an empty expectation": (shape("Expect:", LENGTH), {417}),
+    "an expectation behind a word": (shape("Expect: y 100-continue", LENGTH), {417}),
+    "an expectation with a blank before the colon": (shape("Expect : 100-continue", LENGTH), {400}),
+    "a folded expectation": (shape("Expect:\r\n 100-continue", LENGTH), {400}),
+    # what may stand there once
+    "two Authorizations": (shape("Authorization: Bearer sk-drover-demo-limited", LENGTH), {400}),
+    "two Authorizations that are equal": (shape(f"Authorization: Bearer {KEY}", LENGTH), {400}),
+    "two Content-Types": (shape("Content-Type: text/plain", LENGTH), {400}),
     "two expectations": (shape("Expect: 100-continue", "Expect: x", LENGTH), {417}),
 }
 
@@ -375,6 +410,18 @@ GOOD = {
     "100 fields": shape(LENGTH, *(f"X-{i}: y" for i in range(96))),
     "TE and Trailer": shape("TE: trailers", "Connection: TE", "Trailer: X", LENGTH),
     "Keep-Alive": shape("Connection: keep-alive", "Keep-Alive: timeout=5", LENGTH),
+    "the framing named in Connection":
+        shape("Connection: keep-alive, Transfer-Encoding", CHUNKED, body=CHUNKS),
+    "the length named in Connection": shape("Connection: keep-alive, Content-Length", LENGTH),
+    "an underscore is another name":
+        shape("Transfer_Encoding: chunked", "Content_Length: 0", LENGTH),
+    "TE names chunked": shape("TE: chunked", LENGTH),
+    "a method to override with":
+        shape("X-HTTP-Method-Override: DELETE", "X-Original-URL: /metrics", LENGTH),
+    "an escaped quote in an extension":
+        chunked(b'%x;a="b\\"c"\r\n%s\r\n0\r\n\r\n' % (len(BODY), BODY)),
+    "an expectation twice":
+        shape("Expect: 100-continue", "Expect: 100-continue", LENGTH),
     "Expect in capitals with its body": shape("Expect: 100-Continue", LENGTH),
 }
 SECOND = get("/v1/models")
