@@ -203,6 +203,7 @@ static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice 
     if (error) {
         struct failure failure = *error;
         failure.kind = FAILURE_IN_STREAM;
+        failure.status = exchange->attempt.status;
         relay_failed(exchange, &failure);
         return false;
     }
@@ -273,6 +274,7 @@ static void relay_answered(void *owner, dr_slice body) {
     if (told) {
         struct failure failure = *told;
         failure.kind = FAILURE_IN_STREAM;
+        failure.status = exchange->attempt.status;
         relay_failed(exchange, &failure);
         return;
     }

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from rig import ASK, Provider, Relay, call, running
+from rig import ASK, Provider, Relay, call, get, running, wait_for
 
 JSON = "Content-Type: application/json"
 STREAM = "Content-Type: text/event-stream"
@@ -134,3 +134,17 @@ def test_our_key_is_not_shown_in_the_middle_of_a_stream(world):
     answer = ask(world, streamed(WORD + said))
     assert read_events(answer)[-1]["error"]["code"] == "upstream_error"
     assert b"sk-upstream" not in answer.body
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_receipt_of_an_error_within_an_answer_tells_its_status(world, stream):
+    """And says that the tokens, none, were counted here."""
+    said = b'{"error":{"message":"out of luck"}}'
+    data = streamed(b"data: " + said + b"\n\n") if stream else (
+        head(JSON, f"Content-Length: {len(said)}") + said)
+    answer = ask(world, data, stream=stream)
+    assert answer.status == 502
+    address = get("/v1/receipts/" + answer.field("x-request-id"), key=world.key)
+    receipt = wait_for(lambda: (found := call(world.port, address)).status == 200 and found.json)
+    assert [attempt["status"] for attempt in receipt["attempts"]] == [200]
+    assert (receipt["usage_source"], receipt["cost"]) == ("estimated", 0)
