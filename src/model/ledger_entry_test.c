@@ -84,17 +84,18 @@ static void test_absent_texts_are_null_and_a_refused_exchange_costs_nothing(void
         .request_id = DR_LIT("req_2"), .status = 402, .is_cancelled = true, .created = {999}};
 
     (void)state;
-    expect(ledger_entry_put_usage_line, &entry,
-           "{\"ts\":\"1970-01-01T00:00:00.999Z\",\"request_id\":\"req_2\",\"client_id\":null,"
-           "\"account\":null,\"key\":null,\"user\":null,\"transport\":\"http\",\"model\":null,"
-           "\"target\":null,\"attempts\":0,\"status\":402,\"ttft_ms\":0,\"duration_ms\":0,"
-           "\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,\"total_tokens\":0,"
-           "\"cached_tokens\":0,\"reasoning_tokens\":0},\"usage_source\":\"none\",\"cost\":0}");
+    expect(
+        ledger_entry_put_usage_line, &entry,
+        "{\"ts\":\"1970-01-01T00:00:00.999Z\",\"request_id\":\"req_2\",\"client_id\":null,"
+        "\"account\":null,\"key\":null,\"user\":null,\"transport\":\"http\",\"model\":null,"
+        "\"target\":null,\"attempts\":0,\"status\":402,\"ttft_ms\":0,\"duration_ms\":0,"
+        "\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,\"total_tokens\":0,"
+        "\"cached_tokens\":0,\"reasoning_tokens\":0},\"usage_source\":\"estimated\",\"cost\":0}");
     expect(ledger_entry_put_receipt, &entry,
            "{\"request_id\":\"req_2\",\"client_id\":null,\"created\":0,\"model\":null,"
            "\"target\":null,\"transport\":\"http\",\"status\":402,\"usage\":{\"prompt_tokens\":0,"
            "\"completion_tokens\":0,\"total_tokens\":0,\"cached_tokens\":0,"
-           "\"reasoning_tokens\":0},\"usage_source\":\"none\",\"price\":{\"input\":0,"
+           "\"reasoning_tokens\":0},\"usage_source\":\"estimated\",\"price\":{\"input\":0,"
            "\"output\":0,\"cached_input\":0},\"held\":0,\"cost\":0,\"attempts\":[],"
            "\"cancelled\":true}");
 }

@@ -12,8 +12,9 @@ uint64_t usage_output_tokens(const struct usage *usage) {
 
 const char *usage_source_name(enum usage_source source) {
     switch (source) {
-    case USAGE_NONE: return "none";
     case USAGE_REPORTED: return "reported";
+    /* That nothing flowed is our own count, too. */
+    case USAGE_NONE:
     case USAGE_ESTIMATED: return "estimated";
     }
     dr_unreachable();

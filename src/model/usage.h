@@ -22,7 +22,7 @@ struct usage {
 /* completion, or total - prompt where that is more. Of a report that lacks its prompt's count see
  * policy/estimate.h first. */
 uint64_t usage_output_tokens(const struct usage *usage);
-/* "none", "reported", "estimated". */
+/* "reported" or "estimated". */
 const char *usage_source_name(enum usage_source source);
 
 #endif

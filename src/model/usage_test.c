@@ -34,7 +34,7 @@ static void test_output_tokens_take_in_reasoning_left_out_of_completion(void **s
 
 static void test_sources_have_the_names_of_receipts(void **state) {
     (void)state;
-    assert_string_equal(usage_source_name(USAGE_NONE), "none");
+    assert_string_equal(usage_source_name(USAGE_NONE), "estimated");
     assert_string_equal(usage_source_name(USAGE_REPORTED), "reported");
     assert_string_equal(usage_source_name(USAGE_ESTIMATED), "estimated");
 }
