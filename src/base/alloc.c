@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+enum { LARGE_BLOCK_BYTES = 1024 * 1024 };
+
 /* The plan of failures belongs to tests; one per thread, so that it never touches another's. */
 static _Thread_local uint64_t fail_in;
 static _Thread_local uint64_t made_count;
@@ -48,6 +50,14 @@ void dr_alloc_fail_at(uint64_t nth) {
 
 uint64_t dr_alloc_count(void) {
     return made_count;
+}
+
+/* The C library would learn from the first large block to take such ones from its heaps, which do
+ * not shrink: a few bodies of images then stay resident for ever. */
+void dr_alloc_start(void) {
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK_BYTES);
+#endif
 }
 
 void dr_alloc_trim(void) {

@@ -14,6 +14,9 @@ void *dr_realloc(void *block, size_t size) __attribute__((warn_unused_result));
 /* Accepts NULL. */
 void dr_free(void *block);
 
+/* For a process that lives long: what a large block took is the system's again once it is freed.
+ * Before the first thread. */
+void dr_alloc_start(void);
 /* Gives what is free back to the system. Takes milliseconds where much is: for idle times. */
 void dr_alloc_trim(void);
 

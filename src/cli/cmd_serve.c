@@ -3,6 +3,7 @@
 #include "cli/command.h"
 
 #include "admin/admin.h"
+#include "base/alloc.h"
 #include "base/log.h"
 #include "cli/demo.h"
 #include "gateway/server.h"
@@ -164,6 +165,7 @@ static int run(const struct options *options) {
     if (options_has(options, "demo") && options_has(options, "config")) {
         return command_misused(options, "--demo brings its own configuration: leave out -c");
     }
+    dr_alloc_start();
     int code = read_config(options, &serve, &path, &config);
     if (code == EXIT_DONE) {
         config->has_ws_echo = options_has(options, "debug-ws-echo");
