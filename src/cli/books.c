@@ -231,7 +231,7 @@ static bool visit_row(void *owner, dr_json row) {
     struct list *list = owner;
     struct books *books = list->books;
     if (books->is_json) {
-        if (list->has_one) dr_buf_put(&books->out, DR_LIT(",\n"));
+        dr_buf_put(&books->out, list->has_one ? DR_LIT(",\n") : DR_LIT("["));
         dr_json_put_value(&books->out, row);
     } else {
         list->put(&books->out, row);
@@ -244,9 +244,8 @@ static bool visit_row(void *owner, dr_json row) {
 int books_print_list(struct books *books, const char *target,
                      void (*put)(struct dr_buf *out, dr_json row)) {
     struct list list = {.books = books, .put = put};
-    if (books->is_json) fputc('[', stdout);
     const int code = books_each(books, target, visit_row, &list);
-    if (code == EXIT_DONE && books->is_json) fputs("]\n", stdout);
+    if (code == EXIT_DONE && books->is_json) fputs(list.has_one ? "]\n" : "[]\n", stdout);
     return code;
 }
 

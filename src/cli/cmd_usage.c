@@ -29,6 +29,7 @@ struct report {
     struct books *books;
     const char *by;
     bool is_csv;
+    bool has_headings;
 };
 
 static bool is_grouped(const char *by, const char *group) {
@@ -57,6 +58,21 @@ static void put_csv(struct dr_buf *out, dr_slice text) {
     dr_buf_put_char(out, '"');
 }
 
+/* Names that customers asked for come here, and a terminal obeys what it is shown: control
+ * characters, U+0080 to U+009F among them, are shown as question marks. */
+static void put_cell(struct dr_buf *out, dr_slice text, int width) {
+    char shown[256];
+    size_t len = 0;
+    for (size_t i = 0; i < text.len && len < sizeof shown; i++) {
+        const unsigned char byte = (unsigned char)text.data[i];
+        const unsigned char next = i + 1 < text.len ? (unsigned char)text.data[i + 1] : 0;
+        const bool is_pair = byte == 0xc2 && next >= 0x80 && next < 0xa0;
+        if (is_pair) i++;
+        shown[len++] = byte < ' ' || byte == 0x7f || is_pair ? '?' : (char)byte;
+    }
+    dr_buf_format(out, "%*.*s", width, (int)len, shown);
+}
+
 /* `row` NULL: the headings. */
 static void put_row(const struct report *report, dr_json row) {
     struct dr_buf *out = &report->books->out;
@@ -71,14 +87,20 @@ static void put_row(const struct report *report, dr_json row) {
         if (report->is_csv) {
             put_csv(out, text);
         } else {
-            dr_buf_format(out, "%*.*s", columns[i].width, DR_FMT(text));
+            put_cell(out, text, columns[i].width);
         }
     }
     dr_buf_put_char(out, '\n');
 }
 
+static void put_headings(struct report *report) {
+    if (!report->has_headings) put_row(report, NULL);
+    report->has_headings = true;
+}
+
 static bool visit_total(void *owner, dr_json row) {
-    const struct report *report = owner;
+    struct report *report = owner;
+    put_headings(report);
     put_row(report, row);
     books_print(report->books);
     return !ferror(stdout);
@@ -89,9 +111,11 @@ static int print_totals(struct books *books, const char *target, const struct op
     struct report report = {
         .books = books, .by = by ? by : "model", .is_csv = options_has(options, "csv")};
     if (books->is_json) return books_print_list(books, target, NULL);
-    put_row(&report, NULL);
+    const int code = books_each(books, target, visit_total, &report);
+    if (code != EXIT_DONE) return code;
+    put_headings(&report); /* of no rows */
     books_print(books);
-    return books_each(books, target, visit_total, &report);
+    return code;
 }
 
 static bool visit_request(void *owner, dr_json row) {

@@ -457,6 +457,13 @@ def test_commands_say_the_same_of_a_running_gateway_and_of_its_data(own_gateway)
     assert rows[0]["model"] == "gpt-4.1" and float(rows[0]["cost"]) > 0
 
 
+def test_a_name_that_a_customer_made_up_cannot_command_the_terminal(own_gateway):
+    assert chat(own_gateway, model="\x1b]0;gone\x07\u009b2J\r\nü")[0] == 404
+    shown = command("usage", gateway=own_gateway).stdout
+    assert "?]0;gone??2J??ü" in shown.splitlines()[1]
+    assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in shown.replace("\n", ""))
+
+
 def test_what_can_go_wrong_on_the_way_is_said(gateway):
     wrong = command("account", "list", gateway=gateway, key="nonsense")
     assert wrong.returncode == 1 and "admin key" in wrong.stderr and "nonsense" not in wrong.stderr
@@ -464,6 +471,9 @@ def test_what_can_go_wrong_on_the_way_is_said(gateway):
     assert none.returncode == 1 and "DROVER_ADMIN_KEY" in none.stderr
     nobody = command("account", "list", "--admin", f"http://127.0.0.1:{free_port()}")
     assert nobody.returncode == 1 and "refused" in nobody.stderr.lower()
+    for ask in (("usage",), ("usage", "--csv"), ("usage", "--json"), ("account", "list", "--json")):
+        nothing = command(*ask, "--admin", f"http://127.0.0.1:{free_port()}")
+        assert (nothing.returncode, nothing.stdout) == (1, "")
     front = command("account", "list", "--admin", gateway.url)
     assert front.returncode == 1
     assert command("account", "list", "--admin", "ftp://x").returncode == 1
