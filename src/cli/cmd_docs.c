@@ -24,7 +24,7 @@ static const char preface[] =
     "```\n"
     "\n"
     "- Unknown keys, keys given twice, wrong types and values out of bounds are errors;\n"
-    "  nothing is guessed. An option marked *not yet* is understood and checked, and a\n"
+    "  nothing is guessed. An option marked *not yet* is understood, and a\n"
     "  warning says that it does nothing in this version.\n"
     "- `${NAME}` within a value is replaced by that variable of the environment, after\n"
     "  the YAML was read, so that its text can't become YAML. A variable that is not set\n"
@@ -84,7 +84,7 @@ static const char manual_head[] =
     ".Em start\n"
     "only when the gateway starts;\n"
     ".Em not yet\n"
-    "means that the option is understood and checked, but does nothing in this version.\n"
+    "means that the option is understood, but does nothing in this version.\n"
     ".Sh OPTIONS\n"
     ".Bl -tag -width Ds\n";
 
