@@ -131,10 +131,11 @@ static bool is_low_surrogate_at(dr_slice text, size_t at) {
     return value >= 0xDC00 && value <= 0xDFFF;
 }
 
-/* Copies `text` with each lone `\ud800` … `\udfff` as `\ufffd`. False when there was none.
- * Backslashes stand only inside strings in anything that could become JSON, so strings need not be
- * followed. */
-static bool replace_lone_surrogates(struct dr_buf *out, dr_slice text) {
+/* Copies `text` to `mended` with each lone `\ud800` … `\udfff` as `\ufffd`. False when there was
+ * none. Backslashes stand only inside strings in anything that could become JSON, so strings need
+ * not be followed. */
+static bool replace_lone_surrogates(struct answer_builder *builder, dr_slice text) {
+    struct dr_buf *out = &builder->mended;
     size_t copied = 0;
     size_t at = 0;
 
@@ -154,6 +155,8 @@ static bool replace_lone_surrogates(struct dr_buf *out, dr_slice text) {
             dr_buf_put(out, DR_LIT("\\ufffd"));
             at += 6;
             copied = at;
+            builder->chunk.lone_last = (uint16_t)value;
+            if (builder->chunk.lone_first == 0) builder->chunk.lone_first = (uint16_t)value;
         }
     }
     if (copied == 0) return false;
@@ -166,7 +169,7 @@ enum dr_status answer_builder_parse(struct answer_builder *builder, dr_slice tex
     enum dr_status status = dr_json_read(builder->json, text, DEPTH_MAX, ret_root, error);
 
     if (status == DR_OK || status == DR_NO_MEMORY) return status;
-    if (status == DR_INVALID && replace_lone_surrogates(&builder->mended, text)) {
+    if (status == DR_INVALID && replace_lone_surrogates(builder, text)) {
         if (dr_buf_status(&builder->mended)) {
             return dr_fail(error, DR_NO_MEMORY, 0, "no memory to mend an event");
         }

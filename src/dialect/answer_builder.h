@@ -12,7 +12,9 @@ struct answer_builder {
     struct dr_json_reader *json;
     struct answer_event *events;
     size_t capacity;
-    struct dr_buf mended;  /* a payload whose lone surrogates were replaced, or one value as text */
+    struct dr_buf mended; /* a payload whose lone surrogates were replaced, or one value as text */
+    uint16_t lone_first;  /* those surrogates: the first and the last; 0: none */
+    uint16_t lone_last;
     struct dr_arena texts; /* what the document does not hold as one string */
     struct answer_chunk chunk;
     enum dr_status status; /* first failure to keep an event */
@@ -31,7 +33,8 @@ void answer_builder_add_text(struct answer_builder *builder, enum answer_event_k
                              uint32_t choice_index, dr_slice text);
 enum dr_status answer_builder_finish(struct answer_builder *builder, struct answer_chunk *ret_chunk,
                                      struct dr_error *error) DR_MUST_USE;
-/* DR_INVALID for anything that is no JSON or too deep; lone surrogates become U+FFFD. */
+/* DR_INVALID for anything that is no JSON or too deep; lone surrogates become U+FFFD, and the chunk
+ * tells. */
 enum dr_status answer_builder_parse(struct answer_builder *builder, dr_slice text,
                                     dr_json *ret_root, struct dr_error *error) DR_MUST_USE;
 /* `value` as JSON text that lives until the next start. */

@@ -50,8 +50,9 @@ enum dr_status openai_read_conversation(struct dr_json_reader *reader, const str
  * that names an id or a model: the first one counts. Second, a tool call without an index gets its
  * place in the array, and an index comes as it was sent. Servers that number all calls 0 are told
  * apart by `openai_call_numbers_apply` below. Third, a character whose surrogates were cut into
- * two deltas (`\ud83d` and `\ude00`, each alone) is read as two U+FFFD; the bytes that pass beside
- * this reader are as they came. */
+ * two deltas (`\ud83d` and `\ude00`, each alone) is read as two U+FFFD, which
+ * `openai_halves_join` makes one character again; the bytes that pass beside this reader are as
+ * they came. */
 struct openai_answer_reader;
 struct openai_answer_reader *openai_answer_reader_new(void);
 void openai_answer_reader_free(struct openai_answer_reader *reader);
@@ -77,6 +78,24 @@ struct openai_call_numbers {
     uint32_t count;
 };
 void openai_call_numbers_apply(struct openai_call_numbers *numbers, struct answer_chunk *chunk);
+/* Joins characters of a text that were cut between one chunk of a stream and the next. Takes the
+ * halves out of `event`'s text, which may leave it empty, and returns what is to be said before
+ * it: DR_NONE, or text that lives until the next call. `event` is one of `chunk`, in their order.
+ * One per answer, zeroed at its start. */
+struct openai_halves {
+    /* Private part. */
+    uint16_t high; /* awaits its second half; 0: none does */
+    uint8_t kind;  /* enum answer_event_kind of the text that ended with it */
+    char joined[4];
+    uint32_t choice_index;
+};
+dr_slice openai_halves_join(struct openai_halves *halves, const struct answer_chunk *chunk,
+                            struct answer_event *event);
+/* Hardly any chunk has them: whether it is worth while to look at its events. */
+static inline bool openai_halves_concern(const struct openai_halves *halves,
+                                         const struct answer_chunk *chunk) {
+    return halves->high != 0 || chunk->lone_last != 0;
+}
 
 /* A whole unary answer (leading blanks allowed). DR_INVALID also when it has neither `choices` nor
  * an error. */

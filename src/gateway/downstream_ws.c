@@ -188,11 +188,43 @@ static void note_event(struct ws_answer *answer, const struct answer_event *even
     }
 }
 
+static bool is_empty_text(const struct answer_event *event) {
+    return (event->kind == ANSWER_TEXT || event->kind == ANSWER_REASONING ||
+            event->kind == ANSWER_REFUSAL) &&
+           event->text.len == 0;
+}
+
+/* Characters that came in two halves, whose text is made anew in the worker's memory for
+ * bodies, which no frame needs. */
+static void join_halves(struct ws_answer *answer, struct answer_chunk *chunk) {
+    struct dr_buf *joined = &answer->exchange->worker->body;
+    size_t kept = 0;
+    if (!openai_halves_concern(&answer->halves, chunk)) return;
+    dr_buf_reset(joined);
+    for (size_t i = 0; i < chunk->event_count; i++) {
+        struct answer_event event = chunk->events[i];
+        const bool is_joined = joined->len > 0; /* once in a chunk */
+        const dr_slice first =
+            is_joined ? DR_NONE : openai_halves_join(&answer->halves, chunk, &event);
+        if (first.len > 0) {
+            dr_buf_put(joined, first);
+            dr_buf_put(joined, event.text);
+            event.text = dr_buf_slice(joined);
+        }
+        if (!is_empty_text(&event)) chunk->events[kept++] = event;
+    }
+    chunk->event_count = kept;
+    if (dr_buf_status(joined) != DR_OK && answer->connection) {
+        dr_ws_session_reset(ws_connection_session(answer->connection)); /* as for a tail */
+    }
+}
+
 static void ws_put(struct downstream *downstream, const struct answer_chunk *chunk, dr_slice raw) {
     struct ws_answer *answer = downstream->answer;
     struct answer_chunk numbered = *chunk;
     (void)raw; /* the events tell all that a frame can */
     openai_call_numbers_apply(&answer->calls, &numbered);
+    join_halves(answer, &numbered);
     for (size_t i = 0; answer->turn && i < numbered.event_count; i++) {
         chat_turn_note(answer->turn, &numbered.events[i]);
     }

@@ -31,6 +31,7 @@ struct ws_answer {
     dr_slice frame;         /* the ask's, while its session's turn is awaited; in the arena */
     uint64_t seq;           /* of the latest frame */
     struct openai_call_numbers calls;
+    struct openai_halves halves;
     uint8_t finish_len;
     uint16_t model_len;
     char finish[WS_FINISH_BYTES_MAX];

@@ -135,6 +135,27 @@ def test_what_was_delivered_is_kept_of_a_cancelled_turn_nothing_of_a_failed_one(
     assert echo.asks[-1] == [said("one"), reply("one"), said("leave"), reply("leave"), said("two")]
 
 
+def test_a_character_cut_between_two_deltas_is_whole(tmp_path):
+    """In what comes, and in what the conversation keeps."""
+    asks = []
+
+    def serve(visit):
+        while (body := visit.ask()) is not None:
+            asks.append(body["messages"])
+            visit.begin_stream()
+            for content in ("xin \ud83d", "\ude00 chào \ud83d", "\ude01"):
+                visit.send_event({"content": content})
+            visit.end_stream()
+
+    provider = Provider(serve)
+    with running(Relay(tmp_path, provider.url)) as relay:
+        with open_socket(relay, relay.key) as socket:
+            for _ in range(2):
+                assert ask(socket, frame("x")).text == "xin \U0001f600 chào \U0001f601"
+    provider.close()
+    assert asks[1][1] == {"role": "assistant", "content": "xin \U0001f600 chào \U0001f601"}
+
+
 def test_sessions_belong_to_an_account(tmp_path, echo):
     relay = Relay(tmp_path, echo.provider.url)
     relay.create_key()
