@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-import random
-import socket as sockets
 import threading
 import time
 
@@ -16,7 +14,6 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from configured import Client
 from rig import ASK, Provider, Relay, answer_always, nano, running, wait_for
 from socket_chat import HELLO, KEY, Told, ask, gather, open_socket, receive, send
-from test_crash import Sim, check_books
 
 TOOLS = [{"type": "function", "function": {
     "name": "weather", "parameters": {"type": "object", "properties": {"place": {"type": "string"}},
@@ -363,7 +360,7 @@ def test_binary_too_large_and_bad_text_close_this_connection_alone(tmp_path):
 
 
 @pytest.mark.threads
-def test_a_cancel_reaches_the_provider_and_is_billed(tmp_path):
+def test_a_cancel_reaches_the_provider_within_100_ms_and_is_billed(tmp_path):
     def serve(visit):
         while visit.ask() is not None:
             visit.begin_stream()
@@ -372,28 +369,34 @@ def test_a_cancel_reaches_the_provider_and_is_billed(tmp_path):
             visit.wait_until_left()
 
     provider = Provider(serve)
+    waits, lasts = [], []
     with running(Relay(tmp_path, provider.url)) as relay:
         with open_socket(relay, relay.key) as socket:
-            told = Told()
-            send(socket, {**ASK, "id": "x"})
-            while told.joined("content").count("word") < 20:
-                told.take(receive(socket))
-            sent_at = time.monotonic()
-            send(socket, {"type": "cancel", "id": "x"})
-            while not told.is_done:
-                told.take(receive(socket))
-            assert provider.visits[0].has_left.wait(10)
-            assert provider.visits[0].left_at - sent_at < 0.5  # sanitizers; 100 ms without
-            assert told.last["finish_reason"] == "cancelled"
-            assert told.last["usage"]["completion_tokens"] > 0 and told.last["cost"] > 0
+            for number in range(9):
+                told = Told()
+                send(socket, {**ASK, "id": "x"})
+                while told.joined("content").count("word") < 20:
+                    told.take(receive(socket))
+                sent_at = time.monotonic()
+                send(socket, {"type": "cancel", "id": "x"})
+                while not told.is_done:
+                    told.take(receive(socket))
+                assert provider.visits[number].has_left.wait(10)
+                waits.append(provider.visits[number].left_at - sent_at)
+                lasts.append(told.last)
+                assert told.last["finish_reason"] == "cancelled"
+                assert told.last["usage"]["completion_tokens"] > 0 and told.last["cost"] > 0
             send(socket, {"type": "cancel", "id": "x"})  # once more: ignored
             send(socket, {"type": "ping"})
             assert receive(socket) == {"type": "pong"}
         relay.stop()
-        (row,) = relay.usage()
+        rows = relay.usage()
     provider.close()
-    assert row["client_id"] == "x" and row["usage_source"] == "estimated"
-    assert nano(row["cost"]) == round(told.last["cost"] * 10 ** 9)
+    print(f"cancel to disconnect: {sorted(round(wait * 1000, 1) for wait in waits)} ms")
+    assert sorted(waits)[-2] < 0.1, waits  # one may meet a machine that pauses
+    assert {(row["client_id"], row["usage_source"]) for row in rows} == {("x", "estimated")}
+    assert sorted(nano(row["cost"]) for row in rows) == sorted(
+        round(last["cost"] * 10 ** 9) for last in lasts)
 
 
 def test_a_cancel_before_the_first_token_costs_nothing(gateway):
@@ -407,52 +410,6 @@ def test_a_cancel_before_the_first_token_costs_nothing(gateway):
     with Client(gateway) as client:
         receipt = client.receipt(accepted["request_id"])
     assert receipt["cancelled"] is True and receipt["cost"] == 0
-
-
-# --- clients that read slowly
-
-
-def read_slowly_socket(relay):
-    """A socket whose kernel takes little; its client says everything and reads nothing."""
-    raw = sockets.socket()
-    raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-    raw.connect(("127.0.0.1", relay.port))
-    return raw
-
-
-def test_a_reader_that_stops_pauses_its_provider_and_is_closed(tmp_path):
-    def serve(visit):
-        while visit.ask() is not None:
-            visit.begin_stream()
-            while visit.sent < 64 * 1024 * 1024:
-                visit.send_event({"content": "x" * 4000})
-            visit.end_stream()
-
-    provider = Provider(serve)
-    relay = Relay(tmp_path, provider.url, timeouts="between_bytes: 2s")
-    with running(relay):
-        raw = read_slowly_socket(relay)
-        raw.sendall((f"GET /v1/ws/chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-                     f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                     f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                     f"Authorization: Bearer {relay.key}\r\n\r\n").encode())
-        while not raw.recv(4096).endswith(b"\r\n\r\n"):
-            pass
-        body = json.dumps({**ASK, "id": "slow", "user": "u" * 200}).encode()
-        raw.sendall(bytes([0x81, 0xfe]) + len(body).to_bytes(2, "big") + b"\0\0\0\0" + body)
-        wait_for(lambda: provider.visits and provider.visits[0].sent > 100000, what="the stream")
-        with open_socket(relay, relay.key) as witness:
-            send(witness, {"type": "ping"})
-            assert receive(witness) == {"type": "pong"}
-        wait_for(lambda: len(relay_rows(relay)) == 1, 30, "the end")
-        assert provider.visits[0].sent < 24 * 1024 * 1024
-        raw.close()
-    provider.close()
-
-
-def relay_rows(relay):
-    """From the running gateway."""
-    return range(relay.usage_over_http())
 
 
 # --- other clients, drain, death
@@ -529,60 +486,6 @@ def test_a_drain_lets_answers_end_refuses_new_ones_and_says_1012(tmp_path):
                 assert closing(each)[1].code == 1012
         assert relay.process.wait(20) == 0, relay.log()
     provider.close()
-
-
-class SocketLoad:
-    """Chats over WebSockets until the gateway dies; notes whose end was seen, and its cost."""
-
-    def __init__(self, relay, count=12):
-        self.relay = relay
-        self.ended = []
-        self.threads = [threading.Thread(target=self.run) for _ in range(count)]
-        for thread in self.threads:
-            thread.start()
-
-    def run(self):
-        try:
-            with open_socket(self.relay, self.relay.key) as socket:
-                for name in ("a", "b"):
-                    send(socket, {**ASK, "max_tokens": 6, "id": name})
-                while True:
-                    frame = receive(socket)
-                    if not frame.get("done"):
-                        continue
-                    if "error" in frame:
-                        return
-                    self.ended.append((frame["request_id"], round(frame["cost"] * 10 ** 9)))
-                    send(socket, {**ASK, "max_tokens": 6, "id": frame["id"]})
-        except (ConnectionClosed, OSError, EOFError, TimeoutError):
-            pass
-
-    def join(self):
-        for thread in self.threads:
-            thread.join(30)
-
-
-def test_kill_9_under_websocket_load_loses_and_doubles_nothing(tmp_path):
-    seeded = random.Random(20261124)
-    sim = Sim(tmp_path)
-    relay = Relay(tmp_path, sim.url, upstream_model="gpt-4.1")
-    ended = []
-    try:
-        for _ in range(2):
-            relay.start()
-            load = SocketLoad(relay)
-            wait_for(lambda: len(load.ended) > 20, 20, "the load")
-            # Not a wait for anything: the moment of death is to be any.
-            threading.Event().wait(seeded.uniform(0.02, 0.25))
-            relay.kill()
-            load.join()
-            ended += load.ended
-            rows = check_books(relay, ended)
-    finally:
-        sim.close()
-        if relay.process.poll() is None:
-            relay.kill()
-    assert {row["transport"] for row in rows} == {"ws"} and len(ended) > 40
 
 
 def test_who_says_nothing_has_ten_seconds(silent):
