@@ -141,6 +141,30 @@ def test_frames_behind_a_close_are_not_read(relay, witness):
     wait_for(lambda: relay.usage_over_http() == before + 1, what="the witness's answer")
 
 
+HANDSHAKES = {
+    "another version": (b"Version: 13", b"Version: 12", 426),
+    "no version": (b"Sec-WebSocket-Version: 13\r\n", b"", 426),
+    "no key": (b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b"", 400),
+    "a key that is none": (b"dGhlIHNhbXBsZSBub25jZQ==", b"short", 400),
+    "no upgrade": (b"Upgrade: websocket\r\n", b"", 426),
+    "another upgrade": (b"Upgrade: websocket", b"Upgrade: h2c", 426),
+    "another method": (b"GET ", b"POST ", 405),
+}
+
+
+@pytest.mark.parametrize("name", HANDSHAKES)
+def test_a_handshake_that_is_none_is_refused(relay, witness, name):
+    right, wrong, status = HANDSHAKES[name]
+    request = handshake(relay).replace(right, wrong)
+    assert request != handshake(relay)
+    with Wire(relay.port) as wire:
+        wire.send(request)
+        answer = wire.answer()
+        assert answer.status == status and answer.error["message"]
+        if status == 426:
+            assert answer.field("sec-websocket-version") == "13"
+
+
 def test_half_a_handshake_is_given_up(relay, witness):
     with Wire(relay.port) as wire, Wire(relay.port) as silent:
         wire.send(handshake(relay)[:60])
