@@ -5,10 +5,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { CALLS_MAX = 128, TOOLS_MAX = 128, TOOL_NAME_BYTES_MAX = 64, CHOICES_MAX = 128 };
+enum { CALLS_MAX = 128, TOOL_NAME_BYTES_MAX = 64, CHOICES_MAX = 128, STOPS_MAX = 4 };
 
 struct reading {
     struct sim_ask *ask;
+    struct sim_scratch *scratch;
     struct sim_complaint *complaint;
     dr_json root;
     dr_json calls_open; /* tool_calls of the newest assistant message, until answered */
@@ -130,6 +131,14 @@ static bool read_media(struct reading *reading, dr_json part, dr_slice type, enu
                     index, part_index);
 }
 
+static void note_text(struct reading *reading, enum sim_role role, dr_slice text) {
+    if (role == SIM_ROLE_TOOL) {
+        sim_ask_note_result(reading->ask, reading->scratch, text);
+    } else {
+        sim_talk_note_text(&reading->ask->talk, role, text);
+    }
+}
+
 static bool read_part(struct reading *reading, dr_json part, enum sim_role role, size_t index,
                       size_t part_index) {
     const dr_slice type = dr_json_text(dr_json_member(part, DR_LIT("type")));
@@ -146,7 +155,7 @@ static bool read_part(struct reading *reading, dr_json part, enum sim_role role,
         return complain(reading, "missing_required_parameter", "Missing required parameter",
                         "messages[%zu].content[%zu].%.*s", index, part_index, DR_FMT(type));
     }
-    sim_talk_note_text(&reading->ask->talk, role, text);
+    note_text(reading, role, text);
     return true;
 }
 
@@ -154,7 +163,7 @@ static bool read_content(struct reading *reading, dr_json message, enum sim_role
                          size_t index) {
     dr_json content = dr_json_member(message, DR_LIT("content"));
     if (dr_json_is(content, DR_JSON_STRING)) {
-        sim_talk_note_text(&reading->ask->talk, role, dr_json_text(content));
+        note_text(reading, role, dr_json_text(content));
         return true;
     }
     if (dr_json_is(content, DR_JSON_ARRAY) && dr_json_count(content) > 0) {
@@ -296,46 +305,38 @@ static dr_slice named_function(dr_json value) {
     return dr_json_text(dr_json_member(dr_json_member(value, DR_LIT("function")), DR_LIT("name")));
 }
 
+static bool read_tool(struct reading *reading, dr_json tool, size_t index) {
+    dr_json parameters =
+        dr_json_member(dr_json_member(tool, DR_LIT("function")), DR_LIT("parameters"));
+    if (!dr_slice_is(dr_json_text(dr_json_member(tool, DR_LIT("type"))), DR_LIT("function"))) {
+        return complain(reading, "invalid_value", "Invalid value", "tools[%zu].type", index);
+    }
+    if (!is_tool_name(named_function(tool))) {
+        return complain(reading, "invalid_value", "Invalid value", "tools[%zu].function.name",
+                        index);
+    }
+    if (parameters && !dr_json_is(parameters, DR_JSON_OBJECT) &&
+        !dr_json_is(parameters, DR_JSON_NULL)) {
+        return complain(reading, "invalid_type", "Invalid type: expected an object",
+                        "tools[%zu].function.parameters", index);
+    }
+    if (sim_ask_add_tool(reading->ask, named_function(tool), parameters)) return true;
+    return complain(reading, "array_above_max_length", "Invalid: more than 128 tools", "tools");
+}
+
 static bool read_tools(struct reading *reading) {
-    struct sim_ask *ask = reading->ask;
     dr_json tools = field(reading, "tools");
     if (!tools) return true;
-    const size_t count = dr_json_count(tools);
-    if (!dr_json_is(tools, DR_JSON_ARRAY) || count == 0 || count > TOOLS_MAX) {
+    if (!dr_json_is(tools, DR_JSON_ARRAY) || dr_json_count(tools) == 0) {
         return complain_value(reading, "tools");
     }
     struct dr_json_iter iter;
     dr_json_iter_init(&iter, tools);
     for (size_t i = 0; dr_json_iter_next(&iter); i++) {
-        dr_json function = dr_json_member(iter.value, DR_LIT("function"));
-        dr_json parameters = dr_json_member(function, DR_LIT("parameters"));
-        if (!dr_slice_is(dr_json_text(dr_json_member(iter.value, DR_LIT("type"))),
-                         DR_LIT("function"))) {
-            return complain(reading, "invalid_value", "Invalid value", "tools[%zu].type", i);
-        }
-        if (!is_tool_name(named_function(iter.value))) {
-            return complain(reading, "invalid_value", "Invalid value", "tools[%zu].function.name",
-                            i);
-        }
-        if (parameters && !dr_json_is(parameters, DR_JSON_OBJECT) &&
-            !dr_json_is(parameters, DR_JSON_NULL)) {
-            return complain(reading, "invalid_type", "Invalid type: expected an object",
-                            "tools[%zu].function.parameters", i);
-        }
-        sim_talk_note_tool(&ask->talk);
+        if (!read_tool(reading, iter.value, i)) return false;
     }
-    ask->tools = tools;
-    ask->tool_use = SIM_TOOL_USE_AUTO;
+    reading->ask->tool_use = SIM_TOOL_USE_AUTO;
     return true;
-}
-
-static bool has_tool(const struct sim_ask *ask, dr_slice name) {
-    struct dr_json_iter iter;
-    dr_json_iter_init(&iter, ask->tools);
-    while (dr_json_iter_next(&iter)) {
-        if (dr_slice_is(named_function(iter.value), name)) return true;
-    }
-    return false;
 }
 
 static bool read_tool_word(struct reading *reading, dr_slice word, const char *param) {
@@ -356,12 +357,12 @@ static bool read_tool_choice(struct reading *reading) {
     bool is_parallel = true;
     if (!read_bool(reading, "parallel_tool_calls", &is_parallel)) return false;
     ask->is_parallel = is_parallel;
-    if (!ask->tools && field(reading, "parallel_tool_calls")) {
+    if (ask->tool_count == 0 && field(reading, "parallel_tool_calls")) {
         return complain(reading, NULL, "Only allowed when 'tools' are specified",
                         "parallel_tool_calls");
     }
     if (!choice) return true;
-    if (!ask->tools) {
+    if (ask->tool_count == 0) {
         return complain(reading, NULL, "Only allowed when 'tools' are specified", "tool_choice");
     }
     if (dr_json_is(choice, DR_JSON_STRING)) {
@@ -373,17 +374,19 @@ static bool read_tool_choice(struct reading *reading) {
         dr_json tools = dr_json_member(allowed, DR_LIT("tools"));
         struct dr_json_iter iter;
         dr_json_iter_init(&iter, tools);
-        if (!dr_json_iter_next(&iter) || !has_tool(ask, named_function(iter.value))) {
+        if (dr_json_iter_next(&iter)) {
+            ask->first_tool = sim_ask_find_tool(ask, named_function(iter.value));
+        }
+        if (ask->first_tool == SIM_TOOLS_MAX || dr_json_count(tools) == 0) {
             return complain_value(reading, "tool_choice.allowed_tools.tools");
         }
-        ask->tool_name = named_function(iter.value);
         return read_tool_word(reading, dr_json_text(dr_json_member(allowed, DR_LIT("mode"))),
                               "tool_choice.allowed_tools.mode");
     }
-    ask->tool_name = named_function(choice);
+    ask->first_tool = sim_ask_find_tool(ask, named_function(choice));
     ask->tool_use = SIM_TOOL_USE_NAMED;
     if (!dr_slice_is(type, DR_LIT("function"))) return complain_value(reading, "tool_choice.type");
-    if (!has_tool(ask, ask->tool_name)) {
+    if (ask->first_tool == SIM_TOOLS_MAX) {
         return complain_value(reading, "tool_choice.function.name");
     }
     return true;
@@ -424,7 +427,7 @@ static bool read_stops(struct reading *reading) {
         ask->stops[ask->stop_count++] = dr_json_text(stop);
         return true;
     }
-    if (!dr_json_is(stop, DR_JSON_ARRAY) || dr_json_count(stop) > SIM_STOPS_MAX) {
+    if (!dr_json_is(stop, DR_JSON_ARRAY) || dr_json_count(stop) > STOPS_MAX) {
         return complain_value(reading, "stop");
     }
     struct dr_json_iter iter;
@@ -439,22 +442,8 @@ static bool read_stops(struct reading *reading) {
 }
 
 static bool read_reasoning(struct reading *reading) {
-    static const struct {
-        dr_slice word;
-        uint64_t tokens;
-    } efforts[] = {
-        {SIM_TEXT("none"), 0},     {SIM_TEXT("minimal"), 16}, {SIM_TEXT("low"), 64},
-        {SIM_TEXT("medium"), 128}, {SIM_TEXT("high"), 256},   {SIM_TEXT("xhigh"), 512},
-        {SIM_TEXT("max"), 1024},
-    };
     dr_json effort = field(reading, "reasoning_effort");
-    if (!effort) return true;
-    for (size_t i = 0; i < sizeof efforts / sizeof efforts[0]; i++) {
-        if (!dr_json_is(effort, DR_JSON_STRING)) break;
-        if (!dr_slice_is(dr_json_text(effort), efforts[i].word)) continue;
-        reading->ask->reasoning_tokens = efforts[i].tokens;
-        return true;
-    }
+    if (!effort || sim_ask_set_effort(reading->ask, dr_json_text(effort))) return true;
     return complain_value(reading, "reasoning_effort");
 }
 
@@ -518,10 +507,9 @@ static bool read_model(struct reading *reading) {
     return true;
 }
 
-enum dr_status sim_ask_read(dr_json root, struct sim_ask *ret_ask,
-                            struct sim_complaint *complaint) {
-    struct sim_ask ask = {.choice_count = 1, .tokens_max = UINT64_MAX};
-    struct reading reading = {.ask = &ask, .complaint = complaint, .root = root};
+enum dr_status sim_chat_read(dr_json root, struct sim_ask *ask, struct sim_scratch *scratch,
+                             struct sim_complaint *complaint) {
+    struct reading reading = {.ask = ask, .scratch = scratch, .complaint = complaint, .root = root};
     if (!dr_json_is(root, DR_JSON_OBJECT)) {
         (void)complain(&reading, NULL, "The body of a request must be a JSON object", "%s", "");
         return DR_INVALID;
@@ -533,7 +521,5 @@ enum dr_status sim_ask_read(dr_json root, struct sim_ask *ret_ask,
         check_number(&reading, "temperature", 0, 2) && check_number(&reading, "top_p", 0, 1) &&
         check_number(&reading, "frequency_penalty", -2, 2) &&
         check_number(&reading, "presence_penalty", -2, 2);
-    if (!is_read) return DR_INVALID;
-    *ret_ask = ask;
-    return DR_OK;
+    return is_read ? DR_OK : DR_INVALID;
 }

@@ -1,6 +1,6 @@
-/* The simulated provider as a server: listener, routes, keys, headers that steer it, fault counts.
- * What an answer says is chat_answer.c's, how it leaves provider_call.c's. Must not include the
- * gateway's dialects: it is their independent witness. */
+/* The simulated provider as a server: listener, routes, headers that steer it, fault counts. What
+ * an answer says is reply.c's, in which words is the dialects', how it leaves is provider_call.c's.
+ * Must not include the gateway's dialects: it is their independent witness. */
 #include "sim/provider.h"
 
 #include "base/alloc.h"
@@ -20,6 +20,7 @@ enum {
     DELAY_MS_MAX = 3600000,
     EVENTS_MAX = 10000000,
     PIECE_BYTES_MAX = 64 * 1024 * 1024,
+    MODEL_BYTES_MAX = 65536,
 };
 
 /* How often a fault text with `times` came. */
@@ -48,6 +49,7 @@ static struct sim_call *provider_take_call(struct sim_provider *provider) {
     };
     dr_buf_init(&call->body, PIECE_BYTES_MAX);
     dr_buf_init(&call->out, PIECE_BYTES_MAX);
+    dr_buf_init(&call->model, MODEL_BYTES_MAX);
     dr_timer_init(&call->timer, call, sim_call_resumed);
     dr_deferred_init(&call->step, call, sim_call_resumed);
     return call;
@@ -57,7 +59,8 @@ void sim_call_release(struct sim_call *call) {
     struct sim_provider *provider = call->provider;
     dr_timer_stop(&call->timer);
     dr_deferred_cancel(&call->step);
-    sim_answer_free(call->answer);
+    sim_reply_free(call->reply);
+    dr_buf_clear(&call->model);
     dr_buf_clear(&call->body);
     dr_buf_clear(&call->out);
     dr_free(call->cuts);
@@ -199,69 +202,70 @@ static bool read_wishes(struct sim_call *call, const struct dr_http1_head *head,
     return !words.data || sim_provider_add_fault(call->provider, call, words, error) == DR_OK;
 }
 
-/* False after a 401. */
-static bool check_key(struct sim_provider *provider, struct dr_http_call *http,
-                      const struct dr_http1_head *head) {
-    dr_slice rest = dr_http1_header(head, DR_LIT("Authorization"));
-    const dr_slice scheme = dr_slice_split(&rest, ' ');
-    const dr_slice key = dr_slice_trim(rest);
-    if (!dr_slice_is_nocase(scheme, DR_LIT("Bearer")) || key.len == 0) {
-        sim_provider_refuse(provider, http, 401,
-                            "You didn't provide an API key. You need to provide your API key in "
-                            "an Authorization header using Bearer auth (simulated)",
-                            NULL, "invalid_api_key");
-        return false;
+/* A name in a target is percent-encoded; what is not well encoded stands for itself. */
+static void put_decoded(struct dr_buf *buf, dr_slice text) {
+    const dr_slice digits = DR_LIT("0123456789abcdef");
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned byte = 0;
+        bool is_encoded = text.data[i] == '%' && text.len - i > 2;
+        for (size_t k = 1; is_encoded && k <= 2; k++) {
+            const size_t value = dr_slice_find_char(digits, (char)(text.data[i + k] | 0x20));
+            is_encoded = value < digits.len;
+            byte = byte * 16 + (unsigned)value;
+        }
+        dr_buf_put_char(buf, is_encoded ? (char)byte : text.data[i]);
+        if (is_encoded) i += 2;
     }
-    if (dr_slice_is(key, DR_LIT("sk-sim-refused"))) {
-        sim_provider_refuse(provider, http, 401,
-                            "Incorrect API key provided: sk-sim-****used (simulated)", NULL,
-                            "invalid_api_key");
-        return false;
-    }
-    return true;
 }
 
-/* False after a 404 or 405. */
-static bool find_route(struct sim_provider *provider, struct dr_http_call *http,
-                       const struct dr_http1_head *head, enum sim_route *ret_route) {
-    dr_slice path = dr_slice_first(head->target, dr_slice_find_char(head->target, '?'));
-    if (dr_slice_starts(path, DR_LIT("/v1/"))) path = dr_slice_from(path, 3);
-    const bool is_chat = dr_slice_is(path, DR_LIT("/chat/completions"));
-    if (!is_chat && !dr_slice_is(path, DR_LIT("/models"))) {
-        char message[160];
-        (void)snprintf(message, sizeof message, "Invalid URL (%.*s %.*s)",
+/* False with an error for a 404 or 405. */
+static bool check_route(const struct dr_http1_head *head, enum sim_route_found route,
+                        struct sim_error *error, char message[160]) {
+    if (route == SIM_ROUTE_UNKNOWN) {
+        (void)snprintf(message, 160, "Invalid URL (%.*s %.*s)",
                        DR_FMT(dr_slice_first(head->method_text, 16)),
                        DR_FMT(dr_slice_first(head->target, 100)));
-        sim_provider_refuse(provider, http, 404, message, NULL, NULL);
+        *error = (struct sim_error){.status = 404, .message = message};
         return false;
     }
     const bool is_reading = head->method == DR_HTTP1_GET || head->method == DR_HTTP1_METHOD_HEAD;
-    if (is_chat ? head->method != DR_HTTP1_POST : !is_reading) {
-        sim_provider_refuse(provider, http, 405, "Not allowed to use this method on this URL", NULL,
-                            "method_not_supported");
-        return false;
-    }
-    *ret_route = is_chat ? SIM_ROUTE_CHAT : SIM_ROUTE_MODELS;
-    return true;
+    if (route == SIM_ROUTE_CHAT ? head->method == DR_HTTP1_POST : is_reading) return true;
+    *error = (struct sim_error){.status = 405,
+                                .message = "Not allowed to use this method on this URL",
+                                .code = "method_not_supported"};
+    return false;
 }
 
 static void provider_opened(void *owner, struct dr_http_call *http,
                             const struct dr_http1_head *head) {
     struct sim_provider *provider = owner;
-    enum sim_route route;
+    enum sim_route_found route;
+    struct sim_target target;
+    struct sim_error refusal;
     struct dr_error error;
-    if (!find_route(provider, http, head, &route)) return;
-    if (!check_key(provider, http, head)) return;
+    char message[160];
+    const struct sim_dialect *dialect = sim_dialect_find(head->target, &route, &target);
+    if (!check_route(head, route, &refusal, message) || !dialect->check_head(head, &refusal)) {
+        sim_provider_refuse(provider, dialect, http, &refusal);
+        return;
+    }
     struct sim_call *call = provider_take_call(provider);
     if (!call) {
-        sim_provider_refuse(provider, http, 503, "The simulation is out of memory", NULL, NULL);
+        refusal = (struct sim_error){.status = 503, .message = "The simulation is out of memory"};
+        sim_provider_refuse(provider, dialect, http, &refusal);
         return;
     }
     call->http = http;
+    call->dialect = dialect;
     call->route = route;
+    call->is_stream = target.is_streamed;
+    call->is_listed = target.is_listed;
+    put_decoded(&call->model, target.model);
     if (!read_wishes(call, head, &error)) {
         sim_call_release(call);
-        sim_provider_refuse(provider, http, 400, error.text, NULL, "invalid_simulation");
+        refusal =
+            (struct sim_error){.status = 400, .message = error.text, .code = "invalid_simulation"};
+        sim_provider_refuse(provider, dialect, http, &refusal);
         return;
     }
     dr_http_call_set_owner(http, call);
@@ -279,10 +283,10 @@ static void provider_drained(void *owner) {
     sim_call_drained(owner);
 }
 
+/* A request that is no HTTP, or too large, has no dialect yet. */
 static void provider_refuse(void *owner, uint16_t status, const char *text, struct dr_buf *body) {
     (void)owner;
-    sim_error_write(body, text, status < 500 ? "invalid_request_error" : "server_error", NULL,
-                    NULL);
+    sim_chat.write_error(&(struct sim_error){.status = status, .message = text}, DR_NONE, body);
 }
 
 /* --- life --- */
@@ -291,6 +295,7 @@ static void provider_free(struct sim_provider *provider) {
     dr_http_server_free(provider->server);
     dr_listener_unclaim(provider->held_fd);
     dr_json_reader_free(provider->reader);
+    sim_scratch_clear(&provider->scratch);
     counts_clear(provider);
     while (provider->free_calls) {
         struct sim_call *call = provider->free_calls;
@@ -378,7 +383,10 @@ static enum dr_status provider_open_server(struct sim_provider *provider, struct
     dr_random_seed(&provider->random, seed);
     dr_map_init(&provider->counts, COUNTED_FAULTS_MAX, dr_random_u64(&provider->random));
     provider->reader = dr_json_reader_new();
-    if (!provider->reader) return dr_fail(error, DR_NO_MEMORY, 0, "no memory for the simulation");
+    const enum dr_status status = sim_scratch_init(&provider->scratch);
+    if (!provider->reader || status) {
+        return dr_fail(error, DR_NO_MEMORY, 0, "no memory for the simulation");
+    }
     return dr_http_server_new(provider->loop, &provider_service, provider, &server_options,
                               &provider->server, error);
 }

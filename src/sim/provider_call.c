@@ -1,5 +1,5 @@
 /* One request's answer: when its bytes leave, and how they are spoiled. Must not decide what is
- * said (chat_answer.c) nor which faults hold (provider.c).
+ * said (reply.c) nor which faults hold (provider.c).
  *
  * A source gives pieces of the body, a sink lets them go. The plain sink hands each piece to the
  * HTTP server as it comes. The others gather it in `out` and take portions from there, one a turn.
@@ -27,9 +27,6 @@ enum {
     HUGE_BYTES = 80 * 1024 * 1024,
 };
 
-static const dr_slice json_type = SIM_TEXT("application/json");
-static const dr_slice event_stream_type = SIM_TEXT("text/event-stream; charset=utf-8");
-
 /* --- heads --- */
 
 static void fill_id(struct sim_provider *provider, char id[SIM_ID_CHARACTERS]) {
@@ -42,30 +39,15 @@ static void fill_id(struct sim_provider *provider, char id[SIM_ID_CHARACTERS]) {
 }
 
 /* What a real provider would send along, so that tests can see what does not cross the gateway. */
-static dr_slice compose_headers(struct sim_provider *provider, dr_slice type, uint32_t retry_s) {
+static dr_slice compose_headers(struct sim_provider *provider, const struct sim_dialect *dialect,
+                                dr_slice type, dr_slice id, uint32_t retry_after_s) {
     struct dr_buf *headers = &provider->headers;
     dr_buf_reset(headers);
     dr_buf_put(headers, DR_LIT("Content-Type: "));
     dr_buf_put(headers, type);
-    dr_buf_put(headers, DR_LIT("\r\nx-request-id: req_"));
-    char id[SIM_ID_CHARACTERS];
-    fill_id(provider, id);
-    dr_buf_put(headers, dr_slice_of(id, sizeof id));
-    dr_buf_put(headers, DR_LIT("\r\nopenai-version: 2020-10-01\r\n"
-                               "openai-organization: sim-organization\r\n"
-                               "openai-processing-ms: 5\r\n"
-                               "x-ratelimit-limit-requests: 31337\r\n"
-                               "x-ratelimit-remaining-requests: 31336\r\n"
-                               "x-ratelimit-reset-requests: 7ms\r\n"
-                               "x-ratelimit-limit-tokens: 3133700\r\n"
-                               "x-ratelimit-remaining-tokens: 3133600\r\n"
-                               "x-ratelimit-reset-tokens: 6m0s\r\n"
-                               "Set-Cookie: __sim_session=simulated; path=/; HttpOnly\r\n"));
-    if (retry_s > 0) {
-        dr_buf_put(headers, DR_LIT("Retry-After: "));
-        dr_buf_put_u64(headers, retry_s);
-        dr_buf_put(headers, DR_LIT("\r\n"));
-    }
+    dr_buf_put(headers, DR_LIT("\r\n"));
+    dialect->put_headers(id, retry_after_s, headers);
+    dr_buf_put(headers, DR_LIT("Set-Cookie: __sim_session=simulated; path=/; HttpOnly\r\n"));
     return dr_buf_slice(headers);
 }
 
@@ -74,7 +56,15 @@ static dr_slice call_type(const struct sim_call *call) {
     if (call->provider->replay.len > 0 && call->route == SIM_ROUTE_CHAT && replay->len > 0) {
         return dr_buf_slice(replay);
     }
-    return call->is_stream ? event_stream_type : json_type;
+    return call->is_stream && !call->is_listed ? call->dialect->stream_type
+                                               : call->dialect->json_type;
+}
+
+static dr_slice call_headers(struct sim_call *call) {
+    char id[SIM_ID_CHARACTERS];
+    fill_id(call->provider, id);
+    return compose_headers(call->provider, call->dialect, call_type(call),
+                           dr_slice_of(id, sizeof id), 0);
 }
 
 /* The length of its body is not known when the head leaves. */
@@ -86,7 +76,7 @@ static bool call_is_chunked(const struct sim_call *call) {
 static void put_raw_head(struct sim_call *call) {
     struct dr_buf *out = &call->out;
     dr_http1_put_status(out, call->status);
-    dr_buf_put(out, compose_headers(call->provider, call_type(call), 0));
+    dr_buf_put(out, call_headers(call));
     if (call_is_chunked(call)) {
         dr_buf_put(out, DR_LIT("Transfer-Encoding: chunked\r\n"));
     } else {
@@ -99,61 +89,36 @@ static void put_raw_head(struct sim_call *call) {
 
 /* --- refusals and errors --- */
 
-void sim_provider_refuse(struct sim_provider *provider, struct dr_http_call *http, uint16_t status,
-                         const char *message, const char *param, const char *code) {
+void sim_provider_refuse(struct sim_provider *provider, const struct sim_dialect *dialect,
+                         struct dr_http_call *http, const struct sim_error *error) {
+    char characters[SIM_ID_CHARACTERS];
+    fill_id(provider, characters);
+    const dr_slice id = dr_slice_of(characters, sizeof characters);
     dr_buf_reset(&provider->piece);
-    sim_error_write(&provider->piece, message,
-                    status < 500 ? "invalid_request_error" : "server_error", param, code);
-    dr_http_call_answer(http, status, compose_headers(provider, json_type, 0),
-                        dr_buf_slice(&provider->piece));
+    dialect->write_error(error, id, &provider->piece);
+    dr_http_call_answer(
+        http, error->status,
+        compose_headers(provider, dialect, dialect->json_type, id, error->retry_after_s),
+        dr_buf_slice(&provider->piece));
 }
 
-static void call_refuse(struct sim_call *call, uint16_t status, const char *message,
-                        const char *param, const char *code) {
+static void call_refuse(struct sim_call *call, const struct sim_error *error) {
     struct sim_provider *provider = call->provider;
+    const struct sim_dialect *dialect = call->dialect;
     struct dr_http_call *http = call->http;
     sim_call_release(call);
-    sim_provider_refuse(provider, http, status, message, param, code);
+    sim_provider_refuse(provider, dialect, http, error);
 }
-
-static const struct {
-    uint16_t status;
-    const char *message;
-    const char *type;
-    const char *code;
-} failures[] = {
-    {401, "Incorrect API key provided: sk-sim-****ated (simulated)", "invalid_request_error",
-     "invalid_api_key"},
-    {402, "Insufficient Balance (simulated)", "unknown_error", "invalid_request_error"},
-    {403, "Country, region, or territory not supported (simulated)", "request_forbidden",
-     "unsupported_country_region_territory"},
-    {404, "The model does not exist or you do not have access to it (simulated)",
-     "invalid_request_error", "model_not_found"},
-    {429, "Rate limit reached for requests (simulated)", "requests", "rate_limit_exceeded"},
-    {500, "The server had an error while processing your request (simulated)", "server_error",
-     NULL},
-    {503, "The engine is currently overloaded, please try again later (simulated)", "server_error",
-     NULL},
-    {529, "Overloaded (simulated)", "overloaded_error", NULL},
-};
 
 static void call_answer_status(struct sim_call *call, uint16_t status) {
-    struct sim_provider *provider = call->provider;
-    const size_t count = sizeof failures / sizeof failures[0];
-    size_t i = 0;
-    while (i < count && failures[i].status != status) i++;
-    dr_buf_reset(&provider->piece);
-    if (i < count) {
-        sim_error_write(&provider->piece, failures[i].message, failures[i].type, NULL,
-                        failures[i].code);
-    } else {
-        sim_error_write(&provider->piece, "A failure was asked for (simulated)",
-                        status < 500 ? "invalid_request_error" : "server_error", NULL, NULL);
-    }
-    const dr_slice headers = compose_headers(provider, json_type, call->fault.retry_after_s);
-    struct dr_http_call *http = call->http;
-    sim_call_release(call);
-    dr_http_call_answer(http, status, headers, dr_buf_slice(&provider->piece));
+    struct sim_error error = call->dialect->failure(status);
+    error.retry_after_s = call->fault.retry_after_s;
+    call_refuse(call, &error);
+}
+
+static void call_lacks_memory(struct sim_call *call) {
+    call_refuse(call,
+                &(struct sim_error){.status = 503, .message = "The simulation is out of memory"});
 }
 
 /* --- ends --- */
@@ -230,13 +195,10 @@ static bool source_strike(struct sim_call *call, struct dr_buf *piece) {
     } else if (call->fault.cut_mid) {
         call->ending = SIM_ENDING_CUT;
     } else if (call->fault.error_event) {
-        dr_buf_put(piece, DR_LIT("data: "));
-        sim_error_write(piece, "The server had an error while processing your request (simulated)",
-                        "server_error", NULL, NULL);
-        dr_buf_put(piece, DR_LIT("\n\n"));
+        call->dialect->write_error_event(piece);
         call->ending = SIM_ENDING_WHOLE;
     } else if (call->fault.bad_json) {
-        sim_answer_write_broken_event(call->answer, piece);
+        call->dialect->write_broken_event(call->reply, piece);
     } else {
         return false;
     }
@@ -245,7 +207,7 @@ static bool source_strike(struct sim_call *call, struct dr_buf *piece) {
 
 /* False when the next event is not due yet; the timer is set then. */
 static bool source_take_event(struct sim_call *call, struct dr_buf *piece) {
-    const enum sim_event event = sim_answer_next(call->answer);
+    const enum sim_event event = call->dialect->next(call->reply);
     const bool is_mid = event == SIM_EVENT_TOKEN ? call->played_tokens >= call->mid_token
                                                  : event == SIM_EVENT_CLOSING;
     if (is_mid && !call->is_mid_over && source_strike(call, piece)) return true;
@@ -261,7 +223,7 @@ static bool source_take_event(struct sim_call *call, struct dr_buf *piece) {
         }
         call->played_tokens++;
     }
-    sim_answer_write_event(call->answer, piece);
+    call->dialect->write_event(call->reply, piece);
     if (event == SIM_EVENT_DONE) call->ending = SIM_ENDING_WHOLE;
     return true;
 }
@@ -275,16 +237,7 @@ static void source_take_whole(struct sim_call *call, struct dr_buf *piece) {
 }
 
 static void source_take_huge(struct sim_call *call, struct dr_buf *piece) {
-    if (call->huge_bytes == 0) {
-        dr_buf_put(piece,
-                   call->is_stream
-                       ? DR_LIT("data: {\"id\":\"chatcmpl-sim-huge\",\"object\":"
-                                "\"chat.completion.chunk\",\"created\":0,\"model\":\"sim\","
-                                "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"")
-                       : DR_LIT("{\"id\":\"chatcmpl-sim-huge\",\"object\":\"chat.completion\","
-                                "\"created\":0,\"model\":\"sim\",\"choices\":[{\"index\":0,"
-                                "\"message\":{\"role\":\"assistant\",\"content\":\""));
-    }
+    if (call->huge_bytes == 0) call->dialect->put_huge_start(call->is_stream, piece);
     char *room = dr_buf_reserve(piece, HUGE_PIECE_BYTES);
     if (room) {
         memset(room, 'a', HUGE_PIECE_BYTES);
@@ -292,9 +245,7 @@ static void source_take_huge(struct sim_call *call, struct dr_buf *piece) {
     }
     call->huge_bytes += HUGE_PIECE_BYTES;
     if (call->huge_bytes < HUGE_BYTES) return;
-    dr_buf_put(piece, call->is_stream
-                          ? DR_LIT("\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
-                          : DR_LIT("\",\"refusal\":null},\"finish_reason\":\"stop\"}]}"));
+    call->dialect->put_huge_end(call->is_stream, piece);
     call->ending = SIM_ENDING_WHOLE;
 }
 
@@ -448,8 +399,7 @@ static void call_begin(struct sim_call *call) {
         dr_buf_reset(&call->out);
         return;
     }
-    dr_http_call_begin(call->http, call->status,
-                       compose_headers(call->provider, call_type(call), 0));
+    dr_http_call_begin(call->http, call->status, call_headers(call));
 }
 
 static void call_play(struct sim_call *call) {
@@ -458,8 +408,7 @@ static void call_play(struct sim_call *call) {
                            call->sink == SIM_SINK_PLAIN && !call->is_stream;
     if (is_simple) {
         struct dr_http_call *http = call->http;
-        dr_http_call_answer(http, call->status, compose_headers(call->provider, call_type(call), 0),
-                            call->whole);
+        dr_http_call_answer(http, call->status, call_headers(call), call->whole);
         sim_call_release(call);
         return;
     }
@@ -579,20 +528,39 @@ static bool starts_event_stream(dr_slice type) {
 
 static void call_answer_replay(struct sim_call *call) {
     call->is_stream = starts_event_stream(dr_buf_slice(&call->provider->replay_type));
+    call->is_listed = false;
     call->status = call->provider->replay_status;
     call->whole = dr_buf_slice(&call->provider->replay);
     call_hold(call);
 }
 
+/* An answer that leaves at once needs no memory of its own. */
+static void call_answer_whole(struct sim_call *call) {
+    call_choose_sink(call);
+    const bool is_instant =
+        call->first_token_ms == 0 && call->sink == SIM_SINK_PLAIN && !call->is_raw;
+    struct dr_buf *body = is_instant ? &call->provider->piece : &call->body;
+    dr_buf_reset(body);
+    call->dialect->write(call->reply, body);
+    if (dr_buf_status(body)) {
+        call_lacks_memory(call);
+        return;
+    }
+    call->whole = dr_buf_slice(body);
+    if (call->fault.bad_json) call->whole = dr_slice_first(call->whole, call->whole.len / 2);
+    call_hold(call);
+}
+
 static void call_answer_ask(struct sim_call *call, const struct sim_ask *ask) {
     struct sim_provider *provider = call->provider;
-    struct sim_answer_options options = {
+    struct sim_reply_options options = {
         .created_s = dr_loop_wall(provider->loop).ms / 1000,
         .burst_events = call->burst_events,
         .no_usage = call->fault.no_usage,
     };
     fill_id(provider, options.id);
     call->is_stream = ask->is_streamed;
+    call->is_listed = ask->is_listed;
     if (call->fault.huge) {
         call->source = SIM_SOURCE_HUGE;
         call_hold(call);
@@ -602,31 +570,18 @@ static void call_answer_ask(struct sim_call *call, const struct sim_ask *ask) {
         call_answer_status(call, 500);
         return;
     }
-    call->answer = sim_answer_new(ask, &options);
-    if (!call->answer) {
-        call_refuse(call, 503, "The simulation is out of memory", NULL, NULL);
+    call->reply = sim_reply_new(call->dialect, ask, &options);
+    if (!call->reply) {
+        call_lacks_memory(call);
         return;
     }
-    if (ask->is_streamed) {
-        const uint64_t events = sim_answer_token_events(call->answer);
-        call->mid_token = events > 1 ? events / 2 : 1;
-        call->source = SIM_SOURCE_EVENTS;
-        call_hold(call);
+    if (!ask->is_streamed) {
+        call_answer_whole(call);
         return;
     }
-    /* An answer that leaves at once needs no memory of its own. */
-    call_choose_sink(call);
-    const bool is_instant =
-        call->first_token_ms == 0 && call->sink == SIM_SINK_PLAIN && !call->is_raw;
-    struct dr_buf *body = is_instant ? &provider->piece : &call->body;
-    dr_buf_reset(body);
-    sim_answer_write(call->answer, body);
-    if (dr_buf_status(body)) {
-        call_refuse(call, 503, "The simulation is out of memory", NULL, NULL);
-        return;
-    }
-    call->whole = dr_buf_slice(body);
-    if (call->fault.bad_json) call->whole = dr_slice_first(call->whole, call->whole.len / 2);
+    const uint64_t events = call->reply->token_events;
+    call->mid_token = events > 1 ? events / 2 : 1;
+    call->source = SIM_SOURCE_EVENTS;
     call_hold(call);
 }
 
@@ -635,7 +590,10 @@ static bool call_read_model_fault(struct sim_call *call, dr_slice model) {
     struct dr_error error;
     if (!dr_slice_starts(model, DR_LIT("sim:"))) return true;
     if (!sim_provider_add_fault(call->provider, call, dr_slice_from(model, 4), &error)) return true;
-    call_refuse(call, 400, error.text, "model", "invalid_simulation");
+    call_refuse(call, &(struct sim_error){.status = 400,
+                                          .message = error.text,
+                                          .param = "model",
+                                          .code = "invalid_simulation"});
     return false;
 }
 
@@ -648,21 +606,27 @@ void sim_call_answer(struct sim_call *call, dr_slice body) {
         if (!call_misbehave(call)) call_answer_models(call);
         return;
     }
+    sim_ask_init(&ask);
+    ask.model = dr_buf_slice(&call->model);
+    ask.is_streamed = call->is_stream;
+    ask.is_listed = call->is_listed;
     const bool is_json = !dr_json_read(provider->reader, body, DEPTH_MAX, &root, NULL);
-    const bool is_read = is_json && !sim_ask_read(root, &ask, &complaint);
+    const bool is_read =
+        is_json && !call->dialect->read(root, &ask, &provider->scratch, &complaint);
     /* The model's name is read apart, since a replay answers whatever is asked. */
-    const dr_slice model = is_json ? dr_json_text(dr_json_member(root, DR_LIT("model"))) : DR_NONE;
+    const dr_slice model =
+        ask.model.len > 0 ? ask.model : dr_json_text(dr_json_member(root, DR_LIT("model")));
     if (!call_read_model_fault(call, model)) return;
     if (call_misbehave(call)) return;
     if (provider->replay.len > 0) {
         call_answer_replay(call);
     } else if (!is_json) {
-        call_refuse(call, 400,
-                    "We could not parse the JSON body of your request. (HINT: This likely means "
-                    "you aren't using your HTTP library correctly.)",
-                    NULL, NULL);
+        call_refuse(call, &(struct sim_error){.status = 400, .message = call->dialect->bad_json});
     } else if (!is_read) {
-        call_refuse(call, 400, complaint.message, complaint.param, complaint.code);
+        call_refuse(call, &(struct sim_error){.status = 400,
+                                              .message = complaint.message,
+                                              .param = complaint.param,
+                                              .code = complaint.code});
     } else {
         call_answer_ask(call, &ask);
     }

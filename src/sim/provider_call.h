@@ -15,18 +15,14 @@
 #include "base/random.h"
 #include "net/http_server.h"
 #include "net/loop.h"
-#include "sim/chat_answer.h"
 #include "sim/fault.h"
 #include "sim/provider.h"
+#include "sim/reply.h"
+#include "sim/sim_dialect.h"
 
 struct dr_listener;
 
 enum { SIM_FREE_CALLS_MAX = 1024 };
-
-enum sim_route {
-    SIM_ROUTE_CHAT,
-    SIM_ROUTE_MODELS,
-};
 
 enum sim_call_state {
     SIM_CALL_READING,
@@ -39,7 +35,7 @@ enum sim_call_state {
 /* Where the answer's bytes come from. */
 enum sim_source {
     SIM_SOURCE_WHOLE,  /* `whole`, at once */
-    SIM_SOURCE_EVENTS, /* `answer`, event by event */
+    SIM_SOURCE_EVENTS, /* `reply`, event by event */
     SIM_SOURCE_HUGE,   /* made up as they leave */
 };
 
@@ -64,12 +60,14 @@ struct sim_call {
     struct sim_provider *provider;
     struct sim_call *next_free;
     struct dr_http_call *http;
+    const struct sim_dialect *dialect;
     struct dr_timer timer;
     struct dr_deferred step;
     struct sim_fault fault;
-    struct sim_answer *answer;
-    struct dr_buf body; /* of a unary answer that waits */
-    struct dr_buf out;  /* bytes of cutting sinks on their way, from `out_start` */
+    struct sim_reply *reply;
+    struct dr_buf model; /* as the target names it, where it does */
+    struct dr_buf body;  /* of a unary answer that waits */
+    struct dr_buf out;   /* bytes of cutting sinks on their way, from `out_start` */
     size_t out_start;
     dr_slice whole; /* in `body`, or the provider's replay */
     uint64_t *cuts; /* ascending offsets, `cut_count` of them */
@@ -85,12 +83,13 @@ struct sim_call {
     uint32_t burst_events;
     uint64_t huge_bytes; /* written so far */
     uint16_t status;
-    enum sim_route route;
+    enum sim_route_found route;
     enum sim_call_state state;
     enum sim_source source;
     enum sim_sink sink;
     enum sim_ending ending;
-    bool is_stream;    /* chunked framing, text/event-stream */
+    bool is_stream;    /* chunked framing, events one by one */
+    bool is_listed;    /* a stream that is one JSON array */
     bool is_raw;       /* head and framing are written here, past the HTTP server */
     bool has_finished; /* our FIN is out */
     bool is_gathering; /* the next portion waits for a turn of its own */
@@ -103,6 +102,7 @@ struct sim_provider {
     struct dr_listener *listener; /* NULL where the fault refuse holds */
     struct dr_http_server *server;
     struct dr_json_reader *reader;
+    struct sim_scratch scratch;
     struct sim_call *free_calls;
     size_t free_call_count;
     struct dr_map counts; /* fault text → how often it came */
@@ -139,9 +139,9 @@ void sim_call_release(struct sim_call *call);
 void sim_call_answer(struct sim_call *call, dr_slice body);
 /* The client takes bytes again. */
 void sim_call_drained(struct sim_call *call);
-/* Answers with an error object. The HTTP call is over then. */
-void sim_provider_refuse(struct sim_provider *provider, struct dr_http_call *http, uint16_t status,
-                         const char *message, const char *param, const char *code);
+/* Answers with an error in the dialect's words. The HTTP call is over then. */
+void sim_provider_refuse(struct sim_provider *provider, const struct sim_dialect *dialect,
+                         struct dr_http_call *http, const struct sim_error *error);
 /* For the call's timer and deferred step. */
 void sim_call_resumed(void *owner);
 

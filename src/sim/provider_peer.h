@@ -190,6 +190,29 @@ PEER_CALL void peer_ask(struct fixture *fixture, struct peer *peer, const char *
     UNTIL(fixture, peer_is_over(peer));
 }
 
+#define MESSAGES "POST /v1/messages"
+#define GENERATE "POST /v1beta/models/gemini-2.5-flash:generateContent"
+#define STREAM_GENERATE "POST /v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse"
+#define VERSION "anthropic-version: 2023-06-01\r\n"
+#define ANTHROPIC_KEY "x-api-key: sk-sim-test\r\n" VERSION
+#define GOOGLE_KEY "x-goog-api-key: sk-sim-test\r\n"
+
+#define CLAUDE(messages, more) \
+    "{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":4000,\"messages\":[" messages "]" more "}"
+#define USER(text) "{\"role\":\"user\",\"content\":\"" text "\"}"
+#define GEMINI(contents, more) "{\"contents\":[" contents "]" more "}"
+#define PARTS(role, parts) "{\"role\":\"" role "\",\"parts\":[" parts "]}"
+#define TEXT_PART(text) "{\"text\":\"" text "\"}"
+#define HELLO PARTS("user", TEXT_PART("hello"))
+
+/* One request over a connection of its own, until its answer is over. */
+PEER_CALL void peer_call(struct fixture *fixture, struct peer *peer, const char *line,
+                         const char *headers, const char *body) {
+    peer_connect(fixture, peer);
+    peer_send(peer, line, headers, body);
+    UNTIL(fixture, peer_is_over(peer));
+}
+
 PEER_CALL bool peer_has(const struct peer *peer, const char *text) {
     return dr_slice_find(dr_buf_slice(&peer->body), dr_slice_text(text)) < peer->body.len;
 }

@@ -38,7 +38,7 @@ static dr_json follow_ref(const struct sampler *sampler, dr_slice ref) {
 }
 
 static bool is_null_schema(dr_json schema) {
-    return dr_slice_is(dr_json_text(member(schema, "type")), DR_LIT("null"));
+    return dr_slice_is_nocase(dr_json_text(member(schema, "type")), DR_LIT("null"));
 }
 
 /* The first alternative that is more than null. */
@@ -79,7 +79,7 @@ static dr_slice type_of(dr_json schema) {
     if (dr_json_is(type, DR_JSON_ARRAY)) {
         while (dr_json_iter_next(&iter)) {
             name = dr_json_text(iter.value);
-            if (!dr_slice_is(name, DR_LIT("null"))) break;
+            if (!dr_slice_is_nocase(name, DR_LIT("null"))) break;
         }
     }
     if (name.data) return name;
@@ -271,15 +271,16 @@ static void put_value(struct sampler *sampler, dr_json schema, uint32_t depth) {
     const dr_slice type = type_of(schema);
     if (fixed) {
         dr_json_put_value(sampler->buf, fixed);
-    } else if (depth >= DEPTH_MAX || is_full(sampler) || dr_slice_is(type, DR_LIT("null"))) {
+    } else if (depth >= DEPTH_MAX || is_full(sampler) || dr_slice_is_nocase(type, DR_LIT("null"))) {
         dr_buf_put(sampler->buf, DR_LIT("null"));
-    } else if (dr_slice_is(type, DR_LIT("string"))) {
+    } else if (dr_slice_is_nocase(type, DR_LIT("string"))) {
         put_text(sampler, schema);
-    } else if (dr_slice_is(type, DR_LIT("integer")) || dr_slice_is(type, DR_LIT("number"))) {
-        put_number(sampler, schema, dr_slice_is(type, DR_LIT("integer")));
-    } else if (dr_slice_is(type, DR_LIT("boolean"))) {
+    } else if (dr_slice_is_nocase(type, DR_LIT("integer")) ||
+               dr_slice_is_nocase(type, DR_LIT("number"))) {
+        put_number(sampler, schema, dr_slice_is_nocase(type, DR_LIT("integer")));
+    } else if (dr_slice_is_nocase(type, DR_LIT("boolean"))) {
         dr_buf_put(sampler->buf, sampler->seed % 2 ? DR_LIT("true") : DR_LIT("false"));
-    } else if (dr_slice_is(type, DR_LIT("array"))) {
+    } else if (dr_slice_is_nocase(type, DR_LIT("array"))) {
         put_array(sampler, schema, depth);
     } else {
         put_object(sampler, schema, depth);

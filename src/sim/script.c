@@ -53,13 +53,22 @@ static uint64_t mix(uint64_t value) {
 /* --- the conversation --- */
 
 void sim_talk_note_message(struct sim_talk *talk, enum sim_role role) {
+    if (role == SIM_ROLE_SYSTEM) {
+        if (!talk->has_system) talk->prompt_tokens += MESSAGE_TOKENS;
+        talk->has_system = true;
+        return;
+    }
+    const bool goes_on = role == talk->last_role && role != SIM_ROLE_TOOL;
+    if (goes_on) return;
+    talk->last_role = role;
     talk->prompt_tokens += MESSAGE_TOKENS;
     talk->tool_text = role == SIM_ROLE_TOOL ? DR_LIT("") : DR_NONE;
     if (role == SIM_ROLE_USER) talk->user_text = DR_NONE;
-    if (role != SIM_ROLE_SYSTEM) talk->talk_hash = mix(talk->talk_hash ^ (uint64_t)role);
+    talk->talk_hash = mix(talk->talk_hash ^ (uint64_t)role);
 }
 
 void sim_talk_note_text(struct sim_talk *talk, enum sim_role role, dr_slice text) {
+    if (text.len == 0) return;
     talk->prompt_tokens += text.len / 4 + (text.len % 4 > 0 ? 1 : 0);
     if (role == SIM_ROLE_SYSTEM) {
         talk->system_hash = dr_slice_hash(text, talk->system_hash);
@@ -122,6 +131,33 @@ void sim_script_write(struct dr_buf *buf, const struct sim_talk *talk, uint32_t 
         dr_buf_put_char(buf, ' ');
         dr_buf_put(buf, words[seed & (WORD_COUNT - 1)]);
         if (i % SENTENCE_WORDS == SENTENCE_WORDS - 1 || i + 1 == count) dr_buf_put_char(buf, '.');
+    }
+}
+
+bool sim_script_is_blocked(const struct sim_talk *talk) {
+    const dr_slice text = talk->user_text;
+    return dr_slice_find(text, DR_LIT("simulate a block")) < text.len;
+}
+
+void sim_script_write_thought(struct dr_buf *buf, const struct sim_talk *talk, uint32_t choice,
+                              uint64_t tokens) {
+    const size_t start = buf->len;
+    uint64_t seed = mix(sim_talk_seed(talk) ^ mix(choice));
+    if (tokens == 0) return;
+    dr_buf_put(buf, DR_LIT("A simulated thought:"));
+    while (!dr_buf_status(buf)) {
+        const dr_slice text = dr_slice_from(dr_buf_slice(buf), start);
+        const dr_slice kept = sim_script_first_tokens(text, tokens);
+        /* The last token is whole only when another one follows it. */
+        if (kept.len < text.len) {
+            buf->len = start + kept.len;
+            return;
+        }
+        for (int i = 0; i < SENTENCE_WORDS; i++) {
+            seed = mix(seed);
+            dr_buf_put_char(buf, ' ');
+            dr_buf_put(buf, words[seed & (WORD_COUNT - 1)]);
+        }
     }
 }
 

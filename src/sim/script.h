@@ -18,8 +18,13 @@ enum sim_role {
     SIM_ROLE_TOOL, /* a tool's result */
 };
 
-/* The conversation, digested message by message. Start it zeroed. Slices are kept. */
+/* The conversation, digested message by message. Start it zeroed. Slices are kept.
+ *
+ * What dialects put differently counts the same: system texts wherever they stand, messages of one
+ * speaker that follow one another as one message, empty texts not at all. */
 struct sim_talk {
+    enum sim_role last_role; /* SIM_ROLE_SYSTEM before anybody has spoken */
+    bool has_system;
     uint64_t system_hash; /* apart, since some dialects carry it apart */
     uint64_t talk_hash;
     uint64_t prompt_tokens;
@@ -43,8 +48,13 @@ uint64_t sim_talk_seed(const struct sim_talk *talk);
  * for prompts below 1,024 tokens, otherwise half in steps of 128. */
 uint64_t sim_talk_cached_tokens(const struct sim_talk *talk);
 
+/* Whether the user's newest text asks for a refusal: "simulate a block". */
+bool sim_script_is_blocked(const struct sim_talk *talk);
 /* The whole answer text; `choice` 0 … n-1 differ. About 300 bytes. */
 void sim_script_write(struct dr_buf *buf, const struct sim_talk *talk, uint32_t choice);
+/* What is thought before the answer: exactly so many tokens. */
+void sim_script_write_thought(struct dr_buf *buf, const struct sim_talk *talk, uint32_t choice,
+                              uint64_t tokens);
 /* A word of ASCII letters; seeds that follow one another give different ones. */
 dr_slice sim_script_word(uint64_t seed);
 

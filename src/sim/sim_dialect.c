@@ -1,0 +1,45 @@
+/* Which dialect a request speaks, told by its target alone. Must not look at heads or bodies: those
+ * are the dialects'. */
+#include "sim/sim_dialect.h"
+
+/* Google's methods stand behind the model's name; anything may stand before it, as with Vertex's
+ * projects and publishers. */
+static enum sim_route_found find_generate(dr_slice path, dr_slice query,
+                                          struct sim_target *target) {
+    dr_slice rest = dr_slice_from(path, dr_slice_find(path, DR_LIT("/models/")) + 8);
+    size_t colon = rest.len;
+    while (colon > 0 && rest.data[colon - 1] != ':') colon--;
+    if (colon < 2) return SIM_ROUTE_UNKNOWN;
+    const dr_slice method = dr_slice_from(rest, colon);
+    target->model = dr_slice_first(rest, colon - 1);
+    if (dr_slice_is(method, DR_LIT("generateContent"))) return SIM_ROUTE_CHAT;
+    if (!dr_slice_is(method, DR_LIT("streamGenerateContent"))) return SIM_ROUTE_UNKNOWN;
+    target->is_streamed = true;
+    target->is_listed = true;
+    while (query.data) {
+        if (dr_slice_is(dr_slice_split(&query, '&'), DR_LIT("alt=sse"))) target->is_listed = false;
+    }
+    return SIM_ROUTE_CHAT;
+}
+
+const struct sim_dialect *sim_dialect_find(dr_slice target, enum sim_route_found *ret_route,
+                                           struct sim_target *ret_target) {
+    dr_slice query = target;
+    dr_slice path = dr_slice_split(&query, '?');
+    *ret_target = (struct sim_target){.is_streamed = false};
+    *ret_route = SIM_ROUTE_UNKNOWN;
+    if (dr_slice_starts(path, DR_LIT("/v1beta")) ||
+        dr_slice_find(path, DR_LIT("/models/")) < path.len) {
+        *ret_route = find_generate(path, query, ret_target);
+        return &sim_generate;
+    }
+    if (dr_slice_starts(path, DR_LIT("/v1/"))) path = dr_slice_from(path, 3);
+    if (dr_slice_is(path, DR_LIT("/messages"))) {
+        *ret_route = SIM_ROUTE_CHAT;
+        return &sim_messages;
+    }
+    if (dr_slice_starts(path, DR_LIT("/messages/"))) return &sim_messages;
+    if (dr_slice_is(path, DR_LIT("/chat/completions"))) *ret_route = SIM_ROUTE_CHAT;
+    if (dr_slice_is(path, DR_LIT("/models"))) *ret_route = SIM_ROUTE_MODELS;
+    return &sim_chat;
+}
