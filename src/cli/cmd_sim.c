@@ -120,6 +120,11 @@ const struct command command_sim = {
     "simulated provider, for trying and testing",
     "  drover sim [--listen A] [--first-token-ms N] [--token-ms N] [--fault WORDS]\n"
     "             [--replay FILE] [--events N]\n"
+    "\nServes POST /v1/chat/completions (OpenAI), POST /v1/messages (Anthropic) and\n"
+    "POST /v1beta/models/MODEL:generateContent, :streamGenerateContent (Gemini). Any key will\n"
+    "do. The same messages give the same text and token counts in all three; mistakes are\n"
+    "refused in the provider's own words. \"simulate a block\" in the user's newest message is\n"
+    "answered like a prompt that the provider does not allow.\n"
     "\nFault words: status=N retry_after=S slow=BYTES times=N stall stall_mid cut cut_mid\n"
     "close_idle garbage bad_json error_event dribble no_usage split_utf8 huge refuse\n",
     sim_options,

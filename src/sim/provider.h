@@ -1,7 +1,15 @@
 /* The simulated provider: a server that speaks providers' dialects with code of its own,
  * independent of src/dialect, so that each checks the other. Its text depends only on the messages;
  * it says that it is a simulation. Runs on any loop: as `drover sim`, or in a thread of the demo
- * gateway. */
+ * gateway.
+ *
+ *   POST /v1/chat/completions, GET /v1/models                    chat_*.c      OpenAI
+ *   POST /v1/messages                                            messages_*.c  Anthropic
+ *   POST /v1beta/models/M:generateContent, :streamGenerateContent
+ *                                                                generate_*.c  Gemini
+ *
+ * Each has a reader (*_ask.c, *_turns.c), a writer (*_answer.c), and its keys, errors and headers
+ * (*_dialect.c). What is said is decided once for all, in reply.c. */
 #ifndef DR_SIM_PROVIDER_H
 #define DR_SIM_PROVIDER_H
 

@@ -105,7 +105,7 @@ void sim_reply_free(struct sim_reply *reply);
 
 static inline dr_slice sim_reply_slice(const struct sim_reply *reply, uint32_t start,
                                        uint32_t len) {
-    return dr_slice_of(reply->text.data + start, len);
+    return dr_slice_first(dr_slice_from(dr_buf_slice(&reply->text), start), len);
 }
 dr_slice sim_reply_part_text(const struct sim_reply *reply, const struct sim_part *part);
 dr_slice sim_reply_part_name(const struct sim_reply *reply, const struct sim_part *part);
