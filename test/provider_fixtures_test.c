@@ -211,7 +211,11 @@ static void note_event(struct meaning *meaning, const struct answer_event *event
     case ANSWER_USAGE: meaning->usage = event->usage; return;
     case ANSWER_ERROR:
         meaning->has_error = true;
-        assert_int_equal(event->error.kind, FAILURE_IN_STREAM);
+        assert_int_equal(event->error.kind,
+                         dr_slice_is(event->error.code, DR_LIT("overloaded")) ? FAILURE_OVERLOADED
+                         : dr_slice_is(event->error.code, DR_LIT("rate_limit_exceeded"))
+                             ? FAILURE_RATE_LIMITED
+                             : FAILURE_IN_STREAM);
         put_failure(&meaning->error, &event->error);
         return;
     case ANSWER_END: meaning->is_ended = true; return;

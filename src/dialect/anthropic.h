@@ -37,7 +37,6 @@ struct anthropic_stream {
         uint64_t output;
         uint64_t thinking;
         bool is_known;
-        bool is_told;
     } counts;
     struct {
         uint32_t sent_index;
@@ -59,7 +58,8 @@ struct anthropic_stream {
 /* One `data:` payload. DR_OK; DR_INVALID when it is not JSON or no object; DR_NO_MEMORY. Unknown
  * events, unknown blocks and whatever follows the end give an empty chunk. A second message inside
  * the first, after the first has said something, is ANSWER_ERROR: its pieces cannot be told apart.
- * ANSWER_USAGE comes with each `message_delta`; the last one counts. ANSWER_FINISH comes once. */
+ * ANSWER_USAGE comes with the start and each `message_delta`; the last one counts. ANSWER_FINISH
+ * comes once. */
 enum dr_status anthropic_read_event(struct answer_builder *builder, struct anthropic_stream *stream,
                                     dr_slice payload, struct answer_chunk *ret_chunk,
                                     struct dr_error *error) DR_MUST_USE;

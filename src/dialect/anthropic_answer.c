@@ -54,7 +54,6 @@ static void add_usage(struct answer_builder *builder, struct anthropic_stream *s
         .reasoning_tokens =
             stream->counts.thinking < completion ? stream->counts.thinking : completion,
     };
-    stream->counts.is_told = true;
 }
 
 /* --- the end --- */
@@ -146,7 +145,7 @@ static void add_error(struct answer_builder *builder, struct anthropic_stream *s
 
     if (!event) return;
     event->error = *failure;
-    event->error.kind = FAILURE_IN_STREAM;
+    event->error.kind = answer_error_kind(failure->code);
     stream->is_over = true;
 }
 
@@ -542,7 +541,9 @@ static void start_message(struct answer_builder *builder, struct anthropic_strea
     }
     stream->is_started = true;
     stream->id_hash = id_hash;
+    /* Of a stream that is cut, this is all that is ever told of the prompt. */
     note_usage(stream, dr_json_member(message, DR_LIT("usage")));
+    add_usage(builder, stream);
     /* A message that goes on with what the provider's own code asked for has its blocks here. */
     if (!stream->has_content) {
         add_blocks(builder, stream, dr_json_member(message, DR_LIT("content")));
@@ -552,7 +553,6 @@ static void start_message(struct answer_builder *builder, struct anthropic_strea
 
 static void finish_message(struct answer_builder *builder, struct anthropic_stream *stream) {
     close_blocks(builder, stream);
-    if (!stream->counts.is_told) add_usage(builder, stream);
     if (!stream->has_finish) {
         struct answer_event *event = answer_builder_add(builder, ANSWER_FINISH, 0);
         if (event) {

@@ -49,7 +49,6 @@ struct gemini_stream {
         bool has_said;
         struct gemini_arguments arguments;
     } choices[GEMINI_CHOICES_MAX];
-    struct usage usage;
     uint64_t id_hash;
     bool is_started;
     bool is_over;

@@ -13,7 +13,7 @@ enum { CALL_ID_BYTES = 24 };
 
 /* Google's prompt holds what was cached, its candidates do not hold the thoughts; what its own
  * tools read counts as prompt. Counters of zero are left out. */
-static void note_usage(struct gemini_stream *stream, dr_json object) {
+static void add_usage(struct answer_builder *builder, dr_json object) {
     uint64_t prompt = 0;
     uint64_t tools = 0;
     uint64_t candidates = 0;
@@ -31,7 +31,9 @@ static void note_usage(struct gemini_stream *stream, dr_json object) {
     (void)answer_read_count(dr_json_member(object, DR_LIT("thoughtsTokenCount")), &thoughts);
     (void)answer_read_count(dr_json_member(object, DR_LIT("cachedContentTokenCount")), &cached);
     prompt += tools;
-    stream->usage = (struct usage){
+    struct answer_event *event = answer_builder_add(builder, ANSWER_USAGE, 0);
+    if (!event) return;
+    event->usage = (struct usage){
         .source = USAGE_REPORTED,
         .prompt_tokens = prompt,
         .completion_tokens = candidates + thoughts,
@@ -110,7 +112,7 @@ static void add_error(struct answer_builder *builder, struct gemini_stream *stre
 
     if (!event) return;
     event->error = *failure;
-    event->error.kind = FAILURE_IN_STREAM;
+    event->error.kind = answer_error_kind(failure->code);
     stream->is_over = true;
 }
 
@@ -390,7 +392,8 @@ static void read_root(struct answer_builder *builder, struct gemini_stream *stre
         return;
     }
     start_answer(builder, stream, root);
-    note_usage(stream, dr_json_member(root, DR_LIT("usageMetadata")));
+    /* Counts so far, with each chunk: of a stream that is cut, the latest are all there is. */
+    add_usage(builder, dr_json_member(root, DR_LIT("usageMetadata")));
     dr_json_iter_init(&iter, dr_json_member(root, DR_LIT("candidates")));
     for (; dr_json_iter_next(&iter) && !stream->is_over; place++) {
         read_candidate(builder, stream, iter.value, place);
@@ -435,10 +438,6 @@ static bool finish_answer(struct answer_builder *builder, struct gemini_stream *
         event->finish.reason = finish_of(reason, stream->choices[i].call_count);
         event->finish.text = reason;
         has_finish = true;
-    }
-    if (stream->usage.source == USAGE_REPORTED) {
-        struct answer_event *event = answer_builder_add(builder, ANSWER_USAGE, 0);
-        if (event) event->usage = stream->usage;
     }
     return has_finish;
 }

@@ -144,6 +144,7 @@ class Anthropic(Message):
             self.id = message['id']
             self.model = message['model']
             self.count(message.get('usage'))
+            self.tell()
             for block in message.get('content') or []:
                 self.block(block, True)
             self.finish(message)
@@ -308,7 +309,6 @@ class Gemini(Message):
 
     def end(self):
         if self.error:
-            self.usage = None
             return False
         for number, reason in self.reasons.items():
             said = self.choice(number)
