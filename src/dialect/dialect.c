@@ -45,6 +45,10 @@ void dialect_reader_free(struct dialect_reader *reader) {
     dr_free(reader);
 }
 
+struct openai_answer_reader *dialect_reader_openai(struct dialect_reader *reader) {
+    return reader->openai;
+}
+
 /* A dialect that says its end in an event says nothing by ending. */
 static enum dr_status read_no_end(struct dialect_reader *reader, struct dialect_stream *stream,
                                   struct answer_chunk *ret_chunk, struct dr_error *error) {

@@ -38,6 +38,8 @@ enum dr_status dialect_write_prompt(enum dialect dialect, const struct conversat
 struct dialect_reader;
 struct dialect_reader *dialect_reader_new(void); /* given; NULL when out of memory */
 void dialect_reader_free(struct dialect_reader *reader);
+/* Its reader of OpenAI's answers, for bytes that pass and are only looked at. Lent. */
+struct openai_answer_reader *dialect_reader_openai(struct dialect_reader *reader);
 
 /* What is known of one answer from event to event: one per attempt, zeroed at its start. */
 struct dialect_stream {

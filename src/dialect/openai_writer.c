@@ -122,16 +122,21 @@ static void put_reasoning(struct openai_writer *writer, const struct answer_even
     dr_buf_put(out, DR_LIT("\"reasoning_content\":"));
     dr_json_put_string(out, event->text);
     if (!writer->options.signs_thinking) return;
-    dr_buf_put(out, DR_LIT(",\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":"));
-    dr_json_put_string(out, event->text);
-    dr_buf_put(out, DR_LIT("," ANTHROPIC_FORMAT ",\"index\":"));
-    dr_buf_put_u64(out, writer->choices[event->choice_index].thought_count);
-    dr_buf_put(out, DR_LIT("}]"));
+    dr_buf_put(out, DR_LIT(",\"reasoning_details\":["));
+    openai_put_thought(out, event->text, writer->choices[event->choice_index].thought_count);
+    dr_buf_put_char(out, ']');
 }
 
-/* One entry of `reasoning_details`; `text` DR_NONE where the words went before. */
-static void put_detail(struct dr_buf *out, const struct answer_event *event, dr_slice text,
-                       uint32_t index) {
+void openai_put_thought(struct dr_buf *out, dr_slice text, uint32_t index) {
+    dr_buf_put(out, DR_LIT("{\"type\":\"reasoning.text\",\"text\":"));
+    dr_json_put_string(out, text);
+    dr_buf_put(out, DR_LIT("," ANTHROPIC_FORMAT ",\"index\":"));
+    dr_buf_put_u64(out, index);
+    dr_buf_put_char(out, '}');
+}
+
+void openai_put_signature(struct dr_buf *out, const struct answer_event *event, dr_slice text,
+                          uint32_t index) {
     const bool is_thinking = event->signature.kind == ANSWER_SIGNATURE_THINKING;
 
     dr_buf_put(out, is_thinking ? DR_LIT("{\"type\":\"reasoning.text\"")
@@ -149,7 +154,7 @@ static void put_detail(struct dr_buf *out, const struct answer_event *event, dr_
     dr_buf_put_char(out, '}');
 }
 
-static void put_signature_of_call(struct dr_buf *out, dr_slice signature) {
+void openai_put_signature_of_call(struct dr_buf *out, dr_slice signature) {
     dr_buf_put(out, DR_LIT(",\"extra_content\":{\"google\":{\"thought_signature\":"));
     dr_json_put_string(out, signature);
     dr_buf_put(out, DR_LIT("}}"));
@@ -161,12 +166,12 @@ static void put_signature(struct openai_writer *writer, const struct answer_even
         dr_buf_put(out, DR_LIT("\"tool_calls\":[{\"index\":"));
         dr_buf_put_u64(out, event->signature.index);
         dr_buf_put(out, DR_LIT(",\"function\":{\"arguments\":\"\"}"));
-        put_signature_of_call(out, event->signature.text);
+        openai_put_signature_of_call(out, event->signature.text);
         dr_buf_put(out, DR_LIT("}]"));
         return;
     }
     dr_buf_put(out, DR_LIT("\"reasoning_details\":["));
-    put_detail(out, event, DR_NONE, writer->choices[event->choice_index].thought_count++);
+    openai_put_signature(out, event, DR_NONE, writer->choices[event->choice_index].thought_count++);
     dr_buf_put_char(out, ']');
 }
 
@@ -201,7 +206,7 @@ static void put_call(const struct openai_writer *writer, const struct answer_eve
     }
     dr_buf_put(out, DR_LIT(",\"function\":"));
     put_function(out, event->tool_call.name, event->tool_call.arguments);
-    if (signature) put_signature_of_call(out, signature->signature.text);
+    if (signature) openai_put_signature_of_call(out, signature->signature.text);
     dr_buf_put(out, DR_LIT("}]"));
 }
 
@@ -428,7 +433,7 @@ static bool put_whole_details(struct openai_writer *writer, const struct answer_
             from = i;
         }
         dr_buf_put(out, count == 0 ? DR_LIT(",\"reasoning_details\":[") : DR_LIT(","));
-        put_detail(out, event, text, count++);
+        openai_put_signature(out, event, text, count++);
     }
     if (count > 0) dr_buf_put_char(out, ']');
     return true;
@@ -485,7 +490,7 @@ static bool put_whole_calls(struct openai_writer *writer, const struct answer_ch
         dr_buf_put(out, DR_LIT(",\"type\":\"function\",\"function\":"));
         put_function(out, event->tool_call.name, arguments);
         const dr_slice signature = signature_of(chunk, choice_index, index, i);
-        if (signature.data) put_signature_of_call(out, signature);
+        if (signature.data) openai_put_signature_of_call(out, signature);
         dr_buf_put_char(out, '}');
     }
     if (count > 0 && !writer->options.is_legacy) dr_buf_put_char(out, ']');

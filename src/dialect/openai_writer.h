@@ -55,6 +55,13 @@ bool openai_put_events(struct openai_writer *writer, const struct answer_chunk *
 /* Appends a `chat.completion` object of all the events of a whole answer. False as above. */
 bool openai_put_answer(struct openai_writer *writer, const struct answer_chunk *chunk,
                        struct dr_buf *out) DR_MUST_USE;
+/* Entries of `reasoning_details`: a piece of thinking that will be signed, and a signature other
+ * than a call's. `text` are the words that it seals, DR_NONE where they went before. */
+void openai_put_thought(struct dr_buf *out, dr_slice text, uint32_t index);
+void openai_put_signature(struct dr_buf *out, const struct answer_event *event, dr_slice text,
+                          uint32_t index);
+/* The member of a tool call that holds its signature, with a comma before it. */
+void openai_put_signature_of_call(struct dr_buf *out, dr_slice signature);
 /* {"prompt_tokens":…}, OpenAI's usage object. */
 void openai_put_usage(struct dr_buf *out, const struct usage *usage);
 

@@ -9,7 +9,8 @@ void answer_head_put_cors(struct dr_buf *head, dr_slice origin) {
     if (origin.len == 0) return;
     dr_http1_put_header(head, DR_LIT("Access-Control-Allow-Origin"), origin);
     dr_buf_put(head, DR_LIT("Access-Control-Expose-Headers: x-request-id, x-drover-target, "
-                            "x-drover-cost, x-drover-usage, x-ratelimit-limit-requests, "
+                            "x-drover-cost, x-drover-usage, x-drover-dropped, "
+                            "x-ratelimit-limit-requests, "
                             "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
                             "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, "
                             "x-ratelimit-reset-tokens, retry-after\r\nVary: Origin\r\n"));
@@ -73,6 +74,14 @@ static void put_target(struct exchange *exchange, struct dr_buf *head) {
     dr_buf_put(head, DR_LIT("\r\n"));
 }
 
+static void put_dropped(struct exchange *exchange, struct dr_buf *head) {
+    const dr_slice dropped = attempt_dropped(&exchange->attempt);
+    if (dropped.len == 0) return;
+    dr_buf_put(head, DR_LIT("x-drover-dropped: "));
+    dr_buf_put(head, dropped);
+    dr_buf_put(head, DR_LIT("\r\n"));
+}
+
 static struct dr_buf *start_stream(struct exchange *exchange) {
     struct dr_buf *head = start(exchange, DR_LIT("text/event-stream; charset=utf-8"));
     dr_buf_put(head, DR_LIT("Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"));
@@ -87,6 +96,7 @@ dr_slice answer_head_waiting(struct exchange *exchange) {
 dr_slice answer_head_stream(struct exchange *exchange) {
     struct dr_buf *head = start_stream(exchange);
     put_target(exchange, head);
+    put_dropped(exchange, head);
     return dr_buf_slice(head);
 }
 
@@ -94,6 +104,7 @@ dr_slice answer_head_json(struct exchange *exchange) {
     struct dr_buf *head = start(exchange, DR_LIT("application/json"));
     put_rate(exchange, head);
     put_target(exchange, head);
+    put_dropped(exchange, head);
     dr_buf_put(head, DR_LIT("x-drover-cost: "));
     money_put(head, exchange->cost);
     dr_buf_put(head, DR_LIT("\r\n"));

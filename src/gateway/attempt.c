@@ -3,6 +3,7 @@
 #include "gateway/attempt.h"
 
 #include "base/assert.h"
+#include "gateway/translator.h"
 #include "gateway/worker.h"
 #include "net/sse.h"
 
@@ -18,18 +19,8 @@ static const struct dr_http_ask_events ask_events;
 /* --- asking
  * ------------------------------------------------------------------------------------- */
 
-static bool write_parts(struct attempt *attempt, const struct attempt_ask *ask, size_t *ret_count) {
-    const struct provider *provider = ask->target->provider;
-    const struct snapshot_provider *prepared = &ask->edition->snapshot->providers[provider->index];
-    dr_slice model_json = ask->target->model_json;
-    if (model_json.len == 0) {
-        /* "*" passes the asked name on: its bytes stand in the body. */
-        model_json = dr_slice_of(ask->prompt->body.data + ask->prompt->model_at.start,
-                                 ask->prompt->model_at.len);
-    }
-    size_t body_len = 0;
-    const size_t body_count = openai_write_prompt(ask->prompt, model_json, provider->asks_usage,
-                                                  &attempt->parts[2], &body_len);
+/* What follows "Content-Length: " up to the body. */
+static bool write_tail(const struct attempt_ask *ask, size_t body_len, dr_slice *ret_tail) {
     const dr_slice fault = ask->sim_fault;
     const size_t need = DR_U64_TEXT_BYTES + 4 + (fault.len > 0 ? fault.len + 15 : 0);
     char *tail = dr_arena_alloc(ask->arena, need);
@@ -44,12 +35,47 @@ static bool write_parts(struct attempt *attempt, const struct attempt_ask *ask, 
         at += fault.len + 15;
     }
     memcpy(tail + at, "\r\n", 2);
-
-    const size_t turn = (size_t)(ask->worker->key_turn++ % prepared->chat_head_count);
-    attempt->parts[0] = prepared->chat_heads[turn];
-    attempt->parts[1] = dr_slice_of(tail, at + 2);
-    *ret_count = body_count + 2;
+    *ret_tail = dr_slice_of(tail, at + 2);
     return true;
+}
+
+static dr_slice head_in_turn(const struct attempt_ask *ask) {
+    const size_t index = ask->target->provider->index;
+    const struct snapshot_provider *prepared = &ask->edition->snapshot->providers[index];
+    return prepared->chat_heads[ask->worker->key_turn++ % prepared->chat_head_count];
+}
+
+static enum dr_status write_passing(struct attempt *attempt, const struct attempt_ask *ask,
+                                    size_t *ret_count) {
+    dr_slice model_json = ask->target->model_json;
+    if (model_json.len == 0) {
+        /* "*" passes the asked name on: its bytes stand in the body. */
+        model_json = dr_slice_of(ask->prompt->body.data + ask->prompt->model_at.start,
+                                 ask->prompt->model_at.len);
+    }
+    size_t body_len = 0;
+    *ret_count = 2 + openai_write_prompt(ask->prompt, model_json, ask->target->provider->asks_usage,
+                                         &attempt->parts[2], &body_len);
+    attempt->parts[0] = head_in_turn(ask);
+    return write_tail(ask, body_len, &attempt->parts[1]) ? DR_OK : DR_NO_MEMORY;
+}
+
+static enum dr_status write_translated(struct attempt *attempt, const struct attempt_ask *ask,
+                                       size_t *ret_count) {
+    const enum dr_status status = translator_open(ask, &attempt->translator);
+    if (status) return status;
+    attempt->parts[0] = translator_request_line(attempt->translator);
+    attempt->parts[1] = head_in_turn(ask);
+    attempt->parts[3] = translator_body(attempt->translator);
+    *ret_count = 4;
+    return write_tail(ask, attempt->parts[3].len, &attempt->parts[2]) ? DR_OK : DR_NO_MEMORY;
+}
+
+static enum dr_status write_parts(struct attempt *attempt, const struct attempt_ask *ask,
+                                  size_t *ret_count) {
+    return dialect_passes_bytes(ask->target->provider->dialect)
+               ? write_passing(attempt, ask, ret_count)
+               : write_translated(attempt, ask, ret_count);
 }
 
 enum dr_status attempt_open(struct attempt *attempt, const struct attempt_ask *ask,
@@ -68,7 +94,8 @@ enum dr_status attempt_open(struct attempt *attempt, const struct attempt_ask *a
     };
     dr_buf_init(&attempt->body, (size_t)config->answer_bytes_max);
     size_t part_count = 0;
-    if (!write_parts(attempt, ask, &part_count)) return DR_NO_MEMORY;
+    const enum dr_status status = write_parts(attempt, ask, &part_count);
+    if (status) return status;
     if (attempt->is_streamed) {
         attempt->sse = dr_sse_reader_new(config->event_bytes_max);
         if (!attempt->sse) return DR_NO_MEMORY;
@@ -87,11 +114,7 @@ enum dr_status attempt_open(struct attempt *attempt, const struct attempt_ask *a
     };
     attempt->ask = dr_http_ask_open(ask->edition->origins[ask->target->provider->index], &request,
                                     &ask_events, attempt);
-    if (!attempt->ask) {
-        dr_sse_reader_free(attempt->sse);
-        attempt->sse = NULL;
-        return DR_NO_MEMORY;
-    }
+    if (!attempt->ask) return DR_NO_MEMORY;
     attempt->state = ATTEMPT_ASKING;
     return DR_OK;
 }
@@ -109,7 +132,17 @@ void attempt_close(struct attempt *attempt) {
     dr_sse_reader_free(attempt->sse);
     attempt->sse = NULL;
     dr_buf_clear(&attempt->body);
+    translator_close(attempt->translator);
+    attempt->translator = NULL;
     attempt->state = ATTEMPT_IDLE;
+}
+
+const struct loss *attempt_loss(const struct attempt *attempt) {
+    return attempt->translator ? translator_loss(attempt->translator) : NULL;
+}
+
+dr_slice attempt_dropped(const struct attempt *attempt) {
+    return attempt->translator ? loss_dropped(translator_loss(attempt->translator)) : DR_NONE;
 }
 
 void attempt_pause(struct attempt *attempt) {
@@ -122,6 +155,7 @@ void attempt_resume(struct attempt *attempt) {
 
 void attempt_expect(struct attempt *attempt, const void *const places[ATTEMPT_PLACES]) {
     const void *all[DR_HTTP_ASK_PLACES] = {attempt, attempt->sse};
+    if (!attempt->ask) return; /* its last event, which nothing follows */
     for (size_t i = 0; i < ATTEMPT_PLACES; i++) all[i + 2] = places[i];
     dr_http_ask_expect(attempt->ask, all, DR_HTTP_ASK_PLACES);
 }
@@ -168,17 +202,44 @@ static void ask_head(void *owner, const struct dr_http1_head *head) {
     }
 }
 
+static void attempt_fail_reading(struct attempt *attempt, enum dr_status status,
+                                 const struct dr_error *error) {
+    attempt_fail_as(attempt, status == DR_NO_MEMORY ? FAILURE_OUT_OF_MEMORY : FAILURE_GARBAGE,
+                    status == DR_NO_MEMORY ? DR_NONE : dr_slice_text(error->text));
+}
+
+static void attempt_take_answer(struct attempt *attempt, dr_slice body) {
+    struct answer_chunk chunk = {0};
+    struct dr_error error;
+    const enum dr_status status =
+        attempt->translator ? translator_read_answer(attempt->translator, body, &chunk, &error)
+                            : openai_read_answer(attempt->worker->answers, body, &chunk, &error);
+    attempt->state = ATTEMPT_OVER;
+    if (status) {
+        attempt_fail_reading(attempt, status, &error);
+        return;
+    }
+    if (attempt->translator && !translator_render_answer(attempt->translator, &chunk, &body)) {
+        attempt_fail_as(attempt, FAILURE_OUT_OF_MEMORY, DR_NONE);
+        return;
+    }
+    attempt->events->answered(attempt->owner, &chunk, body);
+}
+
 /* The whole body has come. */
 static void attempt_take_whole(struct attempt *attempt, dr_slice body) {
     if (attempt->status >= 200 && attempt->status < 300 && !attempt->is_streamed) {
-        attempt->state = ATTEMPT_OVER;
-        attempt->events->answered(attempt->owner, body);
+        attempt_take_answer(attempt, body);
         return;
     }
-    struct failure failure = {.kind = FAILURE_NONE};
-    openai_read_failure(attempt->worker->answers, body, &failure);
+    struct failure failure = {.kind = failure_kind_of_status(attempt->status)};
+    if (attempt->translator) {
+        translator_read_failure(attempt->translator, attempt->status, body, &failure);
+    } else {
+        openai_read_failure(attempt->worker->answers, body, &failure);
+    }
     failure.status = attempt->status;
-    failure.retry_after_s = attempt->retry_after_s;
+    if (attempt->retry_after_s > 0) failure.retry_after_s = attempt->retry_after_s;
     if (attempt->status < 300) {
         /* A stream was asked for and one JSON body came: an error in disguise, or no stream at
          * all. */
@@ -186,8 +247,6 @@ static void attempt_take_whole(struct attempt *attempt, dr_slice body) {
         if (failure.message.len == 0) {
             failure.message = DR_LIT("a stream was asked for and one whole body came");
         }
-    } else {
-        failure.kind = failure_kind_of_status(attempt->status);
     }
     attempt->state = ATTEMPT_OVER;
     attempt_fail(attempt, &failure);
@@ -213,9 +272,53 @@ static void attempt_collect(struct attempt *attempt, dr_slice piece, bool is_las
     if (is_last) attempt_take_whole(attempt, dr_buf_slice(&attempt->body));
 }
 
+/* Of another dialect, in the client's words. False when the attempt is gone. */
+static bool attempt_give_rendered(struct attempt *attempt, struct answer_chunk *chunk) {
+    dr_slice raw;
+    if (!translator_has_room(attempt->translator, chunk) &&
+        translator_has_rendered(attempt->translator)) {
+        attempt->events->piece_end(attempt->owner);
+        translator_begin_piece(attempt->translator);
+    }
+    if (!translator_render(attempt->translator, chunk, &raw)) {
+        attempt_fail_as(attempt, FAILURE_OUT_OF_MEMORY, DR_NONE);
+        return false;
+    }
+    return attempt->events->event(attempt->owner, chunk, raw, true);
+}
+
+/* The end comes by itself, as everywhere: what stands before it in its chunk is no part of it. */
+static bool attempt_give_translated(struct attempt *attempt, struct answer_chunk *chunk) {
+    if (!chunk->is_end) return attempt_give_rendered(attempt, chunk);
+    struct answer_chunk before = *chunk;
+    before.is_end = false;
+    before.event_count--;
+    struct answer_chunk end = {
+        .events = &chunk->events[before.event_count],
+        .event_count = 1,
+        .is_end = true,
+    };
+    attempt->state = ATTEMPT_OVER;
+    if (before.event_count > 0 && !attempt_give_rendered(attempt, &before)) return false;
+    return attempt_give_rendered(attempt, &end);
+}
+
+static bool attempt_translate(struct attempt *attempt, const struct dr_sse_event *event) {
+    struct answer_chunk chunk = {0};
+    struct dr_error error;
+    const enum dr_status status = translator_read_event(
+        attempt->translator, event->has_data ? event->data : DR_NONE, event->raw, &chunk, &error);
+    if (status) {
+        attempt_fail_reading(attempt, status, &error);
+        return false;
+    }
+    return attempt_give_translated(attempt, &chunk);
+}
+
 /* Gives one event on. False when the attempt is gone. */
 static bool attempt_give(struct attempt *attempt, const struct dr_sse_event *event,
                          dr_slice piece) {
+    if (attempt->translator) return attempt_translate(attempt, event);
     struct answer_chunk chunk = {0};
     const bool is_lasting =
         event->raw.data >= piece.data && event->raw.data + event->raw.len <= piece.data + piece.len;
@@ -223,12 +326,8 @@ static bool attempt_give(struct attempt *attempt, const struct dr_sse_event *eve
         struct dr_error error;
         const enum dr_status status =
             openai_read_event(attempt->worker->answers, event->data, &chunk, &error);
-        if (status == DR_NO_MEMORY) {
-            attempt_fail_as(attempt, FAILURE_OUT_OF_MEMORY, DR_NONE);
-            return false;
-        }
-        if (status != DR_OK) {
-            attempt_fail_as(attempt, FAILURE_GARBAGE, dr_slice_text(error.text));
+        if (status) {
+            attempt_fail_reading(attempt, status, &error);
             return false;
         }
     }
@@ -256,6 +355,18 @@ static bool attempt_read_events(struct attempt *attempt, dr_slice piece) {
     }
 }
 
+/* The other dialects say their end, in an event or by the body's: without it the answer was cut. */
+static void attempt_end_translated(struct attempt *attempt) {
+    struct answer_chunk chunk = {0};
+    struct dr_error error;
+    const enum dr_status status = translator_read_end(attempt->translator, &chunk, &error);
+    if (status) {
+        attempt_fail_reading(attempt, status, &error);
+    } else if (attempt_give_translated(attempt, &chunk)) {
+        attempt_fail_as(attempt, FAILURE_CUT, DR_NONE);
+    }
+}
+
 /* A last event that lacks its end gets one: what follows it is no part of it. */
 static void attempt_end_stream(struct attempt *attempt) {
     struct dr_sse_event event;
@@ -270,6 +381,10 @@ static void attempt_end_stream(struct attempt *attempt) {
         if (!attempt_give(attempt, &event, DR_NONE)) return;
     }
     attempt->state = ATTEMPT_OVER;
+    if (attempt->translator) {
+        attempt_end_translated(attempt);
+        return;
+    }
     attempt->events->ended(attempt->owner);
 }
 
@@ -301,12 +416,15 @@ static void ask_body(void *owner, dr_slice piece, bool is_last) {
         attempt->has_answered && dr_instant_us_since(now, attempt->piece_at) < BURST_US;
     attempt->has_answered = true;
     attempt->piece_at = now;
+    if (attempt->translator) translator_begin_piece(attempt->translator);
     if (!attempt_read_events(attempt, piece)) return;
     if (is_last) {
         attempt_end_stream(attempt);
         return;
     }
     if (is_burst) dr_http_ask_gather(attempt->ask);
+    /* A provider's pings are not passed on: to the client they are silence. */
+    if (attempt->translator && !translator_has_rendered(attempt->translator)) return;
     attempt->events->piece_end(attempt->owner);
 }
 
@@ -314,7 +432,10 @@ static void ask_done(void *owner) {
     struct attempt *attempt = owner;
     attempt->ask = NULL;
     switch (attempt->state) {
-    case ATTEMPT_STREAMING: attempt_end_stream(attempt); break;
+    case ATTEMPT_STREAMING:
+        if (attempt->translator) translator_begin_piece(attempt->translator);
+        attempt_end_stream(attempt);
+        break;
     case ATTEMPT_ASKING:
     case ATTEMPT_COLLECTING: attempt_take_whole(attempt, dr_buf_slice(&attempt->body)); break;
     case ATTEMPT_IDLE:

@@ -21,6 +21,8 @@
 struct edition;
 struct worker;
 struct dr_sse_reader;
+struct loss;
+struct translator;
 
 enum attempt_state {
     ATTEMPT_IDLE,
@@ -31,16 +33,19 @@ enum attempt_state {
 };
 
 struct attempt_events {
-    /* One event of the stream. `raw` stays until the piece ends when `is_lasting`, otherwise
-     * for this call only. All slices are lent. Returns false when the attempt was closed
-     * meanwhile (then its memory may be gone). */
+    /* One event of the stream: `raw` is its bytes in the client's dialect, whichever the provider
+     * speaks. It stays until the piece ends when `is_lasting`, otherwise for this call only. All
+     * slices are lent. Returns false when the attempt was closed meanwhile (then its memory may be
+     * gone). */
     bool (*event)(void *owner, const struct answer_chunk *chunk, dr_slice raw, bool is_lasting);
-    /* Everything that arrived at once has been given. */
+    /* What was given so far is no longer lent afterwards: everything that arrived at once, or a
+     * part of it. */
     void (*piece_end)(void *owner);
-    /* The stream's connection has ended well. */
+    /* The stream's connection has ended well, before the dialect's own end. */
     void (*ended)(void *owner);
-    /* A whole body of status 200 for an ask without stream; lent for the call. */
-    void (*answered)(void *owner, dr_slice body);
+    /* A whole body of status 200 for an ask without stream, in the client's dialect; lent for the
+     * call. */
+    void (*answered)(void *owner, const struct answer_chunk *chunk, dr_slice body);
     /* `failure` is lent for the call. Never after `event` returned false. */
     void (*failed)(void *owner, const struct failure *failure);
 };
@@ -51,6 +56,8 @@ struct attempt_ask {
     const struct target *target;
     const struct prompt *prompt;
     struct dr_arena *arena; /* lives longer than the attempt */
+    dr_slice request_id;    /* for answers that have none of their own; lives as long */
+    int64_t created_s;      /* of the answer, where it must be said anew */
     dr_slice sim_fault;     /* header of the demo; empty for none */
 };
 
@@ -70,17 +77,24 @@ struct attempt {
     bool has_answered;   /* any body byte has come */
     uint16_t status;
     uint32_t retry_after_s;
+    struct translator *translator; /* NULL where the provider speaks the client's dialect */
     struct dr_sse_reader *sse;
     struct dr_buf body; /* collected */
     dr_slice parts[ATTEMPT_PARTS_MAX];
 };
 
-/* From IDLE. DR_NO_MEMORY. No event comes from inside this call. */
+/* From IDLE. No event comes from inside this call. DR_INVALID: the target cannot do what is asked,
+ * and nothing was sent; attempt_loss names it until the attempt is closed. DR_TOO_LARGE: so is the
+ * ask in the provider's dialect. DR_NO_MEMORY. */
 enum dr_status attempt_open(struct attempt *attempt, const struct attempt_ask *ask,
                             const struct attempt_events *events, void *owner) DR_MUST_USE;
 /* Back to IDLE: an unfinished ask is dropped at once, a finished one leaves its connection to
  * the pool. Harmless when idle. */
 void attempt_close(struct attempt *attempt);
+/* What could not be carried into the provider's dialect; NULL where bytes pass. */
+const struct loss *attempt_loss(const struct attempt *attempt);
+/* The names of what was left out, "seed, user": empty where nothing was. */
+dr_slice attempt_dropped(const struct attempt *attempt);
 void attempt_pause(struct attempt *attempt);
 void attempt_resume(struct attempt *attempt);
 /* What the owner touches at each event (see dr_stream_expect), beside the attempt itself. */

@@ -14,6 +14,7 @@ enum { CHAT_CALLS_MAX = 32 };
 struct chat_call {
     dr_slice id, name; /* in the arena */
     struct dr_buf arguments;
+    struct dr_buf signature; /* Google's, to be sent back */
 };
 
 /* In its exchange's arena. */
@@ -23,10 +24,16 @@ struct chat_turn {
     dr_slice asked; /* the new messages, joined by commas; in the arena */
     struct dr_buf text;
     struct dr_buf refusal;
+    bool signs_thinking;   /* the provider wants its thinking back, signed */
+    struct dr_buf thought; /* that is not signed yet */
+    struct dr_buf details; /* entries of `reasoning_details` */
+    uint32_t detail_count;
     struct chat_call *calls; /* NULL until the first */
     uint32_t call_count;
 };
 
+/* Of zeroed memory. What is kept of each kind is at most `bytes_max`. */
+void chat_turn_init(struct chat_turn *turn, struct dr_arena *arena, size_t bytes_max);
 /* Of the answer's first choice; tool calls are numbered densely. */
 void chat_turn_note(struct chat_turn *turn, const struct answer_event *event);
 enum chat_turn_end {

@@ -93,15 +93,16 @@ const struct option config_options[] = {
     {"models", OPTION_MAP, OPTION_REQUIRED, NULL, 0, 0, 0,
      "What can be asked for; a name ending in `*` serves all names that begin so."},
     {"providers.NAME.dialect", OPTION_DIALECT, 0, "openai", 0, 0, IN_PROVIDER(dialect),
-     "The API the provider speaks: `openai`."},
+     "The API the provider speaks: `openai`, `anthropic` or `gemini`."},
     {"providers.NAME.base_url", OPTION_OWN_TEXT, OPTION_REQUIRED, NULL, 0, 0, 0,
-     "Address of its API (`https://api.example/v1`)."},
+     "Address of its API: `https://api.example/v1`, `https://api.anthropic.com`, "
+     "`https://generativelanguage.googleapis.com`."},
     {"providers.NAME.api_keys", OPTION_LIST, 0, "[]", 0, 0, 0,
-     "Secrets for it, used in turn; without any, no Authorization is sent."},
+     "Secrets for it, used in turn; without any, none is sent."},
     {"providers.NAME.ca_file", OPTION_PATH, 0, NULL, 0, 0, IN_PROVIDER(ca_file),
      "More root certificates in PEM."},
     {"providers.NAME.stream_usage", OPTION_BOOL, 0, "true", 0, 0, IN_PROVIDER(asks_usage),
-     "Ask for the token counts in streams."},
+     "Ask for the token counts in streams, where `openai` does not tell them by itself."},
     {"models.NAME.price", OPTION_MAP, OPTION_REQUIRED, NULL, 0, 0, 0,
      "What is charged, in USD per million tokens: `{input, output, cached_input}`; "
      "`cached_input` is as `input` where it is not given."},
@@ -269,16 +270,17 @@ static enum dr_status set_number(struct reader *reader, const struct option *opt
 
 static enum dr_status set_dialect(struct reader *reader, const struct yaml_node *node,
                                   const char *what, enum dialect *place) {
-    const bool is_known =
-        dr_slice_is(node->text, DR_LIT("anthropic")) || dr_slice_is(node->text, DR_LIT("gemini"));
-    if (is_known) {
-        return fail_at(reader, node->line, node->column,
-                       "dialect %.*s is not available in this version; expected openai",
-                       DR_FMT(node->text));
+    static const char *const names[] = {
+        [DIALECT_OPENAI] = "openai",
+        [DIALECT_ANTHROPIC] = "anthropic",
+        [DIALECT_GEMINI] = "gemini",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (!dr_slice_is(node->text, dr_slice_text(names[i]))) continue;
+        *place = (enum dialect)i;
+        return DR_OK;
     }
-    if (!dr_slice_is(node->text, DR_LIT("openai"))) return expect(reader, node, what, "openai");
-    *place = DIALECT_OPENAI;
-    return DR_OK;
+    return expect(reader, node, what, "openai, anthropic or gemini");
 }
 
 static enum dr_status set_text(struct reader *reader, const struct option *option,

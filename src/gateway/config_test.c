@@ -35,6 +35,9 @@ static const char sample[] =
     "providers:\n"
     "  openai:    {dialect: openai,    base_url: \"https://api.openai.com/v1\", "
     "api_keys: [\"${OPENAI_API_KEY}\"]}\n"
+    "  anthropic: {dialect: anthropic, base_url: \"https://api.anthropic.com\"}\n"
+    "  google:    {dialect: gemini,    base_url: "
+    "\"https://generativelanguage.googleapis.com\"}\n"
     "  relay:     {dialect: openai,    base_url: \"https://relay.example/v1\",    "
     "api_keys: [\"$$${RELAY_KEY}\"], ca_file: extra-ca.pem, stream_usage: false}\n"
     "\n"
@@ -91,12 +94,17 @@ static void test_the_sample_of_the_manual_is_read(void **state) {
     assert_text(relay->path, "/v1");
     assert_text(relay->api_keys[0], "$sk-relay");
     assert_false(relay->asks_usage);
-    assert_int_equal(relay->index, 1);
+    assert_int_equal(relay->index, 3);
+    const struct provider *providers = config->catalog.providers;
+    assert_int_equal(providers[0].dialect, DIALECT_OPENAI);
+    assert_int_equal(providers[1].dialect, DIALECT_ANTHROPIC);
+    assert_int_equal(providers[1].path.len, 0);
+    assert_int_equal(providers[2].dialect, DIALECT_GEMINI);
 
     /* rollout */
     assert_int_equal(config->warning_count, 1);
     assert_text(config->warnings[0],
-                "drover.yaml:26: 'models.gpt-4.1.rollout' has no effect in this version");
+                "drover.yaml:28: 'models.gpt-4.1.rollout' has no effect in this version");
     config_free(config);
 }
 
@@ -160,8 +168,8 @@ static void test_wrong_files_are_refused_with_place_and_reason(void **state) {
         {MINIMAL "---\nlisten: x\n", "f:5:1: ", "a second document begins"},
         {MINIMAL_MODELS, "f:1:1: ", "'providers' is missing"},
         {"", "f:1:1: ", "'providers' is missing"},
-        {"providers: {a: {dialect: anthropic, base_url: \"https://a.example\"}}\n" MINIMAL_MODELS,
-         "f:1:26: ", "dialect anthropic is not available in this version"},
+        {"providers: {p: {dialect: cohere, base_url: \"https://a.example\"}}\n" MINIMAL_MODELS,
+         "f:1:26: ", "expected openai, anthropic or gemini"},
         {"providers: {p: {base_url: \"ftp://a\"}}\n" MINIMAL_MODELS,
          "f:1:27: ", "expected https://"},
         {"providers: {p: {base_url: \"http://a\", api_keys: [\"a b\"]}}\n" MINIMAL_MODELS,

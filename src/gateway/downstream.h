@@ -25,7 +25,8 @@ struct http_owner {
 struct downstream_close {
     const struct usage *usage;
     money cost;
-    dr_slice model; /* as asked */
+    dr_slice model;   /* as asked */
+    dr_slice dropped; /* parameters that the target could not take: "seed, user" */
     bool is_cancelled;
 };
 

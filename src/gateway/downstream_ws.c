@@ -118,6 +118,47 @@ static void put_choice(struct dr_buf *tail, uint32_t choice_index) {
     dr_buf_put_u64(tail, choice_index);
 }
 
+/* What must come back with the next turn: its provider seals it. */
+static bool signs_thinking(const struct ws_answer *answer) {
+    return answer->exchange->target->provider->dialect == DIALECT_ANTHROPIC;
+}
+
+static void send_reasoning(struct ws_answer *answer, const struct answer_event *event) {
+    struct dr_buf *tail = tail_start(answer);
+    put_choice(tail, event->choice_index);
+    dr_buf_put(tail, DR_LIT(",\"reasoning_content\":"));
+    dr_json_put_string(tail, event->text);
+    if (signs_thinking(answer)) {
+        dr_buf_put(tail, DR_LIT(",\"reasoning_details\":["));
+        openai_put_thought(tail, event->text, answer->thought_count);
+        dr_buf_put_char(tail, ']');
+    }
+    dr_buf_put_char(tail, '}');
+    tail_send(answer, tail);
+}
+
+static void put_call_signature(struct dr_buf *tail, const struct answer_event *event) {
+    dr_buf_put(tail, DR_LIT(",\"tool_calls\":[{\"index\":"));
+    dr_buf_put_u64(tail, event->signature.index);
+    dr_buf_put(tail, DR_LIT(",\"function\":{\"arguments\":\"\"}"));
+    openai_put_signature_of_call(tail, event->signature.text);
+    dr_buf_put(tail, DR_LIT("}]"));
+}
+
+static void send_signature(struct ws_answer *answer, const struct answer_event *event) {
+    struct dr_buf *tail = tail_start(answer);
+    put_choice(tail, event->choice_index);
+    if (event->signature.kind == ANSWER_SIGNATURE_CALL) {
+        put_call_signature(tail, event);
+    } else {
+        dr_buf_put(tail, DR_LIT(",\"reasoning_details\":["));
+        openai_put_signature(tail, event, DR_NONE, answer->thought_count++);
+        dr_buf_put_char(tail, ']');
+    }
+    dr_buf_put_char(tail, '}');
+    tail_send(answer, tail);
+}
+
 static void send_text(struct ws_answer *answer, const struct answer_event *event, dr_slice name) {
     struct dr_buf *tail = tail_start(answer);
     put_choice(tail, event->choice_index);
@@ -225,6 +266,7 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
     (void)raw; /* the events tell all that a frame can */
     openai_call_numbers_apply(&answer->calls, &numbered);
     join_halves(answer, &numbered);
+    if (answer->turn) answer->turn->signs_thinking = signs_thinking(answer);
     for (size_t i = 0; answer->turn && i < numbered.event_count; i++) {
         chat_turn_note(answer->turn, &numbered.events[i]);
     }
@@ -233,7 +275,8 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
         size_t taken = 1;
         switch (event->kind) {
         case ANSWER_TEXT: send_text(answer, event, DR_LIT(",\"content\":")); break;
-        case ANSWER_REASONING: send_text(answer, event, DR_LIT(",\"reasoning_content\":")); break;
+        case ANSWER_REASONING: send_reasoning(answer, event); break;
+        case ANSWER_SIGNATURE: send_signature(answer, event); break;
         case ANSWER_REFUSAL: send_text(answer, event, DR_LIT(",\"refusal\":")); break;
         case ANSWER_TOOL_CALL: taken = send_calls(answer, event, numbered.event_count - i); break;
         case ANSWER_START:
@@ -241,7 +284,6 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
         case ANSWER_USAGE:
         case ANSWER_ERROR:
         case ANSWER_END:
-        case ANSWER_SIGNATURE:
         case ANSWER_CITATION:
         case ANSWER_LOGPROBS: break;
         }
@@ -260,6 +302,17 @@ static void ws_wait(struct downstream *downstream) {
 /* --- the end
  * ------------------------------------------------------------------------------------ */
 
+/* "seed, user" as an array. */
+static void put_dropped(struct dr_buf *tail, dr_slice dropped) {
+    if (dropped.len == 0) return;
+    dr_buf_put(tail, DR_LIT(",\"dropped\":["));
+    for (bool is_first = true; dropped.len > 0; is_first = false) {
+        if (!is_first) dr_buf_put_char(tail, ',');
+        dr_json_put_string(tail, dr_slice_trim(dr_slice_split(&dropped, ',')));
+    }
+    dr_buf_put_char(tail, ']');
+}
+
 static void ws_end(struct downstream *downstream, dr_slice last,
                    const struct downstream_close *close) {
     struct ws_answer *answer = downstream->answer;
@@ -277,6 +330,7 @@ static void ws_end(struct downstream *downstream, dr_slice last,
     openai_put_usage(tail, close->usage);
     dr_buf_put(tail, DR_LIT(",\"cost\":"));
     money_put(tail, close->cost);
+    put_dropped(tail, close->dropped);
     put_request_id(tail, answer->request_id);
     dr_buf_put_char(tail, '}');
     tail_send(answer, tail);

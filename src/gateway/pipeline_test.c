@@ -23,6 +23,9 @@ enum { PATIENCE_US = 10000000, FAIL_AT_MAX = 2000, BOOK_ROWS_MAX = 4096 };
 #define ASK(model) \
     "{\"model\":\"" model "\",\"user\":\"u\",\"messages\":[{\"role\":\"user\"," \
     "\"content\":\"good morning\"}]}"
+#define ASK_OF(model, wish) \
+    "{\"model\":\"" model "\"," wish \
+    ",\"messages\":[{\"role\":\"user\",\"content\":\"good morning\"}]}"
 #define ASK_STREAM(model) \
     "{\"model\":\"" model "\",\"stream\":true,\"stream_options\":{\"include_usage\":true}," \
     "\"messages\":[{\"role\":\"user\",\"content\":\"good morning\"}]}"
@@ -56,6 +59,19 @@ static const struct scene scenes[] = {
     {"a client that leaves", "sk-test", ASK_STREAM("stream"), 499, "good", FORM_NOTHING},
     {"a verdict before the answer", "sk-test", ASK_STREAM("verdict"), 200, NULL, FORM_DONE},
     {"a verdict and an error", "sk-test", ASK_STREAM("fallback-verdict"), 200, NULL, FORM_DONE},
+    {"a translated stream", "sk-test", ASK_STREAM("claude-stream"), 200, NULL, FORM_DONE},
+    {"a translated body", "sk-test", ASK("claude-whole"), 200, NULL, FORM_WHOLE},
+    {"a translated stream that is cut", "sk-test", ASK_STREAM("claude-cut"), 502, NULL,
+     FORM_FAILED},
+    {"a stream that ends with its body", "sk-test", ASK_STREAM("gemini-stream"), 200, NULL,
+     FORM_DONE},
+    {"another translated body", "sk-test", ASK("gemini-whole"), 200, NULL, FORM_WHOLE},
+    {"a target of another dialect", "sk-test", ASK_STREAM("fallback-claude"), 200, NULL, FORM_DONE},
+    {"what a provider cannot do", "sk-test", ASK_OF("claude-whole", "\"n\":2"), 400, NULL,
+     FORM_WHOLE},
+    {"what the second target can do", "sk-test", ASK_OF("able", "\"n\":2"), 200, NULL, FORM_WHOLE},
+    {"a client that leaves a translated stream", "sk-test", ASK_STREAM("claude-stream"), 499,
+     "good", FORM_NOTHING},
     {"no JSON", "sk-test", "{\"model\":", 400, NULL, FORM_WHOLE},
     {"an unknown key", "sk-other", ASK("whole"), 0, NULL, FORM_WHOLE},
 };

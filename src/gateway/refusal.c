@@ -211,6 +211,20 @@ struct refusal refusal_of_failure(const struct failure *failure, const struct ta
     return refusal;
 }
 
+struct refusal refusal_of_fault(const struct prompt_fault *fault, struct dr_arena *arena) {
+    struct refusal refusal = refusal_of(REFUSAL_INVALID_REQUEST);
+    struct dr_buf text;
+    dr_slice kept;
+    dr_buf_init(&text, 1024);
+    dr_buf_format(&text, "'%s' %s.", fault->param, fault->text);
+    if (dr_buf_status(&text) == DR_OK && dr_arena_copy(arena, dr_buf_slice(&text), &kept)) {
+        refusal.message = kept;
+    }
+    if (dr_arena_copy(arena, dr_slice_text(fault->param), &kept)) refusal.param = kept;
+    dr_buf_clear(&text);
+    return refusal;
+}
+
 void refusal_put_json(struct dr_buf *buf, const struct refusal *refusal) {
     openai_put_error(buf, refusal->message, refusal->type, refusal->param, refusal->code);
 }

@@ -9,6 +9,8 @@
 #include "model/catalog.h"
 #include "model/failure.h"
 
+struct prompt_fault;
+
 enum refusal_reason {
     REFUSAL_INVALID_JSON,
     REFUSAL_INVALID_REQUEST,
@@ -63,6 +65,8 @@ struct refusal refusal_of_status(uint16_t status, dr_slice message);
  * live there or are static. */
 struct refusal refusal_of_failure(const struct failure *failure, const struct target *target,
                                   struct dr_arena *arena);
+/* What a target cannot do of what is asked; made in `arena` too. */
+struct refusal refusal_of_fault(const struct prompt_fault *fault, struct dr_arena *arena);
 /* OpenAI's error object. */
 void refusal_put_json(struct dr_buf *buf, const struct refusal *refusal);
 

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "dialect/loss.h"
 #include "gateway/answer_head.h"
 #include "gateway/exchange.h"
 #include "gateway/pipeline.h"
@@ -22,10 +23,20 @@ enum { SECRET_BYTES_MIN = 8 }; /* a shorter key is a word, not a secret */
 
 static const struct attempt_events attempt_events;
 
-enum step_result relay(struct exchange *exchange) {
-    if (exchange->attempt.state != ATTEMPT_IDLE) return STEP_WAIT;
+/* Nothing was sent: the target cannot do what is asked, another one might. What failed before
+ * weighs more, for it may pass. */
+static void relay_skip(struct exchange *exchange) {
+    const struct prompt_fault *fault = &attempt_loss(&exchange->attempt)->fault;
+    dr_log(DR_LOG_DEBUG, "attempt.skipped", "id=%.*s model=%.*s target=%.*s param=%s",
+           REQUEST_ID_BYTES, exchange->request_id, DR_FMT(exchange->model->name),
+           DR_FMT(exchange->target->name), fault->param);
+    if (exchange->refusal.status == 0) {
+        exchange->refusal = refusal_of_fault(fault, &exchange->arena);
+    }
+    attempt_close(&exchange->attempt);
+}
 
-    dr_assert(exchange->target_next < exchange->model->target_count);
+static enum dr_status relay_open(struct exchange *exchange) {
     exchange->target = &exchange->model->targets[exchange->target_next++];
     /* What a failed target said, usage beside its error too, is none of the next one's. */
     dr_assert(!exchange->is_committed);
@@ -43,12 +54,28 @@ enum step_result relay(struct exchange *exchange) {
         .target = exchange->target,
         .prompt = &exchange->prompt,
         .arena = &exchange->arena,
+        .request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES),
+        .created_s = exchange->created.ms / 1000,
         .sim_fault = exchange->sim_fault,
     };
-    if (attempt_open(&exchange->attempt, &ask, &attempt_events, exchange) != DR_OK) {
-        exchange_refuse_for(exchange, REFUSAL_INTERNAL_ERROR);
-        return STEP_REFUSED;
+    return attempt_open(&exchange->attempt, &ask, &attempt_events, exchange);
+}
+
+enum step_result relay(struct exchange *exchange) {
+    if (exchange->attempt.state != ATTEMPT_IDLE) return STEP_WAIT;
+
+    enum dr_status status = DR_INVALID;
+    while (status == DR_INVALID && exchange->target_next < exchange->model->target_count) {
+        status = relay_open(exchange);
+        if (status == DR_INVALID) relay_skip(exchange);
     }
+    if (status == DR_INVALID) {
+        exchange_refuse(exchange, &exchange->refusal);
+    } else if (status) {
+        exchange_refuse_for(exchange, status == DR_TOO_LARGE ? REFUSAL_REQUEST_TOO_LARGE
+                                                             : REFUSAL_INTERNAL_ERROR);
+    }
+    if (status) return STEP_REFUSED;
     if (exchange->prompt.is_streamed && !dr_timer_is_running(&exchange->wait_timer)) {
         dr_timer_start(&exchange->wait_timer, exchange->worker->loop, WAIT_MS);
     }
@@ -105,15 +132,22 @@ static void relay_failed(void *owner, const struct failure *told) {
                                                        : dr_slice_first(failure->message, 300)));
 
     const bool is_last = exchange->target_next == exchange->model->target_count;
+    const struct refusal refusal = refusal_of_failure(failure, exchange->target, &exchange->arena);
     if (!exchange->is_committed && !is_last && retry_may_fall_back(failure)) {
         worker->counters.fallbacks++;
+        exchange->refusal = refusal; /* unless another target takes it */
     } else {
-        const struct refusal refusal =
-            refusal_of_failure(failure, exchange->target, &exchange->arena);
         exchange_refuse(exchange, &refusal);
     }
     attempt_close(&exchange->attempt);
     pipeline_run(exchange);
+}
+
+/* An error inside an answer that HTTP called good. */
+static void relay_fail_within(struct exchange *exchange, const struct failure *error) {
+    struct failure failure = *error;
+    failure.status = exchange->attempt.status;
+    relay_failed(exchange, &failure);
 }
 
 static void relay_finish(struct exchange *exchange, dr_slice last) {
@@ -144,16 +178,34 @@ static void relay_expect(struct exchange *exchange) {
     attempt_expect(&exchange->attempt, places);
 }
 
+static void relay_put_wordless(struct exchange *exchange, const struct dr_buf *bytes) {
+    struct downstream *downstream = &exchange->downstream;
+    const struct answer_chunk wordless = {.events = NULL};
+    if (bytes->len == 0 || dr_buf_status(bytes) != DR_OK) return;
+    downstream->kind->put(downstream, &wordless, dr_buf_slice(bytes));
+    downstream->kind->flush(downstream);
+}
+
+/* The headers have gone out before it was known: a comment says what they would have. */
+static void relay_tell_dropped(struct exchange *exchange) {
+    struct dr_buf *text = &exchange->worker->body;
+    const dr_slice dropped = attempt_dropped(&exchange->attempt);
+    if (dropped.len == 0) return;
+    dr_buf_reset(text);
+    dr_buf_format(text, ": x-drover-dropped: %.*s\n\n", DR_FMT(dropped));
+    relay_put_wordless(exchange, text);
+}
+
 static void relay_commit(struct exchange *exchange) {
     struct downstream *downstream = &exchange->downstream;
     exchange->is_committed = true;
     relay_expect(exchange);
-    if (!downstream->has_begun) downstream->kind->begin(downstream, answer_head_stream(exchange));
-    if (exchange->held.len > 0 && dr_buf_status(&exchange->held) == DR_OK) {
-        const struct answer_chunk wordless = {.events = NULL};
-        downstream->kind->put(downstream, &wordless, dr_buf_slice(&exchange->held));
-        downstream->kind->flush(downstream);
+    if (!downstream->has_begun) {
+        downstream->kind->begin(downstream, answer_head_stream(exchange));
+    } else {
+        relay_tell_dropped(exchange);
     }
+    relay_put_wordless(exchange, &exchange->held);
     dr_buf_clear(&exchange->held);
 }
 
@@ -195,27 +247,27 @@ static const struct failure *relay_observe(struct exchange *exchange,
     return NULL;
 }
 
+/* Usage that we asked for, not the client. */
+static bool is_withheld(const struct exchange *exchange, const struct answer_chunk *chunk) {
+    return chunk->is_usage_only && !exchange->prompt.wants_usage;
+}
+
 static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice raw,
                         bool is_lasting) {
     struct exchange *exchange = owner;
     struct downstream *downstream = &exchange->downstream;
     const struct failure *error = relay_observe(exchange, chunk);
     if (error) {
-        struct failure failure = *error;
-        failure.kind = FAILURE_IN_STREAM;
-        failure.status = exchange->attempt.status;
-        relay_failed(exchange, &failure);
+        relay_fail_within(exchange, error);
         return false;
     }
+    if (is_withheld(exchange, chunk)) return true;
+    if (chunk->shows_usage) exchange->has_usage_chunk = true;
     if (chunk->is_end) {
         if (!exchange->is_committed) relay_commit(exchange);
         relay_finish(exchange, raw);
         return false;
     }
-    if (chunk->is_usage_only && !exchange->prompt.wants_usage) {
-        return true; /* ours, not the client's */
-    }
-    if (chunk->shows_usage) exchange->has_usage_chunk = true;
     if (!exchange->is_committed) {
         if (chunk->event_count == 0 && !chunk->is_usage_only) {
             relay_hold(exchange, raw);
@@ -255,27 +307,11 @@ static void relay_ended(void *owner) {
 /* --- one body
  * ----------------------------------------------------------------------------------- */
 
-static void relay_answered(void *owner, dr_slice body) {
+static void relay_answered(void *owner, const struct answer_chunk *chunk, dr_slice body) {
     struct exchange *exchange = owner;
-    struct answer_chunk chunk = {0};
-    struct dr_error error;
-    const enum dr_status status =
-        openai_read_answer(exchange->worker->answers, body, &chunk, &error);
-    if (status != DR_OK) {
-        const struct failure failure = {
-            .kind = status == DR_NO_MEMORY ? FAILURE_OUT_OF_MEMORY : FAILURE_GARBAGE,
-            .status = exchange->attempt.status,
-            .message = dr_slice_text(error.text),
-        };
-        relay_failed(exchange, &failure);
-        return;
-    }
-    const struct failure *told = relay_observe(exchange, &chunk);
-    if (told) {
-        struct failure failure = *told;
-        failure.kind = FAILURE_IN_STREAM;
-        failure.status = exchange->attempt.status;
-        relay_failed(exchange, &failure);
+    const struct failure *error = relay_observe(exchange, chunk);
+    if (error) {
+        relay_fail_within(exchange, error);
         return;
     }
     exchange->is_committed = true;

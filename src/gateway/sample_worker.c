@@ -44,6 +44,25 @@ enum { SEGMENT_BYTES = 256 * 1024, FILE_BYTES = 4 * SEGMENT_BYTES, CONFIG_BYTES 
     "data: {\"choices\":[],\"created\":0,\"id\":\"\",\"model\":\"\",\"object\":\"\"," \
     "\"prompt_filter_results\":[{\"prompt_index\":0,\"content_filter_results\":{}}]}\n\n"
 
+/* What Anthropic and Google say. */
+#define MESSAGE_START \
+    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m1\"," \
+    "\"model\":\"c\",\"content\":[],\"usage\":{\"input_tokens\":7,\"output_tokens\":1}}}\n\n"
+#define BLOCK_START \
+    "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0," \
+    "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n"
+#define BLOCK_DELTA(text) \
+    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{" \
+    "\"type\":\"text_delta\",\"text\":\"" text "\"}}\n\n"
+#define MESSAGE_DELTA \
+    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":" \
+    "\"end_turn\"},\"usage\":{\"output_tokens\":5}}\n\n"
+#define MESSAGE_STOP "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+#define CANDIDATE(text, finish) \
+    "{\"candidates\":[{\"content\":{\"role\":\"model\",\"parts\":[{\"text\":\"" text \
+    "\"}]}" finish "}],\"usageMetadata\":{\"promptTokenCount\":7,\"candidatesTokenCount\":5," \
+    "\"totalTokenCount\":12},\"modelVersion\":\"g\",\"responseId\":\"r1\"}"
+
 #define EVENTS "text/event-stream"
 #define JSON "application/json"
 
@@ -109,6 +128,41 @@ static const struct script scripts[] = {
      false,
      NULL},
     {"verdict-end", 200, EVENTS, {VERDICT "data: [DONE]\n\n"}, false, NULL},
+    {"claude-stream",
+     200,
+     EVENTS,
+     {MESSAGE_START BLOCK_START, BLOCK_DELTA("good ") BLOCK_DELTA("day"), BLOCK_DELTA(" to you"),
+      MESSAGE_DELTA, MESSAGE_STOP},
+     false,
+     NULL},
+    {"claude-whole",
+     200,
+     JSON,
+     {"{\"id\":\"m1\",\"type\":\"message\",\"model\":\"c\",\"content\":[{\"type\":\"text\","
+      "\"text\":\"good day\"},{\"type\":\"text\",\"text\":\" to you\"}],\"stop_reason\":"
+      "\"end_turn\",\"usage\":{\"input_tokens\":7,\"output_tokens\":5}}"},
+     false,
+     NULL},
+    {"claude-cut",
+     200,
+     EVENTS,
+     {MESSAGE_START BLOCK_START, BLOCK_DELTA("good ") "event: content_bl", "ock_delta\n"},
+     false,
+     NULL},
+    {"claude-overloaded",
+     529,
+     JSON,
+     {"{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}"},
+     false,
+     NULL},
+    {"gemini-stream",
+     200,
+     EVENTS,
+     {"data: " CANDIDATE("good ", "") "\r\n\r\nda", "ta: " CANDIDATE("day", "") "\r\n\r\n",
+      "data: " CANDIDATE(" to you", ",\"finishReason\":\"STOP\"") "\r\n\r\n"},
+     false,
+     NULL},
+    {"gemini-whole", 200, JSON, {CANDIDATE("good day", ",\"finishReason\":\"STOP\"")}, false, NULL},
     {"garbage", 200, EVENTS, {"data: {\"id\":\n\n"}, false, NULL},
 };
 enum { SCRIPT_COUNT = sizeof scripts / sizeof scripts[0] };
@@ -121,6 +175,12 @@ static const char models_text[] =
     "cut-whole}, {name: b, provider: p, model: whole}]}\n"
     "  fallback-verdict: {price: {input: 1, output: 2}, targets: [{name: a, provider: p, model: "
     "verdict-error}, {name: b, provider: p, model: stream}]}\n"
+    "  fallback-claude: {price: {input: 1, output: 2}, targets: [{name: a, provider: c, model: "
+    "claude-overloaded}, {name: b, provider: g, model: gemini-stream}]}\n"
+    "  able: {price: {input: 1, output: 2}, targets: [{name: a, provider: c, model: claude-whole}, "
+    "{name: b, provider: p, model: whole}]}\n"
+    "  \"claude-*\": {price: {input: 1, output: 2}, targets: [{provider: c, model: \"*\"}]}\n"
+    "  \"gemini-*\": {price: {input: 1, output: 2}, targets: [{provider: g, model: \"*\"}]}\n"
     "  unreachable: {price: {input: 1, output: 2}, targets: [{name: a, provider: q, model: x}, "
     "{name: b, provider: p, model: whole}]}\n"
     "  \"*\": {price: {input: 1, output: 2}, targets: [{name: only, provider: p, model: \"*\"}]}\n";
@@ -197,6 +257,8 @@ static const struct script *script_asked_for(const struct peer *peer) {
     char member[64];
     for (size_t i = 0; i < SCRIPT_COUNT; i++) {
         (void)snprintf(member, sizeof member, "\"model\":\"%s\"", scripts[i].model);
+        if (strstr(peer->text, member)) return &scripts[i];
+        (void)snprintf(member, sizeof member, "/models/%s:", scripts[i].model);
         if (strstr(peer->text, member)) return &scripts[i];
     }
     dr_unreachable(); /* the gateway asked for what no test asks */
@@ -486,8 +548,10 @@ static void read_config(struct sample_worker *sample, uint16_t provider_port) {
         snprintf(text, sizeof text,
                  "workers: 1\nlogs: {level: error}\nproviders:\n"
                  "  p: {base_url: \"http://127.0.0.1:%u/v1\", api_keys: [sk-upstream]}\n"
-                 "  q: {base_url: \"http://127.0.0.1:1/v1\"}\n%s",
-                 provider_port, models_text);
+                 "  q: {base_url: \"http://127.0.0.1:1/v1\"}\n"
+                 "  c: {dialect: anthropic, base_url: \"http://127.0.0.1:%u\"}\n"
+                 "  g: {dialect: gemini, base_url: \"http://127.0.0.1:%u\"}\n%s",
+                 provider_port, provider_port, provider_port, models_text);
     dr_assert(len > 0 && (size_t)len < sizeof text);
     const enum dr_status status = config_read_text("test", dr_slice_text(text), &config, &error);
     dr_assert(status == DR_OK);

@@ -184,6 +184,7 @@ static struct downstream_close close_of(const struct exchange *exchange) {
         .usage = &exchange->usage,
         .cost = exchange->cost,
         .model = exchange->prompt.model,
+        .dropped = attempt_dropped(&exchange->attempt),
         .is_cancelled = exchange->outcome == OUTCOME_CANCELLED,
     };
 }

@@ -9,8 +9,9 @@
 /* What is made once for each provider. */
 struct snapshot_provider {
     struct dr_tls_client *tls; /* NULL for http */
-    /* For each key (one entry without a key): the request's head from its first byte up to
-     * "Content-Length: ". */
+    /* For each key (one entry without a key): the request's head up to "Content-Length: ". From its
+     * first byte where the client's bytes pass; of other dialects from " HTTP/1.1" on, for what
+     * stands before it may name the model. */
     const dr_slice *chat_heads;
     size_t chat_head_count;
 };

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/secret.h"
+#include "dialect/dialect.h"
 
 /* The public part comes first, so that both pointers are one. */
 struct counted_snapshot {
@@ -16,18 +17,16 @@ struct counted_snapshot {
 };
 
 static enum dr_status make_chat_head(struct dr_arena *arena, const struct provider *provider,
-                                     const dr_slice *api_key, dr_slice *ret_head,
-                                     struct dr_error *error) {
+                                     dr_slice api_key, dr_slice *ret_head, struct dr_error *error) {
     enum dr_status status = DR_OK;
     struct dr_buf head;
     dr_buf_init(&head, 64 * 1024);
-    dr_buf_format(&head, "POST %.*s/chat/completions HTTP/1.1\r\nHost: %.*s\r\n",
-                  DR_FMT(provider->path), DR_FMT(provider->authority));
-    if (api_key) {
-        dr_buf_put(&head, DR_LIT("Authorization: Bearer "));
-        dr_buf_put(&head, *api_key);
-        dr_buf_put(&head, DR_LIT("\r\n"));
+    if (dialect_passes_bytes(provider->dialect)) {
+        dr_buf_put(&head, DR_LIT("POST "));
+        dialect_put_path(provider->dialect, &head, provider->path, DR_NONE, false);
     }
+    dr_buf_format(&head, " HTTP/1.1\r\nHost: %.*s\r\n", DR_FMT(provider->authority));
+    dialect_put_headers(provider->dialect, &head, provider->host, api_key);
     dr_buf_put(&head, DR_LIT("User-Agent: drover/" DROVER_VERSION "\r\n"
                              "Accept: application/json, text/event-stream\r\n"
                              "Accept-Encoding: identity\r\n"
@@ -66,7 +65,7 @@ static enum dr_status make_provider(struct counted_snapshot *counted,
     made->chat_heads = heads;
     made->chat_head_count = count;
     for (size_t i = 0; i < count; i++) {
-        const dr_slice *key = provider->api_key_count > 0 ? &provider->api_keys[i] : NULL;
+        const dr_slice key = provider->api_key_count > 0 ? provider->api_keys[i] : DR_NONE;
         const enum dr_status status =
             make_chat_head(&counted->arena, provider, key, &heads[i], error);
         if (status) return status;

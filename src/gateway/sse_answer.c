@@ -125,7 +125,6 @@ static void kept_put_event(struct downstream *downstream, dr_slice raw) {
     struct dr_buf *frame = &exchange->worker->frame;
     struct sse_answer *answer = downstream->kept;
     const size_t start = frame->len;
-    if (raw.len == 0) return;
     if (answer) {
         dr_buf_put(frame, DR_LIT("id: "));
         dr_buf_put_u64(frame, ++answer->seq);
@@ -148,10 +147,21 @@ static void kept_flush(struct downstream *downstream) {
     if (downstream->kept) answer_mind_loss(downstream->kept);
 }
 
+/* Each event has a number of its own, or a client that was cut off between two would miss one. */
+static void kept_put_events(struct downstream *downstream, dr_slice raw) {
+    static const dr_slice blank = {"\n\n", 2};
+    while (raw.len > 0) {
+        const size_t at = dr_slice_find(raw, blank);
+        const size_t len = at < raw.len ? at + blank.len : raw.len;
+        kept_put_event(downstream, dr_slice_first(raw, len));
+        raw = dr_slice_from(raw, len);
+    }
+}
+
 static void kept_put(struct downstream *downstream, const struct answer_chunk *chunk,
                      dr_slice raw) {
     (void)chunk;
-    kept_put_event(downstream, raw);
+    kept_put_events(downstream, raw);
 }
 
 static void kept_wait(struct downstream *downstream) {
@@ -167,13 +177,10 @@ static void kept_over(struct downstream *downstream) {
     if (call) dr_http_call_end(call, DR_NONE);
 }
 
-/* The events of the last piece have numbers of their own. */
 static void kept_end(struct downstream *downstream, dr_slice last,
                      const struct downstream_close *close) {
-    const size_t done = dr_slice_find(last, DR_LIT("data: [DONE]"));
     (void)close;
-    kept_put_event(downstream, dr_slice_first(last, done));
-    kept_put_event(downstream, dr_slice_from(last, done));
+    kept_put_events(downstream, last);
     kept_over(downstream);
 }
 
@@ -187,7 +194,7 @@ static void kept_refuse(struct downstream *downstream, const struct refusal *ref
     dr_buf_put(scratch, DR_LIT("data: "));
     refusal_put_json(scratch, refusal);
     dr_buf_put(scratch, DR_LIT("\n\n"));
-    kept_put_event(downstream, dr_buf_slice(scratch));
+    kept_put_events(downstream, dr_buf_slice(scratch));
     kept_over(downstream);
 }
 

@@ -127,6 +127,7 @@ static void worker_trim(void *owner) {
     if (!may_trim(worker)) return;
     worker->running_peak = 0;
     exchange_drop_spares(worker);
+    dr_buf_clear(&worker->written);
     dr_block_pool_clear(&worker->blocks);
     dr_http_pool_trim(worker->pool);
     dr_http_server_trim(worker->http);

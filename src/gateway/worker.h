@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "base/list.h"
 #include "base/random.h"
-#include "dialect/openai.h"
+#include "dialect/dialect.h"
 #include "gateway/counters.h"
 #include "gateway/replay_shared.h"
 #include "gateway/session_shared.h"
@@ -49,10 +49,14 @@ struct worker {
     bool is_draining;
 
     struct dr_json_reader *json;
-    struct openai_answer_reader *answers;
-    struct dr_buf head;  /* scratch for one answer's headers */
-    struct dr_buf body;  /* scratch for one small body */
-    struct dr_buf frame; /* scratch for one frame of a WebSocket */
+    struct dr_json_reader *arguments_json; /* of tool calls, while `json` holds their request */
+    struct dialect_reader *reader;
+    struct openai_answer_reader *answers; /* the reader's own, for bytes that pass */
+    struct dr_buf head;                   /* scratch for one answer's headers */
+    struct dr_buf body;                   /* scratch for one small body */
+    struct dr_buf frame;                  /* scratch for one frame of a WebSocket */
+    /* what a translator has rendered of the piece under way (translator.h) */
+    struct dr_buf written;
     struct dr_entropy entropy;
     struct dr_block_pool blocks;
     struct dr_list exchanges;       /* running */

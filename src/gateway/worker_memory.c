@@ -65,22 +65,27 @@ enum dr_status worker_memory_init(struct worker *worker, struct dr_error *error)
     dr_list_init(&worker->spare_exchanges);
     dr_buf_init(&worker->head, HEAD_BYTES);
     dr_buf_init(&worker->body, SCRATCH_BODY_BYTES_MAX);
-    dr_buf_init(&worker->frame, SIZE_MAX / 2); /* an event's limit bounds it */
+    dr_buf_init(&worker->frame, SIZE_MAX / 2);   /* an event's limit bounds it */
+    dr_buf_init(&worker->written, SIZE_MAX / 2); /* that or an answer's does */
     dr_block_pool_init(&worker->blocks, BLOCK_BYTES, SPARE_BLOCKS_MAX);
     uint64_t seed;
     dr_entropy_take(&worker->entropy, &seed, sizeof seed);
     counters_init(&worker->counters, seed);
     worker->json = dr_json_reader_new();
-    worker->answers = openai_answer_reader_new();
-    if (!worker->json || !worker->answers || !dr_buf_reserve(&worker->head, HEAD_BYTES) ||
+    worker->arguments_json = dr_json_reader_new();
+    worker->reader = dialect_reader_new();
+    if (!worker->json || !worker->arguments_json || !worker->reader ||
+        !dr_buf_reserve(&worker->head, HEAD_BYTES) ||
         !dr_buf_reserve(&worker->body, REFUSAL_BYTES)) {
         return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
     }
+    worker->answers = dialect_reader_openai(worker->reader);
     return DR_OK;
 }
 
 void worker_memory_clear(struct worker *worker) {
-    openai_answer_reader_free(worker->answers);
+    dialect_reader_free(worker->reader);
+    dr_json_reader_free(worker->arguments_json);
     dr_json_reader_free(worker->json);
     exchange_drop_spares(worker);
     dr_block_pool_clear(&worker->blocks);
@@ -88,4 +93,5 @@ void worker_memory_clear(struct worker *worker) {
     dr_buf_clear(&worker->head);
     dr_buf_clear(&worker->body);
     dr_buf_clear(&worker->frame);
+    dr_buf_clear(&worker->written);
 }

@@ -32,6 +32,7 @@ struct ws_answer {
     uint64_t seq;           /* of the latest frame */
     struct openai_call_numbers calls;
     struct openai_halves halves;
+    uint32_t thought_count; /* blocks of thinking so far */
     uint8_t finish_len;
     uint16_t model_len;
     char finish[WS_FINISH_BYTES_MAX];

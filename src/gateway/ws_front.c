@@ -264,7 +264,6 @@ static bool answer_take_turn(struct ws_answer *answer, dr_slice account_id, dr_s
     struct chat_turn *turn = dr_arena_alloc_zero(&exchange->arena, sizeof *turn);
     *refusal = refusal_of(REFUSAL_INTERNAL_ERROR);
     if (!turn) return false;
-    turn->arena = &exchange->arena;
     turn->hold =
         session_take(worker->sessions, account_id, name, &limits, dr_loop_now(worker->loop),
                      worker->mailbox, answer_turn_granted, answer, ret_is_held);
@@ -273,8 +272,7 @@ static bool answer_take_turn(struct ws_answer *answer, dr_slice account_id, dr_s
         refusal->message = DR_LIT("All sessions of the account are in use. Wait for one to end.");
         return false;
     }
-    dr_buf_init(&turn->text, limits.bytes_max);
-    dr_buf_init(&turn->refusal, limits.bytes_max);
+    chat_turn_init(turn, &exchange->arena, limits.bytes_max);
     answer->turn = turn;
     return true;
 }

@@ -354,8 +354,9 @@ class Relay(Gateway):
     """A gateway on a file of the test's own, with one account and key and 100 USD."""
 
     def __init__(self, folder, provider, data=None, drain_seconds=10, timeouts="", limits="",
-                 extra="", workers=2, upstream_model="own"):
+                 extra="", workers=2, upstream_model="own", dialect="openai"):
         super().__init__(folder)
+        self.dialect = dialect
         self.provider = provider
         self.data = pathlib.Path(data or self.folder / "data")
         self.drain_seconds = drain_seconds
@@ -379,7 +380,8 @@ class Relay(Gateway):
             f"listen: 127.0.0.1:{self.port}\nadmin: {{listen: 127.0.0.1:{self.admin_port}}}\n"
             f"data: {self.data}\ndrain_seconds: {self.drain_seconds}\nworkers: {self.workers}\n"
             f"timeouts: {{{self.timeouts}}}\nlimits: {{{self.limits}}}\n{self.extra}"
-            f"providers:\n  own: {{base_url: \"{self.provider}\", api_keys: [sk-upstream]}}\n"
+            f"providers:\n  own: {{dialect: {self.dialect}, base_url: \"{self.provider}\", "
+            f"api_keys: [sk-upstream]}}\n"
             f"models:\n{models}")
 
     def create_key(self):

@@ -1,6 +1,8 @@
 """Back-pressure: who does not read slows his provider down, and nobody else; nothing is lost."""
 
+import json
 import os
+import re
 import socket
 import statistics
 import threading
@@ -36,16 +38,39 @@ class Flood:
         # Small buffers, so that what is pent up is in the gateway, if anywhere.
         visit.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)
         while visit.ask() is not None:
+            say = say_anthropic if "/messages " in visit.heads[-1][0] else say_openai
             visit.begin_stream()
-            for number in range(EVENT_COUNT):
-                visit.send_event({"content": f"{number:06}" + "x" * EVENT_BYTES})
-            visit.end_stream()
+            say(visit, (f"{number:06}" + "x" * EVENT_BYTES for number in range(EVENT_COUNT)))
 
     def sent(self):
         return [visit.sent for visit in self.visits]
 
     def close(self):
         self.provider.close()
+
+
+def say_openai(visit, texts):
+    for text in texts:
+        visit.send_event({"content": text})
+    visit.end_stream()
+
+
+def say_anthropic(visit, texts):
+    def send(**event):
+        visit.send_chunk(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+
+    send(type="message_start", message={"id": "msg_own", "model": "own", "content": [],
+                                        "usage": {"input_tokens": 10, "output_tokens": 1}})
+    send(type="content_block_start", index=0, content_block={"type": "text", "text": ""})
+    for text in texts:
+        send(type="content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+    send(type="content_block_stop", index=0)
+    send(type="message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 5})
+    send(type="message_stop")
+    visit.send(b"0\r\n\r\n")
+
+
+each_dialect = pytest.mark.parametrize("dialect", ["openai", "anthropic"])
 
 
 @pytest.fixture
@@ -95,14 +120,14 @@ def read_slowly(wire):
         body += piece
     events = bytes(body).split(b"\n\n")
     assert events[-2:] == [b"data: [DONE]", b""]
-    texts = [event.partition(b'"content": "')[2][:6] for event in events
-             if b'"content"' in event]
-    return [int(text) for text in texts], body.count(b"x" * EVENT_BYTES)
+    numbers = [int(number) for number in re.findall(rb'"content": ?"(\d{6})x', body)]
+    return numbers, body.count(b"x" * EVENT_BYTES)
 
 
-def test_two_hundred_who_never_read_cost_nobody_else_anything(tmp_path, flood):
+@each_dialect
+def test_two_hundred_who_never_read_cost_nobody_else_anything(tmp_path, flood, dialect):
     quick = Provider(answer_always)
-    relay = QuickRelay(tmp_path, flood.url, quick.url)
+    relay = QuickRelay(tmp_path, flood.url, quick.url, dialect=dialect)
     with running(relay):
         for _ in range(20):
             assert call(relay.port, relay.post({**ASK, "model": "quick"})).status == 200
@@ -158,8 +183,9 @@ class QuickRelay(Relay):
 
 
 @pytest.mark.threads
-def test_a_reader_who_pauses_gets_every_byte_in_order(tmp_path, flood):
-    with running(Relay(tmp_path, flood.url)) as relay:
+@each_dialect
+def test_a_reader_who_pauses_gets_every_byte_in_order(tmp_path, flood, dialect):
+    with running(Relay(tmp_path, flood.url, dialect=dialect)) as relay:
         wires = [deaf(relay) for _ in range(4)]
         wait_until_stuck(flood, 4)
         found = []

@@ -27,6 +27,7 @@ LONG_CUTS = 1000 if HAS_ALL_CUTS else 50
 # Of longer recordings only the beginning and the end come byte by byte.
 DRIBBLE_BYTES = 10**9 if HAS_ALL_CUTS else 800
 CONNECTIONS = 24
+CRLF = "\r\n"
 GAP = 0.002  # for the gateway to read the first half before the second one comes
 
 spec = importlib.util.spec_from_file_location("make", TEST / "golden" / "make.py")
@@ -106,6 +107,11 @@ each_recording = pytest.mark.parametrize("recording", RECORDINGS, ids=lambda eac
 class Replay(asyncio.Protocol):
     """The provider: the model's name says which recording is wanted, and how: NUMBER/HOW/CUT."""
 
+    recordings = RECORDINGS
+
+    def model(self, _head):
+        return self.ask["model"]
+
     def connection_made(self, transport):
         self.transport = transport
         self.received = b""
@@ -121,8 +127,8 @@ class Replay(asyncio.Protocol):
             return
         self.ask = json.loads(rest[:length])
         self.received = rest[length:]
-        number, how, cut = self.ask["model"].removeprefix("r:").split("/")
-        pieces = RECORDINGS[int(number)].pieces(how, int(cut))
+        number, how, cut = self.model(head).partition(":")[2].split("/")
+        pieces = self.recordings[int(number)].pieces(how, int(cut))
         self.send(iter(pieces), 0 if how == "bytes" else GAP, how in ("close", "error"))
 
     def send(self, pieces, gap, then_closes):
@@ -171,12 +177,16 @@ class Wire(asyncio.Protocol):
                 body["stream_options"] = {"include_usage": True}
         return await self.ask("POST", "/v1/chat/completions", key, json.dumps(body))
 
-    async def ask(self, method, path, key, body=""):
+    async def ask(self, method, path, key, body="", headers=()):
+        return split_answer(await self.ask_raw(method, path, key, body, headers))
+
+    async def ask_raw(self, method, path, key, body="", headers=()):
         self.answer = asyncio.get_running_loop().create_future()
         self.transport.write(
             f"{method} {path} HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
-        return split_answer(await asyncio.wait_for(self.answer, DEADLINE))
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            f"{''.join(f'{header}{CRLF}' for header in headers)}\r\n{body}".encode())
+        return await asyncio.wait_for(self.answer, DEADLINE)
 
 
 def split_answer(raw):
@@ -202,16 +212,11 @@ def split_answer(raw):
 class House:
     """The replaying provider and the clients on a thread of their own, and the gateway between them."""
 
-    def __init__(self, folder):
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.server = self.run(self.serve())
-        port = self.server.sockets[0].getsockname()[1]
-        self.gateway = ConfiguredGateway(folder, f"""
+    replay = Replay
+    config = f"""
 timeouts: {{first_byte: 20s, between_bytes: 20s}}
 providers:
-  replay: {{dialect: openai, base_url: "http://127.0.0.1:{port}/v1", api_keys: [sk-recorded]}}
+  replay: {{dialect: openai, base_url: "http://127.0.0.1:PORT/v1", api_keys: [sk-recorded]}}
 models:
   "r:*":
     price: {{input: 3.00, output: 8.00, cached_input: 1.00}}
@@ -226,10 +231,18 @@ models:
     targets:
       - {{name: first, provider: replay, model: "r:0/error/0"}}
       - {{name: second, provider: replay, model: "r:{FIRST_STREAM.number}/chunk/0"}}
-""").start()
+"""
+
+    def __init__(self, folder):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.server = self.run(self.serve())
+        port = self.server.sockets[0].getsockname()[1]
+        self.gateway = ConfiguredGateway(folder, self.config.replace("PORT", str(port))).start()
 
     async def serve(self):
-        return await self.loop.create_server(Replay, "127.0.0.1", 0)
+        return await self.loop.create_server(self.replay, "127.0.0.1", 0)
 
     async def connect(self):
         _, wire = await self.loop.create_connection(Wire, "127.0.0.1", self.gateway.port)

@@ -1,0 +1,810 @@
+"""Recorded answers of Anthropic and Gemini through a running gateway: to OpenAI's clients they must say, over
+JSON, event streams and WebSockets, what the golden texts' own reader finds in them. And what is asked of these
+providers, what they refuse, how they fail, and how a turn with tools goes on.
+DROVER_ALL_CUTS=1 cuts as in test_recordings.py."""
+
+import asyncio
+import collections
+import itertools
+import json
+import math
+import random
+import re
+import sys
+import urllib.parse
+
+import openai
+import pytest
+
+from rig import wait_for
+from socket_chat import ask, open_socket
+from test_recordings import (CONNECTIONS, HAS_ALL_CUTS, LONG_CUTS, TEST, House, Recording, Replay, make,
+                             split_answer)
+
+sys.path.insert(0, str(TEST / "golden"))
+import make_providers  # noqa: E402  the golden texts' reader
+
+FOLDERS = ("anthropic", "gemini")
+READERS = {"anthropic": make_providers.anthropic_lines, "gemini": make_providers.gemini_lines}
+
+
+def first_message(entry, raw):
+    """The lines of the first message: some recordings go on with another answer behind the end."""
+    if entry["folder"] == "anthropic" and entry["status"] == 200:
+        return list(next(iter(make_providers.anthropic_messages(entry, raw))).lines())
+    return list(READERS[entry["folder"]](entry, raw))
+
+
+class ProviderRecording(Recording):
+    def __init__(self, folder, entry, number):
+        self.name = entry["name"]
+        self.folder = folder
+        self.number = number
+        self.status = entry["status"]
+        self.is_stream = entry["response"].endswith(".sse")
+        self.body = (TEST / "fixtures" / folder / entry["response"]).read_bytes()
+        self.headers = dict(entry.get("headers") or {})
+        self.headers.setdefault("content-type",
+                                "text/event-stream" if self.is_stream else "application/json")
+        self.golden = first_message(entry | {"folder": folder}, self.body)
+        self.error = next((line.removeprefix("error ").split(" | ") for line in self.golden
+                           if line.startswith("error ")), None)
+        self.is_ended = "end" in self.golden or not self.is_stream
+
+    @property
+    def model(self):
+        return f"{self.folder}:{self.number}/chunk/0"
+
+    def lines(self, kind):
+        return [line for line in self.golden if re.match(kind + " ", line)]
+
+
+class Spoken(ProviderRecording):
+    """An answer of our own making; `stall` says half of it and no more."""
+
+    def pieces(self, how, cut):
+        if how != "stall":
+            return super().pieces(how, cut)
+        half = self.body[:len(self.body) // 2]
+        return [self.head("chunk") + b"%x\r\n%s\r\n" % (len(half), half)]
+
+    def __init__(self, name, folder, number, body, status=200, headers=()):
+        self.name = name
+        self.folder = folder
+        self.number = number
+        self.status = status
+        self.is_stream = not body.startswith(b"{") or status != 200
+        self.body = body
+        self.headers = {"content-type": "text/event-stream" if self.is_stream else "application/json"}
+        self.headers.update(headers)
+
+
+numbers = itertools.count()
+RECORDINGS = [ProviderRecording(folder, entry, next(numbers)) for folder in FOLDERS
+              for entry in json.loads((TEST / "fixtures" / folder / "INDEX.json").read_text())]
+
+
+def spoken(name, folder, *events, **options):
+    body = b"".join(each if isinstance(each, bytes) else b"data: %s\n\n" % json.dumps(each).encode()
+                    for each in events)
+    made = Spoken(name, folder, next(numbers), body, **options)
+    SPOKEN[name] = made
+    return made
+
+
+SPOKEN = {}
+START = {"type": "message_start", "message": {
+    "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": [],
+    "stop_reason": None, "usage": {"input_tokens": 40, "output_tokens": 1}}}
+BLOCK = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+STOP = [{"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+         "usage": {"output_tokens": 9}},
+        {"type": "message_stop"}]
+
+
+def text(words, index=0):
+    return {"type": "content_block_delta", "index": index, "delta": {"type": "text_delta", "text": words}}
+
+
+def part(**what):
+    return {"responseId": "r1", "modelVersion": "gemini-x", "candidates": [
+        {"index": 0, "content": {"role": "model", "parts": [what]}}],
+        "usageMetadata": {"promptTokenCount": 40, "candidatesTokenCount": 4, "totalTokenCount": 44}}
+
+
+FINISHED = {"responseId": "r1", "candidates": [{"index": 0, "finishReason": "STOP"}], "usageMetadata": {
+    "promptTokenCount": 40, "candidatesTokenCount": 9, "totalTokenCount": 49}}
+GOOD = spoken("good", "anthropic", START, BLOCK, text("good "), text("day"), *STOP)
+GOOD_GEMINI = spoken("good-gemini", "gemini", part(text="good "), part(text="day"), FINISHED)
+spoken("pings", "anthropic", b"event: ping\ndata: {\"type\": \"ping\"}\n\n", START, {"type": "ping"}, BLOCK,
+       {"type": "vertex_event"}, text("good "), {"type": "ping"}, text("day"), *STOP)
+spoken("cut", "anthropic", START, BLOCK, text("good "), text("day"))
+spoken("cut-before-stop", "anthropic", START, BLOCK, text("good "), *STOP[:2])
+spoken("cut-gemini", "gemini", part(text="good "), part(text="day"))
+spoken("broken", "anthropic", START, BLOCK, text("good "), b"data: {\"type\":\"content_blo\n\n", *STOP)
+spoken("broken-gemini", "gemini", part(text="good "), b"data: {\"candidates\":[\n\n", FINISHED)
+spoken("broken-first", "anthropic", b"data: {\"type\":\n\n")
+spoken("utf-8", "anthropic", START, BLOCK, text("good "), b'data: {"type":"content_block_delta","index":0,"delta":'
+       b'{"type":"text_delta","text":"\xff\xfe day"}}\n\n', *STOP)
+spoken("utf-8-gemini", "gemini", part(text="good "), b'data: {"candidates":[{"content":{"parts":'
+       b'[{"text":"\xc3("}]}}]}\n\n', FINISHED)
+# Out of order: a delta before the message and of a block that never began, a jump of the index.
+spoken("disorder", "anthropic", BLOCK, START, text("good ", 7), text("day", 0), *STOP)
+spoken("jump", "anthropic", START, {"type": "content_block_start", "index": 9, "content_block": {
+    "type": "tool_use", "id": "toolu_9", "name": "look", "input": {}}},
+    {"type": "content_block_delta", "index": 9, "delta": {
+        "type": "input_json_delta", "partial_json": "{\"at\":1}"}},
+    {"type": "content_block_stop", "index": 9},
+    {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
+    {"type": "message_stop"})
+OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+spoken("overloaded-first", "anthropic", OVERLOADED)
+spoken("overloaded-later", "anthropic", START, BLOCK, text("good "), OVERLOADED)
+spoken("too-long", "anthropic", b'{"type":"error","error":{"type":"invalid_request_error","message":'
+       b'"prompt is too long: 210000 tokens > 200000 maximum"}}', status=400)
+spoken("no-credit", "anthropic", b'{"type":"error","error":{"type":"invalid_request_error","message":'
+       b'"Your credit balance is too low to access the Anthropic API."}}', status=400)
+spoken("busy", "anthropic", b'{"type":"error","error":{"type":"rate_limit_error","message":"Slow down"}}',
+       status=429, headers={"retry-after": "17"})
+spoken("no-counts", "gemini", {"candidates": [{"content": {"parts": [{"text": "good day"}]},
+                                               "finishReason": "STOP"}]})
+spoken("thinking", "anthropic", START,
+       {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": ""}},
+       {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Let me "}},
+       {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "look."}},
+       {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "SEAL=="}},
+       {"type": "content_block_stop", "index": 0},
+       {"type": "content_block_start", "index": 1, "content_block": {
+           "type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}},
+       {"type": "content_block_delta", "index": 1, "delta": {
+           "type": "input_json_delta", "partial_json": "{\"at\":"}},
+       {"type": "content_block_delta", "index": 1, "delta": {
+           "type": "input_json_delta", "partial_json": "1}"}},
+       {"type": "content_block_stop", "index": 1},
+       {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
+       {"type": "message_stop"})
+spoken("call-gemini", "gemini", part(functionCall={"name": "look", "args": {"at": 1}},
+                                     thoughtSignature="U0VBTA=="), FINISHED)
+# One event is rendered larger than what a piece has room for.
+LARGE = "\x01\u00e9" * 60000
+spoken("large", "anthropic", START, BLOCK, text("good "), text(LARGE), text("day"), *STOP)
+# Of one read more is rendered than a piece has room for: each event bears the long name.
+NAMED = {"type": "message_start", "message": START["message"] | {"model": "claude-" + "x" * 400}}
+MANY = spoken("many", "anthropic", NAMED, BLOCK, *(text(f"word{i} ") for i in range(2000)), *STOP)
+
+
+class ProviderReplay(Replay):
+    recordings = [*RECORDINGS, *SPOKEN.values()]
+    asked = []  # (head, body) of each request
+    lost = []  # the model of the latest request of each connection that has ended
+
+    def connection_lost(self, _error):
+        ProviderReplay.lost.append((self.ask or {}).get("model"))
+
+    def model(self, head):
+        ProviderReplay.asked.append((head.decode(), self.ask))
+        path = head.split(b" ")[1].decode()
+        found = re.fullmatch(r"/v1beta/models/([^/:]+):(streamGenerateContent\?alt=sse|generateContent)", path)
+        if found:
+            return urllib.parse.unquote(found[1])
+        assert path in ("/v1/messages", "/v1/chat/completions"), path
+        return self.ask["model"]
+
+
+PRICE = "price: {input: 3.00, output: 8.00, cached_input: 1.00}"
+
+
+class ProviderHouse(House):
+    replay = ProviderReplay
+    config = f"""
+timeouts: {{first_byte: 20s, between_bytes: 20s}}
+providers:
+  claude: {{dialect: anthropic, base_url: "http://127.0.0.1:PORT", api_keys: [sk-ant-recorded]}}
+  google: {{dialect: gemini, base_url: "http://127.0.0.1:PORT", api_keys: [AIza-recorded]}}
+  plain: {{dialect: openai, base_url: "http://127.0.0.1:PORT/v1", api_keys: [sk-plain]}}
+models:
+  "anthropic:*": {{{PRICE}, targets: [{{name: claude, provider: claude, model: "*"}}]}}
+  "gemini:*": {{{PRICE}, targets: [{{name: google, provider: google, model: "*"}}]}}
+  falls:
+    {PRICE}
+    targets:
+      - {{name: plain, provider: plain, model: "plain:{SPOKEN['overloaded-first'].number}/chunk/0"}}
+      - {{name: claude, provider: claude, model: "anthropic:{SPOKEN['overloaded-first'].number}/chunk/0"}}
+      - {{name: google, provider: google, model: "gemini:{GOOD_GEMINI.number}/chunk/0"}}
+  able:
+    {PRICE}
+    targets:
+      - {{name: claude, provider: claude, model: "anthropic:{GOOD.number}/chunk/0"}}
+      - {{name: google, provider: google, model: "gemini:{GOOD_GEMINI.number}/chunk/0"}}
+  unable:
+    {PRICE}
+    targets:
+      - {{name: busy, provider: google, model: "gemini:{SPOKEN['busy'].number}/chunk/0"}}
+      - {{name: claude, provider: claude, model: "anthropic:{GOOD.number}/chunk/0"}}
+"""
+
+    def say(self, name, **wishes):
+        """A stream of our own making: (status, headers, lines, body)."""
+        status, headers, body = self.post(SPOKEN[name].model if name in SPOKEN else name, **wishes)
+        lines = lines_of(body, True) if status == 200 else None
+        return status, headers, lines, body
+
+    def post(self, *arguments, **wishes):
+        return split_answer(self.post_raw(*arguments, **wishes))
+
+    def post_raw(self, model, stream=True, headers=(), **wishes):
+        body = {"model": model, "messages": [{"role": "user", "content": "again"}], "stream": stream}
+        if stream:
+            body["stream_options"] = {"include_usage": True}
+        body |= wishes
+
+        async def alone():
+            wire = await self.connect()
+            try:
+                return await wire.ask_raw("POST", "/v1/chat/completions", self.gateway.key,
+                                          json.dumps(body), headers)
+            finally:
+                wire.transport.abort()
+        return self.run(alone())
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    running = ProviderHouse(tmp_path_factory.mktemp("translation"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def sdk(house):
+    with house.sdk() as client:
+        yield client
+
+
+# --- what the client should get
+
+
+class Answer(make.Answer):
+    """With what must be sent back, and sources."""
+
+    def __init__(self):
+        super().__init__()
+        self.seals = collections.defaultdict(list)
+        self.sources = collections.defaultdict(list)
+        self.logprobs = collections.Counter()
+
+    def add(self, chunk):
+        super().add(chunk)
+        for choice in chunk.get("choices") or []:
+            said = choice.get("delta") or choice.get("message") or {}
+            seals, sources = self.seals[choice["index"]], self.sources[choice["index"]]
+            for place, call in enumerate(said.get("tool_calls") or []):
+                if "extra_content" in call:
+                    seals.append(("call", str(call.get("index", place)),
+                                  call["extra_content"]["google"]["thought_signature"]))
+            for detail in said.get("reasoning_details") or []:
+                if detail.get("signature"):
+                    seals.append(("thinking", "0", detail["signature"]))
+                elif detail.get("data"):
+                    kind = "text" if detail["format"].startswith("google") else "redacted"
+                    seals.append((kind, "0", detail["data"]))
+            for note in said.get("annotations") or []:
+                sources.append((note["url_citation"]["url"], note["url_citation"]["title"]))
+            self.logprobs[choice["index"]] += len((choice.get("logprobs") or {}).get("content") or [])
+
+    def lines(self):
+        for line in super().lines():
+            found = re.match(r"choice (\d+) finish ", line)
+            if found:
+                number = int(found[1])
+                for seal in self.seals[number]:
+                    yield f"choice {number} seal " + " | ".join(map(make.plain, seal))
+                for source in self.sources[number]:
+                    yield f"choice {number} source " + " | ".join(map(make.plain, source))
+                if self.logprobs[number]:
+                    yield f"choice {number} logprobs {self.logprobs[number]}"
+            yield line
+
+
+def lines_of(body, is_stream):
+    answer = Answer()
+    if not is_stream:
+        answer.add(json.loads(body))
+        return list(answer.lines())
+    for payload in make.payloads(body):
+        assert not answer.is_ended and not answer.error, payload
+        if payload == "[DONE]":
+            answer.is_ended = True
+        else:
+            answer.add(json.loads(payload))
+    return list(answer.lines())
+
+
+def same(lines):
+    """Without what the dialects differ in by right: ids made up, and the order in which seals stand."""
+    lines = [re.sub(r"^(choice \d+ call \d+) call_\S+ ", r"\1 call_* ", line) for line in lines]
+    return sorted(line for line in lines if not line.startswith(("usage ", "error ", "end", "id ")))
+
+
+def expected(recording):
+    lines = ["choice 0 finish stop" if line == "choice 0 finish other" else line
+             for line in recording.golden]
+    if not recording.is_stream and not any(line.startswith("choice ") for line in lines):
+        lines += ["choice 0 reasoning -", "choice 0 text -", "choice 0 refusal -", "choice 0 finish stop"]
+    return [line if line != "model -" else "model " + recording.model for line in lines]
+
+
+def expected_refusal(recording):
+    """(status, type, code) by INTERFACE section 3."""
+    _, word, code, _ = recording.error
+    if recording.status == 429:
+        return 429, "rate_limit_error", "upstream_rate_limited"
+    if recording.status in (503, 529) or code == "overloaded":
+        return 503, "server_error", "no_healthy_upstream"
+    if recording.status in (401, 402, 403) or code in ("invalid_api_key", "insufficient_quota"):
+        return 502, "server_error", "upstream_error"
+    if recording.status in (400, 404, 413, 422):
+        code = "not_found" if code == "-" and recording.status == 404 else code
+        return recording.status, "invalid_request_error", "invalid_request" if code == "-" else code
+    return 502, "server_error", "upstream_error"
+
+
+def expected_delay(recording, status):
+    """Google asks for it in the body."""
+    if status not in (429, 503):
+        return None
+    in_body = re.search(rb'"retryDelay": ?"([0-9.]+)s"', recording.body)
+    return recording.headers.get("retry-after") or (
+        str(math.ceil(float(in_body[1]))) if in_body else "1")
+
+
+def check_receipt(receipt, usage, status):
+    """usage: the golden line, or None where the gateway must have estimated."""
+    told = receipt["usage"]
+    counts = [told[name] for name in ("prompt_tokens", "completion_tokens", "total_tokens",
+                                      "cached_tokens", "reasoning_tokens")]
+    assert receipt["status"] == status
+    if usage:
+        assert counts == [int(count) for count in usage.split()[1:6]]
+        assert receipt["usage_source"] == "reported"
+    prompt, completion, total, cached, _ = counts
+    output = max(completion, total - prompt)
+    assert receipt["cost"] == ((prompt - cached) * 3000 + cached * 1000 + output * 8000) / 10**9
+
+
+def reported_usage(recording):
+    """The golden line where it counts the whole answer."""
+    (line,) = recording.lines("usage")
+    counts = line.split()[1:]
+    return line if len(counts) > 1 and int(counts[0]) > 0 and max(
+        int(counts[1]), int(counts[2]) - int(counts[0])) > 0 else None
+
+
+each_recording = pytest.mark.parametrize("recording", RECORDINGS, ids=lambda each: each.name)
+
+
+@each_recording
+def test_a_recording_says_what_it_says(house, recording):
+    status, headers, body = house.post(recording.model, recording.is_stream)
+    receipt = house.receipt(headers["x-request-id"])
+    if recording.status != 200:
+        error = json.loads(body)["error"]
+        assert (status, error["type"], error["code"]) == expected_refusal(recording)
+        assert error["message"].startswith(f"Provider {receipt['attempts'][0]['target']} ")
+        assert f"(HTTP {recording.status})" in error["message"]
+        if status == 400 or status == 404:
+            assert json.loads(json.dumps(recording.error[0]))[:40] in make.plain(error["message"])
+        assert headers.get("retry-after") == expected_delay(recording, status)
+        check_receipt(receipt, None, status)
+        assert receipt["cost"] == 0
+        return
+    if recording.error or not recording.is_ended:
+        check_failed(recording, status, body, receipt)
+        return
+    assert status == 200
+    lines = lines_of(body, recording.is_stream)
+    assert same(lines) == same(expected(recording))
+    assert not recording.is_stream or lines[-1] == "end"
+    usage = reported_usage(recording)
+    told = next(line for line in lines if line.startswith("usage "))
+    check_receipt(receipt, usage, 200)
+    if usage:
+        assert told.split() == usage.split()[:6]
+    else:
+        assert receipt["usage_source"] == "estimated" or receipt["usage"]["completion_tokens"] == 0
+    assert headers["x-drover-target"] == receipt["target"]
+
+
+def check_failed(recording, status, body, receipt):
+    """An error within the answer, or its end missing: told in the client's own form, once."""
+    if status == 200:
+        lines = lines_of(body, True)
+        (error,) = [line for line in lines if line.startswith("error ")]
+        without_finish = [line for line in same(expected(recording)) if " finish " not in line]
+        assert [line for line in same(lines) if " finish " not in line] == without_finish
+        assert "end" not in lines
+    else:
+        error = json.loads(body)["error"]["message"]
+        assert status in (502, 503)
+    words = recording.error[0] if recording.error else "ended the connection before the answer"
+    assert words[:60] in error
+    assert receipt["status"] in (502, 503)
+
+
+@each_recording
+def test_a_recording_says_the_same_over_a_websocket(house, recording):
+    if not recording.is_stream:
+        house.post(recording.model, False)  # a WebSocket asks for streams only
+    with open_socket(house.gateway, house.gateway.key) as socket:
+        told = ask(socket, {"model": recording.model, "messages": [{"role": "user", "content": "again"}]})
+    if recording.status != 200:
+        assert told.error["status"] == expected_refusal(recording)[0]
+        return
+    if not recording.is_stream:
+        assert told.error["status"] == 502  # one body where a stream was asked for
+        return
+    answer = Answer()
+    for frame in told.frames[1:]:
+        if not frame.get("done"):
+            answer.add({"choices": [{"index": frame.get("index", 0), "delta": frame}]})
+    if told.error:
+        assert recording.error or not recording.is_ended
+        return
+    last = told.last
+    answer.add({"model": last["model"], "usage": last["usage"],
+                "choices": [{"index": 0, "delta": {}, "finish_reason": last["finish_reason"]}]})
+    wanted = [line for line in same(expected(recording)) if not re.search(" source | logprobs ", line)]
+    others = [line for line in wanted if line.startswith("choice ") and not line.startswith("choice 0")]
+    got = [line for line in same(answer.lines()) if line not in others]
+    # The end tells the finish of the first choice only.
+    assert [line for line in got if not re.match(r"choice [1-9]\d* finish -", line)] == [
+        line for line in wanted if line not in others or " finish " not in line and line in got]
+    usage = reported_usage(recording)
+    if usage:
+        assert [last["usage"]["prompt_tokens"], last["usage"]["completion_tokens"],
+                last["usage"]["total_tokens"]] == [int(count) for count in usage.split()[1:4]]
+
+
+@each_recording
+def test_the_official_sdk_reads_it(sdk, recording):
+    asked = {"model": recording.model, "messages": [{"role": "user", "content": "again"}]}
+    answer = Answer()
+    try:
+        if recording.is_stream:
+            for chunk in sdk.chat.completions.create(
+                    **asked, stream=True, stream_options={"include_usage": True}):
+                answer.add(chunk.to_dict())
+        else:
+            answer.add(sdk.chat.completions.create(**asked).to_dict())
+    except openai.APIStatusError as error:
+        assert recording.status != 200 or recording.error or not recording.is_ended
+        assert error.status_code in (400, 404, 429, 502, 503)
+        return
+    except openai.APIError:
+        assert recording.error or not recording.is_ended
+        return
+    assert same(answer.lines()) == same(expected(recording))
+
+
+# --- cut
+
+
+def plain(body):
+    """Without the ids and times that the gateway made."""
+    return re.sub(rb'"created":\d+', b"", re.sub(rb'"id":"req_\w+"', b"", body))
+
+
+def test_wherever_it_is_cut_an_answer_is_the_same(house):
+    """Byte by byte, and in two pieces at seeded places, in each framing."""
+    seed = random.Random(20261129)
+    framings = itertools.cycle(("chunk", "chunks", "length"))
+    asks = [(recording, "bytes", 0) for recording in RECORDINGS]
+    for recording in RECORDINGS:
+        count = LONG_CUTS if HAS_ALL_CUTS else 12
+        asks += [(recording, next(framings), seed.randrange(1, len(recording.body)))
+                 for _ in range(count)]
+    whole, wrong = {}, []
+
+    async def all_of(left, told):
+        async def worker():
+            wire = await house.connect()
+            for recording, how, cut in left:
+                status, _, body = await wire.chat(
+                    house.gateway.key, f"{recording.folder}:{recording.number}/{how}/{cut}",
+                    recording.is_stream)
+                told(recording, how, cut, (status, made_alike(recording, body)))
+            wire.transport.abort()
+        await asyncio.gather(*(worker() for _ in range(CONNECTIONS)))
+
+    house.run(all_of(iter([(recording, "chunk", 0) for recording in RECORDINGS]),
+                     lambda recording, how, cut, answer: whole.__setitem__(recording.number, answer)))
+    assert len(whole) == len(RECORDINGS)
+    house.run(all_of(iter(asks), lambda recording, how, cut, answer: (
+        wrong.append((recording.name, how, cut)) if answer != whole[recording.number] else None)))
+    assert not wrong, (len(wrong), wrong[:5])
+
+
+def made_alike(recording, body):
+    """The model's name is the gateway's where the provider tells none, and holds how it was cut."""
+    name = rb'"model":"%s:%d/[^"]*"' % (recording.folder.encode(), recording.number)
+    return re.sub(name, b"", plain(body))
+
+
+# --- what is asked
+
+
+def last_ask():
+    head, body = ProviderReplay.asked[-1]
+    lines = head.split("\r\n")
+    headers = (line.split(": ", 1) for line in lines[1:])
+    return lines[0], {name.lower(): value for name, value in headers}, body
+
+
+def test_the_ask_is_in_the_providers_words(house):
+    wishes = {"messages": [{"role": "system", "content": "Be brief."},
+                           {"role": "user", "content": "xin chào"}], "max_tokens": 50}
+    house.say("good", **wishes)
+    line, headers, body = last_ask()
+    assert line == "POST /v1/messages HTTP/1.1"
+    assert headers["x-api-key"] == "sk-ant-recorded" and headers["anthropic-version"] == "2023-06-01"
+    assert "authorization" not in headers and "x-drover-dropped" not in headers
+    assert body["stream"] is True and body["max_tokens"] == 50 and body["model"] == GOOD.model
+    assert body["messages"][0]["role"] == "user" and "Be brief." in json.dumps(body["system"])
+    house.say("good-gemini", **wishes)
+    line, headers, body = last_ask()
+    name = urllib.parse.quote(GOOD_GEMINI.model, safe="")
+    assert line == f"POST /v1beta/models/{name}:streamGenerateContent?alt=sse HTTP/1.1"
+    assert headers["x-goog-api-key"] == "AIza-recorded" and "authorization" not in headers
+    assert body["contents"] == [{"role": "user", "parts": [{"text": "xin chào"}]}]
+    assert body["generationConfig"]["maxOutputTokens"] == 50
+    house.post(GOOD_GEMINI.model, stream=False)
+    assert last_ask()[0] == f"POST /v1beta/models/{name}:generateContent HTTP/1.1"
+
+
+def test_what_is_dropped_is_told(house):
+    wishes = {"seed": 7, "logit_bias": {"1": 2}, "metadata": {"a": "b"}}
+    status, headers, lines, _ = house.say("good", **wishes)
+    assert status == 200 and "choice 0 text good day" in lines
+    assert sorted(headers["x-drover-dropped"].split(", ")) == ["logit_bias", "metadata", "seed"]
+    assert "x-drover-dropped" not in house.say("good")[1]
+    whole = next(each for each in RECORDINGS if each.folder == "gemini" and not each.is_stream
+                 and each.status == 200 and not each.error)
+    status, headers, _ = house.post(whole.model, stream=False, **wishes)
+    assert status == 200 and sorted(headers["x-drover-dropped"].split(", ")) == ["logit_bias", "metadata"]
+    with open_socket(house.gateway, house.gateway.key) as socket:
+        frame = {"model": GOOD.model, "messages": [{"role": "user", "content": "again"}]}
+        assert sorted(ask(socket, frame | wishes).last["dropped"]) == ["logit_bias", "metadata", "seed"]
+        assert "dropped" not in ask(socket, frame).last
+
+
+def test_a_resumable_stream_tells_it_in_a_comment(house):
+    status, headers, body = house.post(GOOD.model, seed=7, headers=["x-drover-resumable: true"])
+    assert status == 200 and "x-drover-dropped" not in headers
+    assert b": x-drover-dropped: seed\n\n" in body
+    # Each event has a number of its own.
+    ids = [int(each) for each in re.findall(rb"^id: (\d+)$", body, re.M)]
+    assert ids == list(range(1, len(ids) + 1))
+    assert len(ids) == 1 + body.count(b"\ndata: ")
+
+
+def test_what_a_provider_cannot_do_is_refused_by_name(house):
+    before = len(ProviderReplay.asked)
+    for wish, param in (({"n": 2}, "n"), ({"logprobs": True}, "logprobs"), ({"messages": [
+            {"role": "user", "content": [{"type": "input_audio", "input_audio": {
+                "data": "AAAA", "format": "wav"}}]}]}, "messages[0].content[0].type")):
+        for stream in (True, False):
+            status, headers, body = house.post(GOOD.model, stream=stream, **wish)
+            error = json.loads(body)["error"]
+            assert (status, error["type"], error["code"], error["param"]) == (
+                400, "invalid_request_error", "invalid_request", param)
+            assert error["message"].startswith(f"'{param}' ") and error["message"].endswith(".")
+            receipt = house.receipt(headers["x-request-id"])
+            assert receipt["status"] == 400 and receipt["cost"] == 0 and receipt["attempts"] == []
+    assert len(ProviderReplay.asked) == before, "nothing was sent"
+
+
+def test_another_target_takes_what_the_first_cannot(house):
+    status, headers, lines, _ = house.say("able", n=2)
+    assert (status, headers["x-drover-target"]) == (200, "google") and "choice 0 text good day" in lines
+    assert house.say("able")[1]["x-drover-target"] == "claude"
+    # Neither the busy one nor the unable one: being busy passes.
+    status, headers, _, body = house.say("unable", n=2)
+    assert (status, headers["retry-after"]) == (429, "17"), body
+    assert house.say("unable")[1]["x-drover-target"] == "claude"
+
+
+def test_fallback_goes_across_dialects(house):
+    status, headers, lines, _ = house.say("falls")
+    assert (status, headers["x-drover-target"]) == (200, "google")
+    assert "choice 0 text good day" in lines and "model gemini-x" in lines
+    receipt = house.receipt(headers["x-request-id"])
+    assert [each["target"] for each in receipt["attempts"]] == ["plain", "claude", "google"]
+    check_receipt(receipt, "usage 40 9 49 0 0", 200)
+
+
+# --- how they fail
+
+
+@pytest.mark.parametrize("name, words, usage", [
+    ("cut", "ended the connection before the answer", 40),
+    ("cut-before-stop", "ended the connection before the answer", 40),
+    ("cut-gemini", "ended the connection before the answer", 40),
+    ("broken", "sent something that is not an answer", 40),
+    ("broken-gemini", "sent something that is not an answer", 40),
+    ("utf-8", "sent something that is not an answer", 40),
+    ("utf-8-gemini", "sent something that is not an answer", 40),
+    ("overloaded-later", "is overloaded (HTTP 200): Overloaded", 40),
+])
+def test_a_stream_that_fails_in_the_middle_says_so(house, name, words, usage):
+    status, headers, lines, body = house.say(name)
+    assert status == 200 and "end" not in lines
+    (error,) = [line for line in lines if line.startswith("error ")]
+    assert words in error and any(line.startswith("choice 0 text good") for line in lines)
+    receipt = house.receipt(headers["x-request-id"])
+    assert receipt["status"] in (502, 503) and receipt["usage"]["prompt_tokens"] == usage
+    assert receipt["usage"]["completion_tokens"] > 0 and receipt["cost"] > 0
+    with open_socket(house.gateway, house.gateway.key) as socket:
+        told = ask(socket, {"model": SPOKEN[name].model, "messages": [{"role": "user", "content": "x"}]})
+    assert words in told.error["message"] and told.text.startswith("good")
+
+
+@pytest.mark.parametrize("name, status, code, retry_after, words", [
+    ("broken-first", 502, "upstream_error", None, "sent something that is not an answer"),
+    ("overloaded-first", 503, "no_healthy_upstream", "1", "is overloaded (HTTP 200): Overloaded"),
+    ("too-long", 400, "context_length_exceeded", None, "prompt is too long"),
+    ("no-credit", 502, "upstream_error", None, "refused the gateway's own key"),
+    ("busy", 429, "upstream_rate_limited", "17", "is rate limited (HTTP 429): Slow down"),
+])
+def test_causes_are_told_apart(house, name, status, code, retry_after, words):
+    told, headers, _, body = house.say(name)
+    error = json.loads(body)["error"]
+    assert (told, error["code"], headers.get("retry-after")) == (status, code, retry_after)
+    assert words in error["message"] and "claude" in error["message"]
+    assert "credit balance" not in error["message"]
+    assert house.receipt(headers["x-request-id"])["cost"] == 0
+
+
+def test_what_a_stream_may_hold_beside_its_words_does_no_harm(house):
+    for name in ("pings", "disorder"):
+        status, _, lines, body = house.say(name)
+        assert status == 200 and "choice 0 text good day" in lines and lines[-1] == "end", name
+        assert b"ping" not in body
+    _, _, lines, _ = house.say("jump")
+    assert 'choice 0 call 0 toolu_9 | look | {"at":1}' in lines and "choice 0 finish tool_calls" in lines
+
+
+def test_usage_is_shown_when_asked_for_and_estimated_where_there_is_none(house):
+    _, _, body = house.post(GOOD.model, stream_options={"include_usage": False})
+    assert b'"usage"' not in body and b"[DONE]" in body
+    status, headers, lines, _ = house.say("no-counts")
+    (usage,) = [line for line in lines if line.startswith("usage ")]
+    assert status == 200 and int(usage.split()[2]) == 2
+    assert house.receipt(headers["x-request-id"])["usage_source"] == "estimated"
+
+
+def test_many_events_of_one_read_leave_in_few_writes(house):
+    raw = house.post_raw(MANY.model)
+    status, _, body = split_answer(raw)
+    lines = lines_of(body, True)
+    assert status == 200 and lines[-1] == "end"
+    assert "".join(f"word{i} " for i in range(2000)) in "".join(lines)
+    assert len(re.findall(rb"\r\n[0-9a-f]+\r\n", raw)) < 40
+    check_receipt(house.receipt(house.say("many")[1]["x-request-id"]), "usage 40 9 49 0 0", 200)
+
+
+def test_a_large_event_between_small_ones_comes_whole(house):
+    for headers in ((), ["x-drover-resumable: true"]):
+        status, _, body = house.post(SPOKEN["large"].model, headers=headers)
+        assert status == 200 and body.endswith(b"data: [DONE]\n\n")
+        chunks = [json.loads(payload) for payload in make.payloads(body) if payload != "[DONE]"]
+        assert "".join(choice["delta"].get("content") or "" for chunk in chunks
+                       for choice in chunk["choices"]) == f"good {LARGE}day"
+
+
+def test_the_older_function_interface_is_answered_in_kind(house):
+    _, _, body = house.post(SPOKEN["thinking"].model, functions=[TOOLS[0]["function"]])
+    assert last_ask()[2]["tools"][0]["name"] == "look"
+    chunks = [json.loads(payload) for payload in make.payloads(body) if payload != "[DONE]"]
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    calls = [choice["delta"]["function_call"] for choice in choices if "function_call" in choice["delta"]]
+    assert calls[0]["name"] == "look"
+    assert "".join(call["arguments"] for call in calls) == '{"at":1}'
+    assert not any("tool_calls" in choice["delta"] for choice in choices)
+    assert choices[-1]["finish_reason"] == "function_call"
+
+
+def test_the_name_of_a_dropped_field_does_not_break_the_header(house):
+    status, headers, lines, _ = house.say("good", **{"odd\r\nSet-Cookie: a=b": 1})
+    assert status == 200 and lines[-1] == "end" and "set-cookie" not in headers
+    assert headers["x-drover-dropped"] == "odd??Set-Cookie??a?b"
+
+
+# --- a turn with tools goes on
+
+TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {
+    "type": "object", "properties": {"at": {"type": "integer"}}}}}]
+QUESTION = {"role": "user", "content": "where?"}
+RESULT = "here"
+
+
+def collected(chunks):
+    """The assistant's message as a client puts it together: texts are joined, lists are collected."""
+    message = {"role": "assistant", "content": None, "tool_calls": [], "reasoning_details": []}
+    for chunk in chunks:
+        for choice in chunk.get("choices", []):
+            delta = choice["delta"]
+            message["reasoning_details"] += delta.get("reasoning_details", [])
+            for call in delta.get("tool_calls", []):
+                if call["index"] == len(message["tool_calls"]):
+                    message["tool_calls"].append({"id": call["id"], "type": "function", "function": {
+                        "name": call["function"]["name"], "arguments": ""}})
+                kept = message["tool_calls"][call["index"]]
+                kept["function"]["arguments"] += call["function"]["arguments"]
+                if "extra_content" in call:
+                    kept["extra_content"] = call["extra_content"]
+    return message
+
+
+def check_second_turn(name):
+    _, _, body = last_ask()
+    if name == "thinking":
+        asked, answered = body["messages"][1], body["messages"][2]
+        assert asked["content"] == [
+            {"type": "thinking", "thinking": "Let me look.", "signature": "SEAL=="},
+            {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": 1}}]
+        (result,) = answered["content"]
+        assert result["type"] == "tool_result" and result["tool_use_id"] == "toolu_1"
+        assert RESULT in json.dumps(result["content"])
+    else:
+        asked, answered = body["contents"][1], body["contents"][2]
+        (call,) = asked["parts"]
+        assert call["functionCall"]["args"] == {"at": 1} and call["thoughtSignature"] == "U0VBTA=="
+        assert answered["parts"][0]["functionResponse"]["name"] == "look"
+        assert RESULT in json.dumps(answered["parts"][0]["functionResponse"]["response"])
+
+
+@pytest.mark.parametrize("name", ["thinking", "call-gemini"])
+@pytest.mark.parametrize("way", ["sse", "ws", "session"])
+def test_a_turn_with_tools_goes_on(house, name, way):
+    ask_first = {"model": SPOKEN[name].model, "messages": [QUESTION], "tools": TOOLS}
+    if way == "sse":
+        _, _, _, body = house.say(name, messages=[QUESTION], tools=TOOLS)
+        message = collected(json.loads(payload) for payload in make.payloads(body) if payload != "[DONE]")
+        house.say(name, tools=TOOLS, messages=[QUESTION, message, {
+            "role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": RESULT}])
+        check_second_turn(name)
+        return
+    with open_socket(house.gateway, house.gateway.key) as socket:
+        if way == "session":
+            ask_first["session"] = "tools-" + name
+        told = ask(socket, ask_first)
+        assert told.last["finish_reason"] == "tool_calls", told.last
+        message = collected({"choices": [{"delta": frame}]} for frame in told.frames)
+        result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": RESULT}
+        new = [result] if way == "session" else [QUESTION, message, result]
+        told = ask(socket, ask_first | {"messages": new})
+        assert told.error is None
+    check_second_turn(name)
+
+
+# --- life
+
+
+@pytest.mark.threads
+def test_a_client_that_leaves_ends_the_providers_request(house):
+    """And pays for what it got, by the provider's own count of the prompt."""
+    slow = f"anthropic:{MANY.number}/stall/0"
+    with open_socket(house.gateway, house.gateway.key) as socket:
+        socket.send(json.dumps({"id": "a", "model": slow, "messages": [QUESTION]}))
+        frames = []
+        while not frames or "content" not in frames[-1]:
+            frames.append(json.loads(socket.recv(timeout=20)))
+        socket.send(json.dumps({"type": "cancel", "id": "a"}))
+        while not frames[-1].get("done"):
+            frames.append(json.loads(socket.recv(timeout=20)))
+    assert frames[-1]["finish_reason"] == "cancelled"
+    receipt = house.receipt(frames[-1]["request_id"])
+    assert receipt["cancelled"] and receipt["usage"]["prompt_tokens"] == 40
+    assert 1900 < receipt["usage"]["completion_tokens"] < 2000
+    wait_for(lambda: slow in ProviderReplay.lost, what="the end of the provider's connection")
