@@ -65,6 +65,8 @@ static const struct scene scenes[] = {
      FORM_FAILED},
     {"a stream that ends with its body", "sk-test", ASK_STREAM("gemini-stream"), 200, NULL,
      FORM_DONE},
+    {"a stream of one event without its blank line", "sk-test", ASK_STREAM("gemini-unended"), 200,
+     NULL, FORM_DONE},
     {"another translated body", "sk-test", ASK("gemini-whole"), 200, NULL, FORM_WHOLE},
     {"a target of another dialect", "sk-test", ASK_STREAM("fallback-claude"), 200, NULL, FORM_DONE},
     {"what a provider cannot do", "sk-test", ASK_OF("claude-whole", "\"n\":2"), 400, NULL,

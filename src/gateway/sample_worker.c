@@ -162,6 +162,12 @@ static const struct script scripts[] = {
       "data: " CANDIDATE(" to you", ",\"finishReason\":\"STOP\"") "\r\n\r\n"},
      false,
      NULL},
+    {"gemini-unended",
+     200,
+     EVENTS,
+     {"data: " CANDIDATE("good day", ",\"finishReason\":\"STOP\"")},
+     false,
+     NULL},
     {"gemini-whole", 200, JSON, {CANDIDATE("good day", ",\"finishReason\":\"STOP\"")}, false, NULL},
     {"garbage", 200, EVENTS, {"data: {\"id\":\n\n"}, false, NULL},
 };
