@@ -1,6 +1,6 @@
 /* Speaks HTTP/1.1 as a client and compares what comes with what must come. Must not decide when to
  * ask: that is the run's. */
-#include "load_client.h"
+#include "load_client_private.h"
 
 #include "base/alloc.h"
 
@@ -27,8 +27,8 @@ void load_client_close(struct load_client *client) {
     client->carry_len = 0;
 }
 
-/* The connection is given up; the owner decides what becomes of the client. */
-static void fail(struct load_client *client, enum load_fault fault, const char *bytes, size_t len) {
+void load_client_fail(struct load_client *client, enum load_fault fault, const char *bytes,
+                      size_t len) {
     struct load_tally *tally = client->tally;
     if (tally->first_fault[0] == '\0') {
         (void)snprintf(tally->first_fault, sizeof(tally->first_fault),
@@ -49,21 +49,13 @@ static bool is_line(const struct load_wire *wire, const struct load_text *text, 
     return memcmp(line, text->bytes + wire->chunk_head_len, len) == 0;
 }
 
-static bool check_event(struct load_client *client, const char *line, int64_t now_ns) {
-    struct load_wire *wire = client->wire;
-    struct load_text *event = &wire->event;
+bool load_client_note_event(struct load_client *client, const char *due, const char *sent,
+                            int64_t now_ns) {
     struct load_tally *tally = client->tally;
-    const char *due = line + event->due_at - wire->chunk_head_len;
-    const char *sent = line + event->sent_at - wire->chunk_head_len;
     uint64_t due_ns;
     uint64_t sent_ns;
     if (!load_digits_read(due, LOAD_TIME_DIGITS, &due_ns)) return false;
     if (!load_digits_read(sent, LOAD_TIME_DIGITS, &sent_ns)) return false;
-    memcpy(event->bytes + event->due_at, due, LOAD_TIME_DIGITS);
-    memcpy(event->bytes + event->sent_at, sent, LOAD_TIME_DIGITS);
-    load_digits_put(event->bytes + event->number_at, LOAD_NUMBER_DIGITS, client->number);
-    load_digits_put(event->bytes + event->index_at, LOAD_INDEX_DIGITS, client->event_count);
-    if (!is_line(wire, event, line, wire->event_line_len)) return false;
     if (tally->is_open) {
         tally->events++;
         load_histogram_note(&tally->lateness, now_ns - (int64_t)due_ns);
@@ -74,6 +66,19 @@ static bool check_event(struct load_client *client, const char *line, int64_t no
     }
     client->event_count++;
     return true;
+}
+
+static bool check_event(struct load_client *client, const char *line, int64_t now_ns) {
+    struct load_wire *wire = client->wire;
+    struct load_text *event = &wire->event;
+    const char *due = line + event->due_at - wire->chunk_head_len;
+    const char *sent = line + event->sent_at - wire->chunk_head_len;
+    memcpy(event->bytes + event->due_at, due, LOAD_TIME_DIGITS);
+    memcpy(event->bytes + event->sent_at, sent, LOAD_TIME_DIGITS);
+    load_digits_put(event->bytes + event->number_at, LOAD_NUMBER_DIGITS, client->number);
+    load_digits_put(event->bytes + event->index_at, LOAD_INDEX_DIGITS, client->event_count);
+    return is_line(wire, event, line, wire->event_line_len) &&
+           load_client_note_event(client, due, sent, now_ns);
 }
 
 static bool check_usage(struct load_client *client, const char *line) {
@@ -108,8 +113,7 @@ static bool take_line(struct load_client *client, const char *line, size_t len, 
     return len == client->wire->usage_line_len && check_usage(client, line);
 }
 
-/* Adds to what came before. False when it grows too long. */
-static bool carry_on(struct load_client *client, const char *bytes, size_t len) {
+bool load_client_carry(struct load_client *client, const char *bytes, size_t len) {
     if (!client->carry) client->carry = dr_alloc(CARRY_BYTES);
     if (!client->carry || len > CARRY_BYTES - client->carry_len) return false;
     memcpy(client->carry + client->carry_len, bytes, len);
@@ -120,12 +124,12 @@ static bool carry_on(struct load_client *client, const char *bytes, size_t len) 
 static bool take_stream(struct load_client *client, const char *bytes, size_t len, int64_t now_ns) {
     while (len > 0) {
         const char *end = memchr(bytes, '\n', len);
-        if (!end) return carry_on(client, bytes, len);
+        if (!end) return load_client_carry(client, bytes, len);
         const size_t part = (size_t)(end - bytes);
         const char *line = bytes;
         size_t line_len = part;
         if (client->carry_len > 0) {
-            if (!carry_on(client, bytes, part)) return false;
+            if (!load_client_carry(client, bytes, part)) return false;
             line = client->carry;
             line_len = client->carry_len;
         }
@@ -157,12 +161,15 @@ static bool take_payload(struct load_client *client, const char *bytes, size_t l
     if (client->tally->is_open) client->tally->bytes += len;
     const bool is_good = client->options->is_stream ? take_stream(client, bytes, len, now_ns)
                                                     : take_whole(client, bytes, len);
-    if (!is_good) fail(client, LOAD_FAULT_ORDER, bytes, len);
+    if (!is_good) load_client_fail(client, LOAD_FAULT_ORDER, bytes, len);
     return is_good;
 }
 
 static bool is_complete(const struct load_client *client) {
     const struct load_wire *wire = client->wire;
+    if (client->options->is_ws) {
+        return client->options->is_trusting || client->event_count == client->options->event_count;
+    }
     if (client->options->is_stream) {
         return client->is_done && (client->options->is_trusting ||
                                    client->event_count == client->options->event_count);
@@ -171,10 +178,10 @@ static bool is_complete(const struct load_client *client) {
            client->body_at == wire->answer.len - wire->answer_head_len;
 }
 
-static void end_answer(struct load_client *client, int64_t now_ns) {
+void load_client_end_answer(struct load_client *client, int64_t now_ns) {
     struct load_tally *tally = client->tally;
     if (!is_complete(client)) {
-        fail(client, LOAD_FAULT_SHORT, "the answer ended", 16);
+        load_client_fail(client, LOAD_FAULT_SHORT, "the answer ended", 16);
         return;
     }
     client->stage = LOAD_CLIENT_READY;
@@ -194,11 +201,11 @@ static void take_body(struct load_client *client, const char *bytes, size_t len,
         bytes += skipped;
         len -= skipped;
         if (client->chunks.stage == LOAD_CHUNK_DONE && len == 0) {
-            end_answer(client, now_ns);
+            load_client_end_answer(client, now_ns);
             return;
         }
         if (client->chunks.stage == LOAD_CHUNK_DONE || client->chunks.stage == LOAD_CHUNK_WRONG) {
-            fail(client, LOAD_FAULT_FRAMING, bytes, len);
+            load_client_fail(client, LOAD_FAULT_FRAMING, bytes, len);
             return;
         }
         if (len == 0) return;
@@ -208,29 +215,46 @@ static void take_body(struct load_client *client, const char *bytes, size_t len,
         len -= part;
     }
     if (len > client->chunks.left) {
-        fail(client, LOAD_FAULT_FRAMING, bytes, len);
+        load_client_fail(client, LOAD_FAULT_FRAMING, bytes, len);
         return;
     }
     if (len > 0 && !take_payload(client, bytes, len, now_ns)) return;
-    if (client->chunks.left == 0) end_answer(client, now_ns);
+    if (client->chunks.left == 0) load_client_end_answer(client, now_ns);
+}
+
+/* The answer to a WebSocket's handshake. */
+static void take_opening(struct load_client *client, const char *bytes, size_t len,
+                         const struct load_head *head) {
+    if (!load_client_ws_is_accepted(bytes, head->len, head->status) || len > head->len) {
+        /* Nothing is to come behind it: nothing has been asked. */
+        load_client_fail(client, LOAD_FAULT_STATUS, bytes, len);
+        return;
+    }
+    client->carry_len = 0;
+    load_client_ws_ask(client);
 }
 
 static void take_head(struct load_client *client, const char *bytes, size_t len, int64_t now_ns) {
     struct load_head head;
     const bool is_carried = client->carry_len > 0;
     if (is_carried) {
-        if (!carry_on(client, bytes, len)) {
-            fail(client, LOAD_FAULT_FRAMING, bytes, len);
+        if (!load_client_carry(client, bytes, len)) {
+            load_client_fail(client, LOAD_FAULT_FRAMING, bytes, len);
             return;
         }
         bytes = client->carry;
         len = client->carry_len;
     }
     const enum load_head_outcome outcome = load_head_read(bytes, len, &head);
-    if (outcome == LOAD_HEAD_PART && (is_carried || carry_on(client, bytes, len))) return;
+    if (outcome == LOAD_HEAD_PART && (is_carried || load_client_carry(client, bytes, len))) return;
+    if (outcome == LOAD_HEAD_WHOLE && client->stage == LOAD_CLIENT_OPENING) {
+        take_opening(client, bytes, len, &head);
+        return;
+    }
     if (outcome != LOAD_HEAD_WHOLE || head.status != 200) {
-        fail(client, outcome == LOAD_HEAD_WHOLE ? LOAD_FAULT_STATUS : LOAD_FAULT_FRAMING, bytes,
-             len);
+        load_client_fail(client,
+                         outcome == LOAD_HEAD_WHOLE ? LOAD_FAULT_STATUS : LOAD_FAULT_FRAMING, bytes,
+                         len);
         return;
     }
     client->is_chunked = head.is_chunked;
@@ -256,15 +280,17 @@ static bool read_once(struct load_client *client, size_t max) {
         if (client->stage == LOAD_CLIENT_READY)
             load_client_close(client);
         else
-            fail(client, LOAD_FAULT_CUT, NULL, 0);
+            load_client_fail(client, LOAD_FAULT_CUT, NULL, 0);
         return false;
     }
-    if (client->stage == LOAD_CLIENT_WAITING)
+    if (client->stage == LOAD_CLIENT_WAITING || client->stage == LOAD_CLIENT_OPENING)
         take_head(client, client->loop->room, (size_t)len, load_now_ns());
+    else if (client->options->is_ws && client->stage >= LOAD_CLIENT_READY)
+        load_client_ws_take(client, client->loop->room, (size_t)len, load_now_ns());
     else if (client->stage == LOAD_CLIENT_READING)
         take_body(client, client->loop->room, (size_t)len, load_now_ns());
     else
-        fail(client, LOAD_FAULT_FRAMING, client->loop->room, (size_t)len);
+        load_client_fail(client, LOAD_FAULT_FRAMING, client->loop->room, (size_t)len);
     return (size_t)len == max && client->socket.fd >= 0;
 }
 
@@ -280,7 +306,7 @@ static void send_ask(struct load_client *client) {
     client->body_at = 0;
     const ssize_t sent = send(client->socket.fd, ask->bytes, ask->len, MSG_NOSIGNAL);
     if (sent == (ssize_t)ask->len) return;
-    fail(client, LOAD_FAULT_SEND, NULL, 0);
+    load_client_fail(client, LOAD_FAULT_SEND, NULL, 0);
 }
 
 static void client_ready(struct load_socket *socket, uint32_t events) {
@@ -291,13 +317,17 @@ static void client_ready(struct load_socket *socket, uint32_t events) {
         (void)getsockopt(socket->fd, SOL_SOCKET, SO_ERROR, &failed, &len);
         if (failed) {
             errno = failed;
-            fail(client, LOAD_FAULT_CONNECT, NULL, 0);
+            load_client_fail(client, LOAD_FAULT_CONNECT, NULL, 0);
             return;
         }
-        if (events & EPOLLOUT) send_ask(client);
+        if ((events & EPOLLOUT) && client->options->is_ws)
+            load_client_ws_open(client);
+        else if (events & EPOLLOUT)
+            send_ask(client);
         return;
     }
-    if (client->options->is_deaf && !(events & (EPOLLHUP | EPOLLERR))) return;
+    const bool is_deaf = client->options->is_deaf && client->stage != LOAD_CLIENT_OPENING;
+    if (is_deaf && !(events & (EPOLLHUP | EPOLLERR))) return;
     if (!(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))) return;
     while (read_once(client, LOAD_ROOM_BYTES)) {
         /* The room was filled: there may be more. */
@@ -316,7 +346,7 @@ static void connect_to_target(struct load_client *client) {
     client->socket = (struct load_socket){.fd = fd, .ready = client_ready};
     client->stage = LOAD_CLIENT_CONNECTING;
     if (fd < 0) {
-        fail(client, LOAD_FAULT_CONNECT, NULL, 0);
+        load_client_fail(client, LOAD_FAULT_CONNECT, NULL, 0);
         return;
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -327,14 +357,16 @@ static void connect_to_target(struct load_client *client) {
     const int outcome =
         connect(fd, (const struct sockaddr *)&options->target, sizeof(options->target));
     if ((outcome != 0 && errno != EINPROGRESS) || !load_loop_watch(client->loop, &client->socket)) {
-        fail(client, LOAD_FAULT_CONNECT, NULL, 0);
+        load_client_fail(client, LOAD_FAULT_CONNECT, NULL, 0);
     }
 }
 
 void load_client_ask(struct load_client *client, uint64_t number, int64_t due_ns) {
     client->number = number;
     client->due_ns = due_ns;
-    if (client->stage == LOAD_CLIENT_READY)
+    if (client->stage == LOAD_CLIENT_READY && client->options->is_ws)
+        load_client_ws_ask(client);
+    else if (client->stage == LOAD_CLIENT_READY)
         send_ask(client);
     else if (client->stage == LOAD_CLIENT_CLOSED)
         connect_to_target(client);

@@ -13,6 +13,7 @@
 enum load_client_stage {
     LOAD_CLIENT_CLOSED,
     LOAD_CLIENT_CONNECTING,
+    LOAD_CLIENT_OPENING, /* a WebSocket: for the answer to its handshake */
     LOAD_CLIENT_READY,   /* between two requests */
     LOAD_CLIENT_WAITING, /* for the answer's head */
     LOAD_CLIENT_READING,
@@ -22,7 +23,7 @@ enum load_client_stage {
 enum load_fault {
     LOAD_FAULT_CONNECT,
     LOAD_FAULT_SEND,
-    LOAD_FAULT_STATUS, /* not 200 */
+    LOAD_FAULT_STATUS, /* not 200, for a WebSocket 101; a frame of an error */
     LOAD_FAULT_FRAMING,
     LOAD_FAULT_CUT,   /* closed within an answer */
     LOAD_FAULT_ORDER, /* a byte that is not the one that had to come */
@@ -49,6 +50,7 @@ struct load_tally {
 struct load_client_options {
     struct sockaddr_in target;
     bool is_stream;
+    bool is_ws;           /* streams over a WebSocket; then `is_stream` does not count */
     bool is_trusting;     /* a provider that is not ours: only framing and the end are checked */
     bool is_deaf;         /* never reads unless told to */
     int receive_buffer;   /* SO_RCVBUF, 0: the system's */
@@ -74,8 +76,11 @@ struct load_client {
     struct load_chunks chunks; /* or `left` alone, of a body with a length */
     size_t body_at;
     uint32_t event_count;
-    char *carry; /* a head or line that came in pieces */
+    char *carry; /* a head, line or frame that came in pieces */
     size_t carry_len;
+    uint32_t frame_count; /* a WebSocket's: `seq` of its latest frame */
+    uint8_t request_id_len;
+    char request_id[LOAD_REQUEST_ID_BYTES_MAX]; /* of the frame that accepted */
 };
 
 /* Asks with `number`; connects first when there is no connection. */

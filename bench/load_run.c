@@ -394,8 +394,10 @@ bool load_run(struct load_loop *loop, struct load_wire *wire,
                            .warm_options = options->client,
                            .stage = LOAD_STAGE_WARMING,
                            .next_number = 1};
-    /* Whole answers warm a relay up in no time; a held stream would not end. */
+    /* Whole answers warm a relay up in no time; a held stream would not end. What idle WebSockets
+     * leave behind is made by none but WebSockets. */
     run.warm_options.is_stream = false;
+    run.warm_options.is_ws = options->client.is_ws && options->mode == LOAD_MODE_IDLE;
     run.warm_options.is_deaf = false;
     run.warm_options.receive_buffer = 0;
     dr_list_init(&run.closed);

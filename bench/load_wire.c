@@ -125,8 +125,48 @@ static void init_stream(struct load_wire *wire, const char *model) {
     put(&wire->done, "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
 }
 
+/* The key and what has to come back for it are those of RFC 6455 section 1.3. */
+const char load_ws_accept[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+static void init_ws_ask(struct load_wire *wire, const char *key, const char *model) {
+    struct load_text *handshake = &wire->ws_handshake;
+    struct load_text *ask = &wire->ws_ask;
+    put(handshake, "GET /v1/ws/chat HTTP/1.1\r\nHost: relay.example\r\nUpgrade: websocket\r\n");
+    put(handshake, "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n");
+    put(handshake, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+    put(handshake, "User-Agent: load\r\nAuthorization: Bearer %s\r\n\r\n", key);
+
+    put(ask, "{\"id\":\"");
+    ask->index_at = put_hole(ask, HOLE_NUMBER);
+    put(ask, "\",\"model\":\"%s\",\"temperature\":0.7,\"max_tokens\":512,\"messages\":[", model);
+    put(ask, "{\"role\":\"system\",\"content\":\"You are a careful assistant.\"},");
+    put(ask, "{\"role\":\"user\",\"content\":\"%s\"}],\"user\":\"", user_text);
+    ask->number_at = put_hole(ask, HOLE_NUMBER);
+    put(ask, "\"}");
+}
+
+static void init_ws_frames(struct load_wire *wire, const char *model) {
+    struct load_text *event = &wire->ws_event;
+    put(&wire->ws_head, "{\"id\":\"");
+    wire->ws_head.number_at = put_hole(&wire->ws_head, HOLE_NUMBER);
+    put(&wire->ws_head, "\",\"seq\":");
+    put(&wire->ws_accepted, ",\"accepted\":true,\"request_id\":\"");
+    put(event, ",\"content\":\" ");
+    event->index_at = put_hole(event, HOLE_INDEX);
+    put(event, " ");
+    event->due_at = put_hole(event, HOLE_TIME);
+    put(event, " ");
+    event->sent_at = put_hole(event, HOLE_TIME);
+    put(event, "\"}");
+    put(&wire->ws_done, ",\"done\":true,\"finish_reason\":null,\"model\":\"%s\",", model);
+    put(&wire->ws_done, "\"usage\":{\"prompt_tokens\":171,\"completion_tokens\":96,"
+                        "\"total_tokens\":267");
+}
+
 void load_wire_init(struct load_wire *wire, const char *key, const char *model) {
     *wire = (struct load_wire){.chunk_head_len = 0};
+    init_ws_ask(wire, key, model);
+    init_ws_frames(wire, model);
     init_ask(&wire->ask_json, key, model, false);
     init_ask(&wire->ask_stream, key, model, true);
     init_answer(wire, model);

@@ -17,6 +17,7 @@ enum {
     LOAD_NUMBER_DIGITS = 10,
     LOAD_INDEX_DIGITS = 6,
     LOAD_TIME_DIGITS = 16, /* nanoseconds since boot: good for 115 days */
+    LOAD_REQUEST_ID_BYTES_MAX = 64,
 };
 
 /* A text with holes: `at` is where the digits of each begin. */
@@ -41,7 +42,17 @@ struct load_wire {
     size_t chunk_head_len;  /* of `event` and `usage`: what precedes "data:" */
     size_t event_line_len;  /* "data:" up to the end of its line, without it */
     size_t usage_line_len;
+    /* Over a WebSocket. Frames begin with `ws_head` and the frame's own number, which has as many
+     * digits as it needs; behind it stands one of the others. */
+    struct load_text ws_handshake;
+    struct load_text ws_ask; /* with the client's id at `index_at`, as wide as a number */
+    struct load_text ws_head;
+    struct load_text ws_accepted; /* the beginning; the request's id, a quote and a brace follow */
+    struct load_text ws_event;
+    struct load_text ws_done; /* the beginning, up to where the cost stands */
 };
+/* What a server that has read `ws_handshake` has to say in its answer. */
+extern const char load_ws_accept[];
 
 void load_wire_init(struct load_wire *wire, const char *key, const char *model);
 /* Writes `value` with leading zeros over `digits` bytes. */
