@@ -22,6 +22,20 @@ void dr_buf_clear(struct dr_buf *buf) {
     dr_buf_init(buf, buf->cap);
 }
 
+void dr_buf_trim(struct dr_buf *buf) {
+    if (buf->len == 0) {
+        dr_free(buf->data);
+        buf->data = NULL;
+        buf->capacity = 0;
+        return;
+    }
+    if (buf->len == buf->capacity) return;
+    char *block = dr_realloc(buf->data, buf->len + 1);
+    if (!block) return;
+    buf->data = block;
+    buf->capacity = buf->len;
+}
+
 void dr_buf_reset(struct dr_buf *buf) {
     buf->len = 0;
     buf->status = DR_OK;

@@ -18,6 +18,8 @@ struct dr_buf {
 void dr_buf_init(struct dr_buf *buf, size_t cap);
 /* Frees the memory; leaves an empty, reusable buffer with the same cap. Accepts a zeroed one. */
 void dr_buf_clear(struct dr_buf *buf);
+/* Gives back what it holds no bytes in. Failing to is no failure. */
+void dr_buf_trim(struct dr_buf *buf);
 /* Empties and forgets a failure, keeps the memory. */
 void dr_buf_reset(struct dr_buf *buf);
 

@@ -110,6 +110,23 @@ static void test_consumed_bytes_leave_from_the_front(void **state) {
     dr_buf_clear(&buf);
 }
 
+static void test_trimming_gives_back_what_holds_nothing(void **state) {
+    (void)state;
+    struct dr_buf buf;
+    dr_buf_init(&buf, 1000);
+    dr_buf_put(&buf, DR_LIT("abc"));
+    dr_buf_trim(&buf);
+    assert_int_equal(buf.capacity, 3);
+    dr_buf_put(&buf, DR_LIT("def"));
+    expect_text(&buf, "abcdef");
+    dr_buf_reset(&buf);
+    dr_buf_trim(&buf);
+    assert_null(buf.data);
+    dr_buf_put(&buf, DR_LIT("again"));
+    expect_text(&buf, "again");
+    dr_buf_clear(&buf);
+}
+
 static void test_zeroed_buffer_may_be_cleared_and_holds_nothing(void **state) {
     (void)state;
     struct dr_buf buf = {0};
@@ -151,6 +168,7 @@ int main(void) {
         cmocka_unit_test(test_format_larger_than_the_room_grows_it),
         cmocka_unit_test(test_reserved_room_counts_only_when_committed),
         cmocka_unit_test(test_consumed_bytes_leave_from_the_front),
+        cmocka_unit_test(test_trimming_gives_back_what_holds_nothing),
         cmocka_unit_test(test_zeroed_buffer_may_be_cleared_and_holds_nothing),
         cmocka_unit_test(test_every_failing_allocation_sticks_and_keeps_what_was),
     };

@@ -10,44 +10,56 @@
 #include "gateway/ws_answer.h"
 #include "net/ws_session.h"
 
-/* A frame's memory beyond this is not kept for the next one. */
-enum { FRAME_BYTES_KEPT = 64 * 1024 };
+/* Memory for tails beyond this is not kept for the next piece. */
+enum { TAILS_BYTES_KEPT = 256 * 1024 };
 
 /* --- frames
  * ------------------------------------------------------------------------------------- */
 
-/* The one tail under way on the thread. */
-static struct dr_buf *tail_start(const struct ws_answer *answer) {
-    struct dr_buf *tail = &answer->exchange->worker->frame;
-    dr_buf_reset(tail);
-    return tail;
-}
-
 void ws_session_send_frame(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
                            dr_slice tail) {
+    static const dr_slice head = {"{\"id\":", 6};
+    static const dr_slice seq_head = {",\"seq\":", 7};
     char number[DR_U64_TEXT_BYTES];
     const size_t number_len = dr_u64_text(seq, number);
-    const dr_slice parts[] = {
-        DR_LIT("{\"id\":"), id_json, DR_LIT(",\"seq\":"), dr_slice_of(number, number_len), tail,
-    };
-    (void)dr_ws_session_send_text(session, parts, sizeof parts / sizeof parts[0]);
+    const size_t len = head.len + id_json.len + seq_head.len + number_len + tail.len;
+    char *at = dr_ws_session_put_text(session, len);
+    if (!at) return;
+    at = mempcpy(at, head.data, head.len);
+    at = mempcpy(at, id_json.data, id_json.len);
+    at = mempcpy(at, seq_head.data, seq_head.len);
+    at = mempcpy(at, number, number_len);
+    memcpy(at, tail.data, tail.len);
+}
+
+/* Where the next tail goes. Those of one piece gather there, and leave with it. */
+static struct dr_buf *tails_of(const struct ws_answer *answer) {
+    return &answer->exchange->worker->tails;
 }
 
 /* To who listens, and into the record for who may come back. */
-static void tail_send(struct ws_answer *answer, struct dr_buf *tail) {
-    answer->seq++;
-    if (dr_buf_status(tail) != DR_OK) {
+static void send_tails(struct ws_answer *answer) {
+    struct dr_buf *tails = tails_of(answer);
+    struct dr_ws_session *session =
+        answer->connection ? ws_connection_session(answer->connection) : NULL;
+    const dr_slice row = dr_buf_slice(tails);
+    dr_slice tail;
+    if (dr_buf_status(tails) != DR_OK) {
         /* Out of memory: a gap would go unseen. */
-        if (answer->connection) dr_ws_session_reset(ws_connection_session(answer->connection));
+        if (session) dr_ws_session_reset(session);
     } else {
-        if (answer->connection) {
-            ws_session_send_frame(ws_connection_session(answer->connection), answer->id_json,
-                                  answer->seq, dr_buf_slice(tail));
+        if (answer->replay && row.len > 0) {
+            replay_put_row(answer->replay, row);
+            answer->record_end = replay_end(answer->replay);
         }
-        if (answer->replay) replay_put(answer->replay, dr_buf_slice(tail));
+        for (dr_slice rest = row; replay_row_next(&rest, &tail);) {
+            answer->seq++;
+            if (session) ws_session_send_frame(session, answer->id_json, answer->seq, tail);
+        }
     }
-    if (!answer->connection) ws_answer_mind_loss(answer);
-    if (tail->capacity > FRAME_BYTES_KEPT) dr_buf_clear(tail);
+    if (!session) ws_answer_mind_loss(answer);
+    dr_buf_reset(tails);
+    if (tails->capacity > TAILS_BYTES_KEPT) dr_buf_clear(tails);
 }
 
 static void put_request_id(struct dr_buf *tail, dr_slice request_id) {
@@ -90,11 +102,13 @@ static size_t ws_pending(const struct downstream *downstream) {
 static void ws_admitted(struct downstream *downstream) {
     struct ws_answer *answer = downstream->answer;
     ws_answer_record(answer);
-    struct dr_buf *tail = tail_start(answer);
+    struct dr_buf *tail = tails_of(answer);
+    const size_t begin = replay_tail_begin(tail);
     dr_buf_put(tail, DR_LIT(",\"accepted\":true"));
     put_request_id(tail, answer->request_id);
     dr_buf_put_char(tail, '}');
-    tail_send(answer, tail);
+    replay_tail_end(tail, begin);
+    send_tails(answer);
 }
 
 static void ws_begin(struct downstream *downstream, dr_slice headers) {
@@ -123,8 +137,9 @@ static bool signs_thinking(const struct ws_answer *answer) {
     return answer->exchange->target->provider->dialect == DIALECT_ANTHROPIC;
 }
 
-static void send_reasoning(struct ws_answer *answer, const struct answer_event *event) {
-    struct dr_buf *tail = tail_start(answer);
+static void put_reasoning(struct ws_answer *answer, const struct answer_event *event) {
+    struct dr_buf *tail = tails_of(answer);
+    const size_t begin = replay_tail_begin(tail);
     put_choice(tail, event->choice_index);
     dr_buf_put(tail, DR_LIT(",\"reasoning_content\":"));
     dr_json_put_string(tail, event->text);
@@ -134,7 +149,7 @@ static void send_reasoning(struct ws_answer *answer, const struct answer_event *
         dr_buf_put_char(tail, ']');
     }
     dr_buf_put_char(tail, '}');
-    tail_send(answer, tail);
+    replay_tail_end(tail, begin);
 }
 
 static void put_call_signature(struct dr_buf *tail, const struct answer_event *event) {
@@ -145,8 +160,9 @@ static void put_call_signature(struct dr_buf *tail, const struct answer_event *e
     dr_buf_put(tail, DR_LIT("}]"));
 }
 
-static void send_signature(struct ws_answer *answer, const struct answer_event *event) {
-    struct dr_buf *tail = tail_start(answer);
+static void put_signature(struct ws_answer *answer, const struct answer_event *event) {
+    struct dr_buf *tail = tails_of(answer);
+    const size_t begin = replay_tail_begin(tail);
     put_choice(tail, event->choice_index);
     if (event->signature.kind == ANSWER_SIGNATURE_CALL) {
         put_call_signature(tail, event);
@@ -156,16 +172,17 @@ static void send_signature(struct ws_answer *answer, const struct answer_event *
         dr_buf_put_char(tail, ']');
     }
     dr_buf_put_char(tail, '}');
-    tail_send(answer, tail);
+    replay_tail_end(tail, begin);
 }
 
-static void send_text(struct ws_answer *answer, const struct answer_event *event, dr_slice name) {
-    struct dr_buf *tail = tail_start(answer);
+static void put_text(struct ws_answer *answer, const struct answer_event *event, dr_slice name) {
+    struct dr_buf *tail = tails_of(answer);
+    const size_t begin = replay_tail_begin(tail);
     put_choice(tail, event->choice_index);
     dr_buf_put(tail, name);
     dr_json_put_string(tail, event->text);
     dr_buf_put_char(tail, '}');
-    tail_send(answer, tail);
+    replay_tail_end(tail, begin);
 }
 
 static void put_call(struct dr_buf *tail, const struct answer_event *event) {
@@ -188,9 +205,9 @@ static void put_call(struct dr_buf *tail, const struct answer_event *event) {
 }
 
 /* Adjoining deltas of one choice in one frame. Returns how many were taken. */
-static size_t send_calls(struct ws_answer *answer, const struct answer_event *events,
-                         size_t count) {
-    struct dr_buf *tail = tail_start(answer);
+static size_t put_calls(struct ws_answer *answer, const struct answer_event *events, size_t count) {
+    struct dr_buf *tail = tails_of(answer);
+    const size_t begin = replay_tail_begin(tail);
     put_choice(tail, events[0].choice_index);
     dr_buf_put(tail, DR_LIT(",\"tool_calls\":["));
     size_t taken = 0;
@@ -200,7 +217,7 @@ static size_t send_calls(struct ws_answer *answer, const struct answer_event *ev
         put_call(tail, &events[taken++]);
     }
     dr_buf_put(tail, DR_LIT("]}"));
-    tail_send(answer, tail);
+    replay_tail_end(tail, begin);
     return taken;
 }
 
@@ -264,6 +281,8 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
     struct ws_answer *answer = downstream->answer;
     struct answer_chunk numbered = *chunk;
     (void)raw; /* the events tell all that a frame can */
+    if (answer->connection) dr_ws_session_expect(answer->session);
+    if (answer->replay) replay_expect(answer->replay, answer->record_end);
     openai_call_numbers_apply(&answer->calls, &numbered);
     join_halves(answer, &numbered);
     if (answer->turn) answer->turn->signs_thinking = signs_thinking(answer);
@@ -274,11 +293,11 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
         const struct answer_event *event = &numbered.events[i];
         size_t taken = 1;
         switch (event->kind) {
-        case ANSWER_TEXT: send_text(answer, event, DR_LIT(",\"content\":")); break;
-        case ANSWER_REASONING: send_reasoning(answer, event); break;
-        case ANSWER_SIGNATURE: send_signature(answer, event); break;
-        case ANSWER_REFUSAL: send_text(answer, event, DR_LIT(",\"refusal\":")); break;
-        case ANSWER_TOOL_CALL: taken = send_calls(answer, event, numbered.event_count - i); break;
+        case ANSWER_TEXT: put_text(answer, event, DR_LIT(",\"content\":")); break;
+        case ANSWER_REASONING: put_reasoning(answer, event); break;
+        case ANSWER_SIGNATURE: put_signature(answer, event); break;
+        case ANSWER_REFUSAL: put_text(answer, event, DR_LIT(",\"refusal\":")); break;
+        case ANSWER_TOOL_CALL: taken = put_calls(answer, event, numbered.event_count - i); break;
         case ANSWER_START:
         case ANSWER_FINISH: note_event(answer, event); break;
         case ANSWER_USAGE:
@@ -291,8 +310,10 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
     }
 }
 
+/* To the session, which gathers in its turn what is sent within one of the loop. */
 static void ws_flush(struct downstream *downstream) {
-    (void)downstream; /* the session gathers what is sent in one turn */
+    const struct dr_buf *tails = tails_of(downstream->answer);
+    if (tails->len > 0 || dr_buf_status(tails) != DR_OK) send_tails(downstream->answer);
 }
 
 static void ws_wait(struct downstream *downstream) {
@@ -316,7 +337,8 @@ static void put_dropped(struct dr_buf *tail, dr_slice dropped) {
 static void ws_end(struct downstream *downstream, dr_slice last,
                    const struct downstream_close *close) {
     struct ws_answer *answer = downstream->answer;
-    struct dr_buf *tail = tail_start(answer);
+    struct dr_buf *tail = tails_of(answer);
+    const size_t begin = replay_tail_begin(tail);
     dr_slice finish = dr_slice_of(answer->finish, answer->finish_len);
     dr_slice model = dr_slice_of(answer->model, answer->model_len);
     (void)last; /* an end in the client's dialect */
@@ -333,7 +355,8 @@ static void ws_end(struct downstream *downstream, dr_slice last,
     put_dropped(tail, close->dropped);
     put_request_id(tail, answer->request_id);
     dr_buf_put_char(tail, '}');
-    tail_send(answer, tail);
+    replay_tail_end(tail, begin);
+    send_tails(answer);
     downstream->answer = NULL;
     ws_answer_over(answer, close->is_cancelled ? CHAT_TURN_CUT : CHAT_TURN_ANSWERED);
 }
@@ -341,11 +364,13 @@ static void ws_end(struct downstream *downstream, dr_slice last,
 static void ws_refuse(struct downstream *downstream, const struct refusal *refusal,
                       dr_slice headers, struct dr_buf *scratch) {
     struct ws_answer *answer = downstream->answer;
-    struct dr_buf *tail = tail_start(answer);
+    struct dr_buf *tail = tails_of(answer);
+    const size_t begin = replay_tail_begin(tail);
     (void)headers;
     (void)scratch;
     ws_put_refusal_tail(tail, refusal, answer->request_id);
-    tail_send(answer, tail);
+    replay_tail_end(tail, begin);
+    send_tails(answer);
     downstream->answer = NULL;
     ws_answer_over(answer, CHAT_TURN_FAILED);
 }

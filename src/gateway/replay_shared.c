@@ -15,25 +15,28 @@ enum {
     RECORDS_MAX = 1 << 20,
     PENDING_BYTES_HIGH = 16 * 1024,
     ENDED_BYTES_MAX = 64 * 1024 * 1024, /* of all that have ended; the oldest give way */
+    FIRST_BYTES = 2048,                 /* of a record: most answers grow beyond the least */
+    CACHE_LINE_BYTES = 64,
 };
 
+/* What each frame touches stands together in front: with thousands of answers under way none of it
+ * is in a cache any more. */
 struct replay {
     pthread_mutex_t mutex;
-    struct replay_table *table;
-    uint32_t users;
+    struct replay_follower *follower;
+    uint64_t count;       /* frames ever put */
+    struct dr_buf frames; /* a row of tails */
+    uint64_t base;        /* bytes dropped in front */
+    bool is_kept;         /* all frames are there */
+    bool is_over;
 
+    uint32_t users;
+    struct replay_table *table;
     struct replay_writer writer; /* owner NULL: closed */
     struct dr_message message;
     unsigned facts; /* to be told */
     bool is_posted;
     bool is_waiting; /* for REPLAY_DRAINED */
-
-    struct replay_follower *follower;
-    struct dr_buf frames; /* length and tail, one after the other */
-    uint64_t base;        /* bytes dropped in front */
-    uint64_t count;       /* frames ever put */
-    bool is_kept;         /* all frames are there */
-    bool is_over;
 
     /* the table's */
     struct dr_list node; /* of those that have ended, the oldest first */
@@ -176,24 +179,75 @@ static void drop_taken(struct replay *replay) {
     replay->base += taken;
 }
 
+/* Whether there is room for `len` bytes more, of `count` frames; under the record's mutex. False
+ * when they are not to be kept, or there is no memory for them. */
+static bool make_room(struct replay *replay, size_t len, uint64_t count) {
+    struct dr_buf *frames = &replay->frames;
+    replay->count += count;
+    if (replay->is_kept && frames->len + len > REPLAY_BYTES_MAX) replay->is_kept = false;
+    if (!replay->is_kept) drop_taken(replay);
+    if (!replay->is_kept && !replay->follower) return false;
+    const bool is_first = frames->capacity == 0 && len < FIRST_BYTES;
+    const bool has_room = dr_buf_reserve(frames, is_first ? FIRST_BYTES : len) != NULL;
+    /* A follower, if any, sees the gap: see replay_read. */
+    if (!has_room) replay->is_kept = false;
+    tell_follower(replay);
+    return has_room;
+}
+
 void replay_put(struct replay *replay, dr_slice tail) {
     const uint32_t len = (uint32_t)tail.len;
     pthread_mutex_lock(&replay->mutex);
-    replay->count++;
-    if (replay->is_kept && replay->frames.len + sizeof len + tail.len > REPLAY_BYTES_MAX) {
-        replay->is_kept = false;
-    }
-    if (!replay->is_kept) drop_taken(replay);
-    if (replay->is_kept || replay->follower) {
-        if (dr_buf_reserve(&replay->frames, sizeof len + tail.len)) {
-            dr_buf_put(&replay->frames, dr_slice_of((const char *)&len, sizeof len));
-            dr_buf_put(&replay->frames, tail);
-        } else {
-            replay->is_kept = false; /* and a follower, if any, sees the gap: see replay_read */
-        }
-        tell_follower(replay);
+    if (make_room(replay, sizeof len + tail.len, 1)) {
+        dr_buf_put(&replay->frames, dr_slice_of((const char *)&len, sizeof len));
+        dr_buf_put(&replay->frames, tail);
     }
     pthread_mutex_unlock(&replay->mutex);
+}
+
+size_t replay_tail_begin(struct dr_buf *row) {
+    const uint32_t len = 0;
+    const size_t begin = row->len;
+    dr_buf_put(row, dr_slice_of((const char *)&len, sizeof len));
+    return begin;
+}
+
+void replay_tail_end(struct dr_buf *row, size_t begin) {
+    if (dr_buf_status(row)) return;
+    const uint32_t len = (uint32_t)(row->len - begin - sizeof len);
+    memcpy(row->data + begin, &len, sizeof len);
+}
+
+bool replay_row_next(dr_slice *row, dr_slice *ret_tail) {
+    uint32_t len;
+    if (row->len == 0) return false;
+    dr_assert(row->len >= sizeof len);
+    memcpy(&len, row->data, sizeof len);
+    *row = dr_slice_from(*row, sizeof len);
+    *ret_tail = dr_slice_first(*row, len);
+    *row = dr_slice_from(*row, len);
+    return true;
+}
+
+void replay_put_row(struct replay *replay, dr_slice row) {
+    uint64_t count = 0;
+    dr_slice tail;
+    for (dr_slice rest = row; replay_row_next(&rest, &tail);) count++;
+    pthread_mutex_lock(&replay->mutex);
+    if (make_room(replay, row.len, count)) dr_buf_put(&replay->frames, row);
+    pthread_mutex_unlock(&replay->mutex);
+}
+
+const char *replay_end(const struct replay *replay) {
+    return replay->frames.data ? replay->frames.data + replay->frames.len : NULL;
+}
+
+void replay_expect(const struct replay *replay, const char *end) {
+    __builtin_prefetch(replay, 1);
+    __builtin_prefetch((const char *)replay + CACHE_LINE_BYTES, 1);
+    if (!end) return;
+    __builtin_prefetch(end, 1);
+    __builtin_prefetch(end + CACHE_LINE_BYTES, 1);
 }
 
 bool replay_is_kept(struct replay *replay) {
@@ -232,6 +286,7 @@ void replay_close(struct replay *replay, bool is_over, dr_instant now) {
     replay->is_over = is_over;
     const bool is_kept = is_over && replay->is_kept;
     replay->ended = now;
+    dr_buf_trim(&replay->frames); /* it may be kept for long */
     replay->ended_bytes = replay->frames.capacity + sizeof *replay;
     tell_follower(replay);
     pthread_mutex_unlock(&replay->mutex);

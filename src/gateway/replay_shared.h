@@ -7,6 +7,7 @@
 #ifndef DR_GATEWAY_REPLAY_SHARED_H
 #define DR_GATEWAY_REPLAY_SHARED_H
 
+#include "base/buf.h"
 #include "base/instant.h"
 #include "base/list.h"
 #include "base/slice.h"
@@ -45,6 +46,18 @@ struct replay *replay_open(struct replay_table *table, dr_slice request_id, dr_s
                            int64_t keep_ms, const struct replay_writer *writer, dr_instant now);
 /* One more frame. */
 void replay_put(struct replay *replay, dr_slice tail);
+/* The same for a row of tails, in one go. A row is begun empty; a tail is what is put into it
+ * between the two calls. */
+size_t replay_tail_begin(struct dr_buf *row);
+void replay_tail_end(struct dr_buf *row, size_t begin);
+void replay_put_row(struct replay *replay, dr_slice row);
+/* Takes the next tail off; false when there is none. */
+bool replay_row_next(dr_slice *row, dr_slice *ret_tail);
+/* Soon something will be put: brings what that touches into the cache, while other work is done.
+ * `end` is what replay_end said last. */
+void replay_expect(const struct replay *replay, const char *end);
+/* Where the next frame will lie, as far as can be told. */
+const char *replay_end(const struct replay *replay);
 /* Whether it can be resumed still. */
 bool replay_is_kept(struct replay *replay);
 bool replay_is_followed(struct replay *replay);

@@ -57,6 +57,7 @@ struct worker {
     struct dr_buf frame;                  /* scratch for one frame of a WebSocket */
     /* what a translator has rendered of the piece under way (translator.h) */
     struct dr_buf written;
+    struct dr_buf tails; /* of the piece under way (downstream_ws.c); empty between two pieces */
     struct dr_entropy entropy;
     struct dr_block_pool blocks;
     struct dr_list exchanges;       /* running */

@@ -19,17 +19,21 @@ enum { WS_FINISH_BYTES_MAX = 64, WS_MODEL_BYTES_MAX = 256 };
 
 /* In its exchange's arena. */
 struct ws_answer {
-    struct dr_list node;              /* the connection's running answers */
+    /* what every frame needs */
+    struct exchange *exchange;
     struct ws_connection *connection; /* NULL: lost, or resumed elsewhere */
     struct replay *replay;            /* NULL when it can't be resumed */
+    struct chat_turn *turn;           /* NULL without a session */
+    dr_slice id_json;                 /* with quotes */
+    uint64_t seq;                     /* of the latest frame */
+    struct dr_ws_session *session;    /* the connection's; only to be expected */
+    const char *record_end;           /* likewise; may be stale */
+
+    struct dr_list node; /* the connection's running answers */
     struct dr_timer lost_timer;
-    struct exchange *exchange;
-    dr_slice id;      /* as the client wrote it, or one made up */
-    dr_slice id_json; /* with quotes */
+    dr_slice id; /* as the client wrote it, or one made up */
     dr_slice request_id;
-    struct chat_turn *turn; /* NULL without a session */
-    dr_slice frame;         /* the ask's, while its session's turn is awaited; in the arena */
-    uint64_t seq;           /* of the latest frame */
+    dr_slice frame; /* the ask's, while its session's turn is awaited; in the arena */
     struct openai_call_numbers calls;
     struct openai_halves halves;
     uint32_t thought_count; /* blocks of thinking so far */

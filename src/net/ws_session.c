@@ -19,6 +19,7 @@ enum {
     OUTBOX_BYTES_KEPT = 16 * 1024,  /* a spare outbox's buffer */
     GATHERED_BYTES_MAX = 64 * 1024, /* more is not kept back until the end of the turn */
     UNANSWERED_PINGS_MAX = 2,
+    CACHE_LINE_BYTES = 64,
 };
 
 /* Frames of one turn, until its end. */
@@ -46,27 +47,30 @@ enum session_state {
 };
 
 struct dr_ws_session {
-    struct dr_list node;
+    /* what sending touches: with thousands of sessions none of it is in a cache any more */
     struct dr_ws_hub *hub;
     struct dr_stream *stream;
     const struct dr_ws_session_options *options;
-    const struct dr_ws_session_events *events;
-    void *owner;
-    struct dr_ws_reader reader;
     struct dr_ws_outbox *outbox; /* NULL unless something was sent in this turn */
-    struct dr_timer timer;       /* OPEN: the next ping; later: the end of patience */
-    struct dr_timer stall_timer;
     struct dr_deferred flush;
     uint64_t written;         /* bytes handed to the stream */
-    int64_t taken;            /* of those, gone to the system when the stall timer started */
-    const char *owed_text;    /* static storage */
     uint16_t owed_code;       /* `ended` is to be told with it; 0: nothing is owed */
     uint8_t state;            /* enum session_state */
     uint8_t unanswered_pings; /* since the last byte came */
     bool is_told;             /* `ended` was */
     bool is_reading;
     bool was_full;
-    bool has_ended; /* the peer's FIN has come */
+    bool minds_stall; /* the stall timer runs */
+    bool has_ended;   /* the peer's FIN has come */
+
+    struct dr_ws_reader reader;
+    const struct dr_ws_session_events *events;
+    void *owner;
+    struct dr_list node;
+    struct dr_timer timer; /* OPEN: the next ping; later: the end of patience */
+    struct dr_timer stall_timer;
+    int64_t taken;         /* of `written`, gone to the system when the stall timer started */
+    const char *owed_text; /* static storage */
 };
 
 static void session_flushed(void *owner);
@@ -204,6 +208,12 @@ static void session_tell_owed(struct dr_ws_session *session) {
     session_tell_ended(session, session->owed_code, dr_slice_text(session->owed_text));
 }
 
+static void session_stop_minding(struct dr_ws_session *session) {
+    if (!session->minds_stall) return;
+    session->minds_stall = false;
+    dr_timer_stop(&session->stall_timer);
+}
+
 static void session_settle_reader(struct dr_ws_session *session) {
     if (!session->is_reading) dr_ws_reader_clear(&session->reader);
 }
@@ -211,7 +221,7 @@ static void session_settle_reader(struct dr_ws_session *session) {
 static void session_enter_closed(struct dr_ws_session *session) {
     session->state = SESSION_CLOSED;
     dr_timer_stop(&session->timer);
-    dr_timer_stop(&session->stall_timer);
+    session_stop_minding(session);
     session_drop_outbox(session);
     session_settle_reader(session);
 }
@@ -237,7 +247,7 @@ static void session_lose(struct dr_ws_session *session, const char *text) {
 static void session_enter_ending(struct dr_ws_session *session) {
     dr_assert(session->state == SESSION_OPEN || session->state == SESSION_CLOSING);
     session->state = SESSION_ENDING;
-    dr_timer_stop(&session->stall_timer);
+    session_stop_minding(session);
     dr_timer_start(&session->timer, session->hub->loop, session->options->close_ms);
     dr_stream_resume(session->stream);
     dr_deferred_queue(&session->flush, session->hub->loop);
@@ -247,9 +257,10 @@ static void session_enter_ending(struct dr_ws_session *session) {
 /* --- sending ---------------------------------------------------------------------------------- */
 
 static void session_mind_stall(struct dr_ws_session *session) {
-    if (session->state != SESSION_OPEN || dr_timer_is_running(&session->stall_timer)) return;
+    if (session->state != SESSION_OPEN || session->minds_stall) return;
     const size_t pending = dr_stream_pending(session->stream);
     if (pending == 0) return;
+    session->minds_stall = true;
     session->taken = (int64_t)(session->written - pending);
     dr_timer_start(&session->stall_timer, session->hub->loop, session->options->stall_ms);
 }
@@ -318,15 +329,44 @@ static bool session_has_room(const struct dr_ws_session *session, size_t len) {
     return waiting <= most && len <= most - waiting;
 }
 
+void dr_ws_session_expect(const struct dr_ws_session *session) {
+    __builtin_prefetch(session, 1);
+    __builtin_prefetch((const char *)session + CACHE_LINE_BYTES, 1);
+}
+
+/* Whether a message of `len` bytes may be sent; what stands in its way is done with. */
+static enum dr_status session_admit(struct dr_ws_session *session, size_t len) {
+    if (session->state != SESSION_OPEN) return DR_CLOSED;
+    if (session_has_room(session, DR_WS_HEAD_BYTES_MAX + len)) return DR_OK;
+    session_break(session, DR_WS_CLOSE_POLICY, "too much waits that is not read");
+    return DR_TOO_LARGE;
+}
+
+char *dr_ws_session_put_text(struct dr_ws_session *session, size_t len) {
+    dr_assert(session->reader.role == DR_WS_SERVER);
+    if (session_admit(session, len)) return NULL;
+    if (session->outbox && session->outbox->bytes.len >= GATHERED_BYTES_MAX) {
+        session_write_out(session);
+        if (session->state != SESSION_OPEN) return NULL;
+    }
+    struct dr_buf *buf = session_outbox(session);
+    char *frame = buf ? dr_buf_reserve(buf, DR_WS_HEAD_BYTES_MAX + len) : NULL;
+    if (!frame) {
+        session_lose(session, "no memory to send");
+        return NULL;
+    }
+    const size_t head_len = dr_ws_write_head(frame, DR_WS_OPCODE_TEXT, len, NULL);
+    dr_buf_commit(buf, head_len + len);
+    if (dr_ws_session_is_full(session)) session->was_full = true;
+    return frame + head_len;
+}
+
 static enum dr_status session_send(struct dr_ws_session *session, enum dr_ws_opcode opcode,
                                    const dr_slice *parts, size_t part_count) {
-    if (session->state != SESSION_OPEN) return DR_CLOSED;
-    size_t len = DR_WS_HEAD_BYTES_MAX;
+    size_t len = 0;
     for (size_t i = 0; i < part_count; i++) len += parts[i].len;
-    if (!session_has_room(session, len)) {
-        session_break(session, DR_WS_CLOSE_POLICY, "too much waits that is not read");
-        return DR_TOO_LARGE;
-    }
+    const enum dr_status status = session_admit(session, len);
+    if (status) return status;
     if (!session_put(session, opcode, parts, part_count)) {
         session_lose(session, "no memory to send");
         return DR_NO_MEMORY;
@@ -358,7 +398,7 @@ bool dr_ws_session_is_full(const struct dr_ws_session *session) {
 
 static void session_mind_drained(struct dr_ws_session *session) {
     if (session->state != SESSION_OPEN || dr_ws_session_pending(session) > 0) return;
-    dr_timer_stop(&session->stall_timer);
+    session_stop_minding(session);
     if (!session->was_full) return;
     session->was_full = false;
     if (session->events->drained) session->events->drained(session->owner);
@@ -389,7 +429,7 @@ void dr_ws_session_close(struct dr_ws_session *session, uint16_t code, dr_slice 
         return;
     }
     session->state = SESSION_CLOSING;
-    dr_timer_stop(&session->stall_timer);
+    session_stop_minding(session);
     dr_timer_start(&session->timer, session->hub->loop, session->options->close_ms);
     dr_stream_resume(session->stream);
 }
@@ -574,6 +614,7 @@ static void session_timed_out(void *owner) {
 static void session_stalled(void *owner) {
     struct dr_ws_session *session = owner;
     const size_t pending = dr_stream_pending(session->stream);
+    session->minds_stall = false;
     if (session->state != SESSION_OPEN || pending == 0) return;
     const bool moves = (int64_t)(session->written - pending) > session->taken;
     if (moves || (session->events->stalled && session->events->stalled(session->owner, pending))) {

@@ -158,6 +158,16 @@ static void send_text(struct talk *talk, const char *text) {
     assert_int_equal(dr_ws_session_send_text(talk->session, &part, 1), DR_OK);
 }
 
+static void fill(struct talk *talk) {
+    char text[1001];
+    memset(text, 'x', 1000);
+    text[1000] = '\0';
+    while (!dr_ws_session_is_full(talk->session)) {
+        send_text(talk, text);
+        run_turns(talk);
+    }
+}
+
 static void test_messages_pass_in_both_directions(void **state) {
     (void)state;
     struct talk talk = talk_of();
@@ -179,6 +189,38 @@ static void test_what_is_sent_in_one_turn_leaves_in_one_write(void **state) {
     run_turns(&talk);
     assert_int_equal(talk.peer.received.len, 700);
     assert_int_equal(talk.peer.pieces, 1);
+    talk_close(&talk);
+}
+
+static void test_a_server_writes_a_message_in_its_place(void **state) {
+    (void)state;
+    struct talk talk = talk_of();
+    talk_open(&talk);
+    send_text(&talk, "before");
+    char *place = dr_ws_session_put_text(talk.session, 300);
+    assert_non_null(place);
+    memset(place, 'x', 300);
+    send_text(&talk, "behind");
+    run_turns(&talk);
+    assert_true(has_heard(&talk, "T(before)T(#300)T(behind)"));
+    assert_int_equal(talk.peer.pieces, 1);
+    dr_ws_session_close(talk.session, DR_WS_CLOSE_NORMAL, DR_NONE);
+    assert_null(dr_ws_session_put_text(talk.session, 1));
+    talk_close(&talk);
+}
+
+static void test_there_is_no_place_beyond_the_cap(void **state) {
+    (void)state;
+    struct talk talk = talk_of();
+    talk.options.close_ms = 20;
+    talk_open(&talk);
+    dr_stream_pause(talk.peer.stream);
+    fill(&talk);
+    assert_null(dr_ws_session_put_text(talk.session, 30001));
+    assert_int_equal(talk.ended, 0);
+    dr_loop_run_once(talk.loop, 0);
+    assert_int_equal(talk.ended, 1);
+    assert_int_equal(talk.code, 1008);
     talk_close(&talk);
 }
 
@@ -352,16 +394,6 @@ static void test_a_lost_connection_is_told_once(void **state) {
     }
 }
 
-static void fill(struct talk *talk) {
-    char text[1001];
-    memset(text, 'x', 1000);
-    text[1000] = '\0';
-    while (!dr_ws_session_is_full(talk->session)) {
-        send_text(talk, text);
-        run_turns(talk);
-    }
-}
-
 static void test_a_slow_reader_fills_and_drains(void **state) {
     (void)state;
     struct talk talk = talk_of();
@@ -527,6 +559,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_pass_in_both_directions),
         cmocka_unit_test(test_what_is_sent_in_one_turn_leaves_in_one_write),
+        cmocka_unit_test(test_a_server_writes_a_message_in_its_place),
+        cmocka_unit_test(test_there_is_no_place_beyond_the_cap),
         cmocka_unit_test(test_an_idle_session_is_small_and_owns_no_buffer),
         cmocka_unit_test(test_first_bytes_are_read_within_start),
         cmocka_unit_test(test_a_close_frame_is_answered_with_its_code),
