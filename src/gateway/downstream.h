@@ -30,12 +30,17 @@ struct downstream_close {
     bool is_cancelled;
 };
 
+enum { DOWNSTREAM_PLACES = 4 };
+
 struct downstream_kind {
     enum transport transport;
     /* The kind for an ask that wants a stream. */
     const struct downstream_kind *streamed;
     /* Bytes that wait because the client does not read. */
     size_t (*pending)(const struct downstream *downstream);
+    /* What passing an event on will touch: see dr_stream_expect. False when there is nothing to be
+     * named; NULL likewise. */
+    bool (*places)(const struct downstream *downstream, const void *places[DOWNSTREAM_PLACES]);
     /* The exchange has been admitted. May be NULL. */
     void (*admitted)(struct downstream *downstream);
     /* The client of the HTTP call has left: whether the answer goes on all the same. NULL is
@@ -85,5 +90,8 @@ static inline size_t downstream_pending(const struct downstream *downstream) {
 }
 /* `pending` of both kinds that answer an HTTP call. */
 size_t downstream_call_pending(const struct downstream *downstream);
+/* `places` of those that stream. */
+bool downstream_call_places(const struct downstream *downstream,
+                            const void *places[DOWNSTREAM_PLACES]);
 
 #endif

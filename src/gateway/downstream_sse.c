@@ -9,6 +9,14 @@ size_t downstream_call_pending(const struct downstream *downstream) {
     return downstream->call ? dr_http_call_pending(downstream->call) : 0;
 }
 
+bool downstream_call_places(const struct downstream *downstream,
+                            const void *places[DOWNSTREAM_PLACES]) {
+    _Static_assert((int)DR_HTTP_CALL_PLACES == (int)DOWNSTREAM_PLACES, "the call names them all");
+    if (!downstream->call) return false;
+    dr_http_call_places(downstream->call, places);
+    return true;
+}
+
 static void sse_begin(struct downstream *downstream, dr_slice headers) {
     dr_assert(!downstream->has_begun);
     downstream->has_begun = true;
@@ -72,6 +80,7 @@ const struct downstream_kind downstream_sse = {
     .transport = TRANSPORT_SSE,
     .streamed = &downstream_sse,
     .pending = downstream_call_pending,
+    .places = downstream_call_places,
     .begin = sse_begin,
     .put = sse_put,
     .flush = sse_flush,

@@ -48,10 +48,7 @@ static void send_tails(struct ws_answer *answer) {
         /* Out of memory: a gap would go unseen. */
         if (session) dr_ws_session_reset(session);
     } else {
-        if (answer->replay && row.len > 0) {
-            replay_put_row(answer->replay, row);
-            answer->record_end = replay_end(answer->replay);
-        }
+        if (answer->replay && row.len > 0) replay_put_row(answer->replay, row);
         for (dr_slice rest = row; replay_row_next(&rest, &tail);) {
             answer->seq++;
             if (session) ws_session_send_frame(session, answer->id_json, answer->seq, tail);
@@ -97,6 +94,17 @@ static size_t ws_pending(const struct downstream *downstream) {
     if (!answer->connection) return answer->replay ? replay_pending(answer->replay) : 0;
     struct dr_ws_session *session = ws_connection_session(answer->connection);
     return dr_ws_session_is_full(session) ? dr_ws_session_pending(session) : 0;
+}
+
+static bool ws_places(const struct downstream *downstream, const void *places[DOWNSTREAM_PLACES]) {
+    const struct ws_answer *answer = downstream->answer;
+    if (!answer || !answer->connection) return false;
+    struct dr_ws_session *session = ws_connection_session(answer->connection);
+    places[0] = answer;
+    places[1] = session;
+    places[2] = dr_ws_session_stream(session);
+    places[3] = answer->replay ? (const void *)answer->replay : answer;
+    return true;
 }
 
 static void ws_admitted(struct downstream *downstream) {
@@ -281,8 +289,6 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
     struct ws_answer *answer = downstream->answer;
     struct answer_chunk numbered = *chunk;
     (void)raw; /* the events tell all that a frame can */
-    if (answer->connection) dr_ws_session_expect(answer->session);
-    if (answer->replay) replay_expect(answer->replay, answer->record_end);
     openai_call_numbers_apply(&answer->calls, &numbered);
     join_halves(answer, &numbered);
     if (answer->turn) answer->turn->signs_thinking = signs_thinking(answer);
@@ -379,6 +385,7 @@ const struct downstream_kind downstream_ws = {
     .transport = TRANSPORT_WS,
     .streamed = &downstream_ws,
     .pending = ws_pending,
+    .places = ws_places,
     .admitted = ws_admitted,
     .begin = ws_begin,
     .put = ws_put,

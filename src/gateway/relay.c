@@ -170,11 +170,11 @@ static void relay_hold(struct exchange *exchange, dr_slice raw) {
 
 /* From now on events come by the thousand, each to be passed on at once. */
 static void relay_expect(struct exchange *exchange) {
-    const struct dr_http_call *call = exchange->downstream.call;
+    const struct downstream *downstream = &exchange->downstream;
     const void *places[ATTEMPT_PLACES] = {&exchange->wait_timer, &exchange->answer_id};
-    _Static_assert(DR_HTTP_CALL_PLACES + 2 == ATTEMPT_PLACES, "the exchange's and the call's");
-    if (!call) return;
-    dr_http_call_places(call, places + 2);
+    _Static_assert(DOWNSTREAM_PLACES + 2 == ATTEMPT_PLACES, "the exchange's and the transport's");
+    if (!downstream->kind->places) return;
+    if (!downstream->kind->places(downstream, places + 2)) return;
     attempt_expect(&exchange->attempt, places);
 }
 

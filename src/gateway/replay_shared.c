@@ -16,7 +16,6 @@ enum {
     PENDING_BYTES_HIGH = 16 * 1024,
     ENDED_BYTES_MAX = 64 * 1024 * 1024, /* of all that have ended; the oldest give way */
     FIRST_BYTES = 2048,                 /* of a record: most answers grow beyond the least */
-    CACHE_LINE_BYTES = 64,
 };
 
 /* What each frame touches stands together in front: with thousands of answers under way none of it
@@ -236,18 +235,6 @@ void replay_put_row(struct replay *replay, dr_slice row) {
     pthread_mutex_lock(&replay->mutex);
     if (make_room(replay, row.len, count)) dr_buf_put(&replay->frames, row);
     pthread_mutex_unlock(&replay->mutex);
-}
-
-const char *replay_end(const struct replay *replay) {
-    return replay->frames.data ? replay->frames.data + replay->frames.len : NULL;
-}
-
-void replay_expect(const struct replay *replay, const char *end) {
-    __builtin_prefetch(replay, 1);
-    __builtin_prefetch((const char *)replay + CACHE_LINE_BYTES, 1);
-    if (!end) return;
-    __builtin_prefetch(end, 1);
-    __builtin_prefetch(end + CACHE_LINE_BYTES, 1);
 }
 
 bool replay_is_kept(struct replay *replay) {

@@ -53,11 +53,6 @@ void replay_tail_end(struct dr_buf *row, size_t begin);
 void replay_put_row(struct replay *replay, dr_slice row);
 /* Takes the next tail off; false when there is none. */
 bool replay_row_next(dr_slice *row, dr_slice *ret_tail);
-/* Soon something will be put: brings what that touches into the cache, while other work is done.
- * `end` is what replay_end said last. */
-void replay_expect(const struct replay *replay, const char *end);
-/* Where the next frame will lie, as far as can be told. */
-const char *replay_end(const struct replay *replay);
 /* Whether it can be resumed still. */
 bool replay_is_kept(struct replay *replay);
 bool replay_is_followed(struct replay *replay);

@@ -215,6 +215,7 @@ const struct downstream_kind downstream_sse_kept = {
     .transport = TRANSPORT_SSE,
     .streamed = &downstream_sse_kept,
     .pending = kept_pending,
+    .places = downstream_call_places,
     .admitted = kept_admitted,
     .lost = kept_lost,
     .begin = kept_begin,

@@ -26,8 +26,6 @@ struct ws_answer {
     struct chat_turn *turn;           /* NULL without a session */
     dr_slice id_json;                 /* with quotes */
     uint64_t seq;                     /* of the latest frame */
-    struct dr_ws_session *session;    /* the connection's; only to be expected */
-    const char *record_end;           /* likewise; may be stale */
 
     struct dr_list node; /* the connection's running answers */
     struct dr_timer lost_timer;

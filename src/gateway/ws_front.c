@@ -120,7 +120,6 @@ static struct ws_answer *answer_new(struct ws_connection *connection, struct exc
     if (!answer) return NULL;
     ws_answer_init(answer, exchange);
     answer->connection = connection;
-    answer->session = connection->session;
     answer->id = answer->request_id;
     if (id.data && !dr_arena_copy(&exchange->arena, id, &answer->id)) return NULL;
     struct dr_buf *json = &connection->worker->frame;

@@ -19,7 +19,6 @@ enum {
     OUTBOX_BYTES_KEPT = 16 * 1024,  /* a spare outbox's buffer */
     GATHERED_BYTES_MAX = 64 * 1024, /* more is not kept back until the end of the turn */
     UNANSWERED_PINGS_MAX = 2,
-    CACHE_LINE_BYTES = 64,
 };
 
 /* Frames of one turn, until its end. */
@@ -327,11 +326,6 @@ static bool session_has_room(const struct dr_ws_session *session, size_t len) {
     const size_t most = session->options->send_bytes_max;
     if (waiting == 0) return true;
     return waiting <= most && len <= most - waiting;
-}
-
-void dr_ws_session_expect(const struct dr_ws_session *session) {
-    __builtin_prefetch(session, 1);
-    __builtin_prefetch((const char *)session + CACHE_LINE_BYTES, 1);
 }
 
 /* Whether a message of `len` bytes may be sent; what stands in its way is done with. */

@@ -89,8 +89,6 @@ enum dr_status dr_ws_session_send_text(struct dr_ws_session *session, const dr_s
 /* The same for a server that writes the message, of `len` bytes, itself: where to, before anything
  * else is asked of the session. NULL when it is not to be sent. */
 char *dr_ws_session_put_text(struct dr_ws_session *session, size_t len);
-/* Soon something will be sent: brings what that touches into the cache, while other work is done. */
-void dr_ws_session_expect(const struct dr_ws_session *session);
 enum dr_status dr_ws_session_send_binary(struct dr_ws_session *session, const dr_slice *parts,
                                          size_t part_count);
 /* Begins the close handshake; messages that still come are dropped. `ended` comes when the peer's
