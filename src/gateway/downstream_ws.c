@@ -289,6 +289,7 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
     struct ws_answer *answer = downstream->answer;
     struct answer_chunk numbered = *chunk;
     (void)raw; /* the events tell all that a frame can */
+    if (answer->replay) replay_fetch(answer->replay);
     openai_call_numbers_apply(&answer->calls, &numbered);
     join_halves(answer, &numbered);
     if (answer->turn) answer->turn->signs_thinking = signs_thinking(answer);

@@ -194,6 +194,12 @@ static bool make_room(struct replay *replay, size_t len, uint64_t count) {
     return has_room;
 }
 
+/* Without the mutex: only this thread moves the frames. */
+void replay_fetch(const struct replay *replay) {
+    const struct dr_buf *frames = &replay->frames;
+    if (frames->len < frames->capacity) __builtin_prefetch(frames->data + frames->len, 1);
+}
+
 void replay_put(struct replay *replay, dr_slice tail) {
     const uint32_t len = (uint32_t)tail.len;
     pthread_mutex_lock(&replay->mutex);

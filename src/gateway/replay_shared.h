@@ -44,6 +44,8 @@ struct replay_writer {
  * replay_close. */
 struct replay *replay_open(struct replay_table *table, dr_slice request_id, dr_slice account_id,
                            int64_t keep_ms, const struct replay_writer *writer, dr_instant now);
+/* Fetches the place of the next frames into the cache; to be called some time before. */
+void replay_fetch(const struct replay *replay);
 /* One more frame. */
 void replay_put(struct replay *replay, dr_slice tail);
 /* The same for a row of tails, in one go. A row is begun empty; a tail is what is put into it
