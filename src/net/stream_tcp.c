@@ -346,18 +346,27 @@ static void outgoing_send(struct stream_tcp *tcp) {
     if (tcp->base.has_outgoing) outbox_send(dr_loop_outbox(tcp_loop(&tcp->base)));
 }
 
+static bool is_last_in(const struct dr_outbox *outbox, const struct stream_tcp *tcp) {
+    return outbox->piece_count > 0 && outbox->pieces[outbox->piece_count - 1].stream == tcp;
+}
+
+/* May leave a rest of the stream's earlier bytes, which the next ones have to wait behind. */
+static void outbox_make_room(struct stream_tcp *tcp, size_t len) {
+    struct dr_outbox *outbox = dr_loop_outbox(tcp_loop(&tcp->base));
+    const bool has_place = outbox->piece_count < DR_OUTBOX_PIECES || is_last_in(outbox, tcp);
+    if (outbox->len + len > DR_OUTBOX_BYTES || !has_place) outbox_send(outbox);
+}
+
+/* Behind outbox_make_room. */
 static void outbox_put(struct stream_tcp *tcp, const dr_slice *parts, size_t part_count,
                        size_t len) {
     struct dr_outbox *outbox = dr_loop_outbox(tcp_loop(&tcp->base));
-    const size_t count = outbox->piece_count;
-    const bool is_next = count > 0 && outbox->pieces[count - 1].stream == tcp;
-    if (outbox->len + len > DR_OUTBOX_BYTES || (count == DR_OUTBOX_PIECES && !is_next)) {
-        outbox_send(outbox);
-    }
+    dr_assert(outbox->len + len <= DR_OUTBOX_BYTES);
     outbox->send = outbox_send;
-    if (outbox->piece_count > 0 && is_next) {
+    if (is_last_in(outbox, tcp)) {
         outbox->pieces[outbox->piece_count - 1].len += len;
     } else {
+        dr_assert(outbox->piece_count < DR_OUTBOX_PIECES);
         outbox->pieces[outbox->piece_count++] =
             (struct dr_outbox_piece){.stream = tcp, .start = outbox->len, .len = len};
     }
@@ -375,13 +384,18 @@ static enum dr_status tcp_write(struct dr_stream *stream, const dr_slice *parts,
     struct rest rest = {.parts = parts, .count = part_count};
     const size_t len = rest_len(&rest);
     if (len == 0) return DR_OK;
-    if (len > DR_OUTBOX_WRITE_BYTES) outgoing_send(tcp);
+    const bool is_small = len <= DR_OUTBOX_WRITE_BYTES;
+    if (is_small) {
+        outbox_make_room(tcp, len);
+    } else {
+        outgoing_send(tcp);
+    }
     if (stream->is_failed) return DR_CLOSED;
     const size_t pending = tcp_pending(stream);
     if (!stream->is_connecting && pending == 0) {
-        if (len <= DR_OUTBOX_WRITE_BYTES) {
+        if (is_small) {
             outbox_put(tcp, parts, part_count, len);
-            return stream->is_failed ? DR_CLOSED : DR_OK;
+            return DR_OK;
         }
         const int code = rest_try(tcp, &rest);
         if (code) {

@@ -219,6 +219,27 @@ static void test_writes_of_a_turn_leave_together_and_in_order(void **state) {
     line_close(&line);
 }
 
+/* The box is emptied in the middle of a turn when it is full. What the system leaves of a stream's
+ * bytes then waits, and what the same stream writes next comes behind it. */
+static void test_what_follows_a_rest_of_the_same_turn_stays_behind_it(void **state) {
+    (void)state;
+    struct line line;
+    line_open(&line);
+    static char noise[8 * MEBIBYTE];
+    noise_fill(noise, sizeof(noise));
+    dr_stream_set_pending_max(line.client.stream, sizeof(noise));
+    dr_stream_pause(line.server.stream);
+    for (size_t at = 0; at < sizeof(noise); at += DR_OUTBOX_WRITE_BYTES) {
+        const dr_slice piece = dr_slice_of(noise + at, DR_OUTBOX_WRITE_BYTES);
+        assert_int_equal(say(&line.client, piece), DR_OK);
+    }
+    assert_true(dr_stream_pending(line.client.stream) > 0);
+    dr_stream_resume(line.server.stream);
+    RUN_UNTIL(line.loop, line.server.received.len == sizeof(noise));
+    assert_memory_equal(line.server.received.data, noise, sizeof(noise));
+    line_close(&line);
+}
+
 static void test_many_streams_of_a_turn_need_no_room_for_all(void **state) {
     (void)state;
     struct line line;
@@ -402,6 +423,7 @@ int main(void) {
         cmocka_unit_test(test_finish_waits_for_what_is_pending),
         cmocka_unit_test(test_gathering_joins_a_burst_into_one_piece),
         cmocka_unit_test(test_writes_of_a_turn_leave_together_and_in_order),
+        cmocka_unit_test(test_what_follows_a_rest_of_the_same_turn_stays_behind_it),
         cmocka_unit_test(test_many_streams_of_a_turn_need_no_room_for_all),
         cmocka_unit_test(test_a_reset_is_told_as_failure),
         cmocka_unit_test(test_writing_to_a_dead_peer_fails_in_a_later_turn),
