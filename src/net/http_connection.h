@@ -5,6 +5,7 @@
  *                  │                   └──answer over, not kept──► FLUSHING ──drained──► LINGERING
  *                  └──────────────────────► CLOSED ◄──────────────────┴──────────────────────┘
  *
+ * An IDLE connection that is to end goes by FLUSHING too: the end of its last answer may wait.
  * A call is attached only while BUSY; a parser only while that call's message is being read. */
 #ifndef DR_NET_HTTP_CONNECTION_H
 #define DR_NET_HTTP_CONNECTION_H

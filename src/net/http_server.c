@@ -271,6 +271,7 @@ void dr_http_connection_finish(struct dr_http_connection *connection, bool may_l
     connection_release_call(connection);
     connection->may_linger = may_linger;
     connection->state = DR_HTTP_CONNECTION_FLUSHING;
+    dr_stream_flush(connection->stream); /* what is not taken then shows as pending */
     if (dr_stream_pending(connection->stream) > 0) {
         connection_mind_deadline(connection);
         return;
@@ -590,17 +591,16 @@ void dr_http_connection_advance(struct dr_http_connection *connection) {
 
 static void connection_ended(void *owner) {
     struct dr_http_connection *connection = owner;
+    struct dr_http_call *call = connection->call;
     connection->has_ended = true;
     if (connection->state == DR_HTTP_CONNECTION_FLUSHING) return;
-    if (connection->state == DR_HTTP_CONNECTION_BUSY) {
-        struct dr_http_call *call = connection->call;
-        const bool is_answered = call->answer == DR_HTTP_ANSWER_OVER;
-        if (is_answered && dr_stream_pending(connection->stream) > 0) {
-            dr_http_connection_finish(connection, false);
-            return;
-        }
-        dr_http_call_note_gone(call);
+    if (connection->state == DR_HTTP_CONNECTION_IDLE ||
+        (call && call->answer == DR_HTTP_ANSWER_OVER)) {
+        /* It may have yet to take the end of its last answer. */
+        dr_http_connection_finish(connection, false);
+        return;
     }
+    if (call) dr_http_call_note_gone(call);
     connection_close(connection);
 }
 
@@ -648,11 +648,6 @@ static const struct dr_stream_events connection_events = {
     .closed = connection_closed,
 };
 
-static void connection_close_idle(struct dr_http_connection *connection) {
-    if (dr_stream_is_tls(connection->stream)) dr_stream_finish(connection->stream);
-    connection_close(connection);
-}
-
 /* Some clients send one behind a body that it does not belong to. */
 static bool call_has_but_an_empty_line(const struct dr_http_call *call) {
     return call && call->parser && call->reading == DR_HTTP_READING_HEAD &&
@@ -667,7 +662,7 @@ static void connection_timed_out(void *owner) {
     case DR_HTTP_DEADLINE_HEAD:
         if (call_has_but_an_empty_line(connection->call)) {
             /* A 408 here could be taken for the answer to the next request. */
-            connection_close_idle(connection);
+            dr_http_connection_finish(connection, false);
             return;
         }
         dr_http_connection_refuse(connection, 408, "The request's head did not come in time");
@@ -682,7 +677,7 @@ static void connection_timed_out(void *owner) {
             dr_http_connection_reset(connection);
         }
         return;
-    case DR_HTTP_DEADLINE_IDLE: connection_close_idle(connection); return;
+    case DR_HTTP_DEADLINE_IDLE: dr_http_connection_finish(connection, false); return;
     case DR_HTTP_DEADLINE_LINGER: connection_close(connection); return;
     case DR_HTTP_DEADLINE_UNSET:
     case DR_HTTP_DEADLINE_NONE: return;
@@ -790,7 +785,7 @@ void dr_http_server_drain(struct dr_http_server *server) {
             connection_mind_deadline(connection);
             continue;
         }
-        connection_close_idle(connection);
+        dr_http_connection_finish(connection, false);
     }
 }
 

@@ -38,6 +38,10 @@ size_t dr_stream_pending(const struct dr_stream *stream) {
     return stream->is_closing ? 0 : stream->kind->pending(stream);
 }
 
+void dr_stream_flush(struct dr_stream *stream) {
+    if (stream->kind->flush && !stream->is_closing) stream->kind->flush(stream);
+}
+
 void dr_stream_set_pending_max(struct dr_stream *stream, size_t bytes) {
     stream->pending_max = bytes;
 }

@@ -50,14 +50,18 @@ enum dr_status dr_stream_connect(struct dr_loop *loop, const struct sockaddr *ad
 void dr_stream_set_owner(struct dr_stream *stream, const struct dr_stream_events *events,
                          void *owner);
 
-/* Writes the parts in order: at once as far as the system takes them, the rest is copied and waits.
+/* Writes the parts in order, as far as the system takes them, the rest is copied and waits; small
+ * ones are handed to the system at the end of the turn (see dr_stream_flush).
  * DR_OK also when a rest waits; DR_TOO_LARGE when the rest would exceed `dr_stream_set_pending_max`
  * (nothing of this call has then been promised: the stream is to be closed); DR_CLOSED after
  * failure. */
 enum dr_status dr_stream_write(struct dr_stream *stream, const dr_slice *parts,
                                size_t part_count) DR_MUST_USE;
-/* Bytes that wait for the system (TLS: also ciphertext). */
+/* Bytes that wait for the system (TLS: also ciphertext), those of small writes in this turn not
+ * among them: what is decided for good by this, as a close is, is to flush first. */
 size_t dr_stream_pending(const struct dr_stream *stream);
+/* Hands small writes of this turn to the system now. A failure found is told later. */
+void dr_stream_flush(struct dr_stream *stream);
 /* Default 1 MiB. */
 void dr_stream_set_pending_max(struct dr_stream *stream, size_t bytes);
 

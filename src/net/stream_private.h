@@ -13,6 +13,7 @@ struct uv_tcp_s;
 struct dr_stream_kind {
     enum dr_status (*write)(struct dr_stream *stream, const dr_slice *parts, size_t part_count);
     size_t (*pending)(const struct dr_stream *stream);
+    void (*flush)(struct dr_stream *stream); /* NULL: nothing is kept back */
     void (*pause)(struct dr_stream *stream); /* called once per change */
     void (*resume)(struct dr_stream *stream);
     void (*gather)(struct dr_stream *stream);               /* only while not paused */

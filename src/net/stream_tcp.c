@@ -411,6 +411,10 @@ static enum dr_status tcp_write(struct dr_stream *stream, const dr_slice *parts,
     return rest_keep(tcp, &rest);
 }
 
+static void tcp_flush(struct dr_stream *stream) {
+    outgoing_send(tcp_of(stream));
+}
+
 static void tcp_finish(struct dr_stream *stream) {
     struct stream_tcp *tcp = tcp_of(stream);
     outgoing_send(tcp);
@@ -525,6 +529,7 @@ static void tcp_peer_text(const struct dr_stream *stream, char text[DR_ADDRESS_T
 static const struct dr_stream_kind tcp_kind = {
     .write = tcp_write,
     .pending = tcp_pending,
+    .flush = tcp_flush,
     .pause = tcp_pause_or_resume,
     .resume = tcp_pause_or_resume,
     .gather = tcp_gather,

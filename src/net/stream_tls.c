@@ -185,6 +185,10 @@ static size_t tls_pending(const struct dr_stream *stream) {
     return dr_stream_pending(tls->inner) + tls->waiting.len;
 }
 
+static void tls_flush(struct dr_stream *stream) {
+    dr_stream_flush(tls_of(stream)->inner);
+}
+
 static void end_send(struct stream_tls *tls) {
     ssl_begin(tls);
     (void)SSL_shutdown(tls->ssl);
@@ -419,6 +423,7 @@ static void tls_peer_text(const struct dr_stream *stream, char text[DR_ADDRESS_T
 static const struct dr_stream_kind tls_kind = {
     .write = tls_write,
     .pending = tls_pending,
+    .flush = tls_flush,
     .pause = tls_pause,
     .resume = tls_resume,
     .gather = tls_gather,
