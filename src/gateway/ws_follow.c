@@ -42,6 +42,8 @@ void ws_follow_close(struct ws_follow *follow) {
 enum dr_status ws_follow_open(struct ws_connection *connection, struct worker *worker,
                               struct dr_list *follows, dr_slice account_id, dr_slice request_id,
                               uint64_t after, dr_slice id) {
+    /* Records of event streams, whose names are longer, hold no frames. */
+    if (request_id.len != REQUEST_ID_BYTES) return DR_CLOSED;
     struct dr_buf *json = &worker->frame;
     dr_buf_reset(json);
     dr_json_put_string(json, id);

@@ -200,3 +200,16 @@ def test_who_does_not_come_back_has_lost_it(tmp_path, slow):
         assert events(relay, stream.request_id, 0).status == 404
         (row,) = relay.stop() or relay.usage()
     assert row["status"] == 499 and row["cost"] > 0
+
+
+def test_a_socket_resumes_no_event_stream(tmp_path, slow):
+    with running(Relay(tmp_path, slow.provider.url)) as relay:
+        stream = begin(relay)
+        slow.say(2)
+        heard = Heard().listen(stream, 2)
+        with open_socket(relay, relay.key) as socket:
+            for name in (stream.request_id, "sse:" + stream.request_id):
+                refused = ask(socket, {"type": "resume", "request_id": name, "id": "x"})
+                assert refused.error["code"] == "not_resumable"
+        slow.say()
+        assert heard.listen(stream).text == "".join(WORDS)
