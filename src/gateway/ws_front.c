@@ -166,6 +166,24 @@ static struct ws_follow *connection_find_follow(struct ws_connection *connection
     return NULL;
 }
 
+/* Asked here or resumed here. */
+static bool connection_is_busy(const struct ws_connection *connection) {
+    const struct config *config = connection->worker->edition->snapshot->config;
+    size_t count = connection->answer_count;
+    for (const struct dr_list *node = connection->follows.next; node != &connection->follows;
+         node = node->next) {
+        count++;
+    }
+    return count >= config->ws_requests_max;
+}
+
+static struct refusal refusal_of_busy(void) {
+    struct refusal refusal = refusal_of(REFUSAL_RATE_LIMIT_EXCEEDED);
+    refusal.message = DR_LIT("Too many requests are in flight on this connection. Wait for one to "
+                             "end, or open another connection.");
+    return refusal;
+}
+
 static bool connection_uses(struct ws_connection *connection, dr_slice id) {
     return connection_find(connection, id) || connection_find_follow(connection, id);
 }
@@ -189,10 +207,8 @@ static bool ask_is_fit(struct ws_connection *connection, dr_json root, dr_slice 
                                   DR_LIT("'session' must be a string of 1 to 256 bytes."));
     } else if (text.len > config->body_bytes_max) {
         *refusal = refusal_of(REFUSAL_REQUEST_TOO_LARGE);
-    } else if (connection->answer_count >= config->ws_requests_max) {
-        *refusal = refusal_of(REFUSAL_RATE_LIMIT_EXCEEDED);
-        refusal->message = DR_LIT("Too many requests are in flight on this connection. Wait for "
-                                  "one to end, or open another connection.");
+    } else if (connection_is_busy(connection)) {
+        *refusal = refusal_of_busy();
     } else {
         return true;
     }
@@ -376,6 +392,8 @@ static bool resume_is_fit(struct ws_connection *connection, dr_json root, dr_sli
     } else if (connection_uses(connection, id)) {
         *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("id"),
                                   DR_LIT("An answer of this 'id' is still under way."));
+    } else if (connection_is_busy(connection)) {
+        *refusal = refusal_of_busy();
     } else {
         return true;
     }

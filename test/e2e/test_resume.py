@@ -264,3 +264,28 @@ def test_a_drain_waits_for_who_resumed(tmp_path, slow):
             receive(sockets[-1])
         assert closed.value.rcvd.code == 1012
         assert relay.process.wait(20) == 0, relay.log()
+
+
+def test_resumed_answers_count_as_requests_in_flight(tmp_path, slow):
+    with running(Relay(tmp_path, slow.provider.url, limits="ws_requests: 2")) as relay:
+        with open_socket(relay, relay.key) as first, open_socket(relay, relay.key) as second:
+            lost = [begin(first, name) for name in "ab"]
+            for told, name in zip(lost, "yz"):
+                send(second, {"type": "resume", "request_id": told.frames[0]["request_id"],
+                              "after": 1, "id": name})
+            assert ask(second, {**ASK, "id": "c"}).error["code"] == "rate_limit_exceeded"
+            again = {"type": "resume", "request_id": lost[0].frames[0]["request_id"], "id": "d"}
+            assert ask(second, again).error["code"] == "rate_limit_exceeded"
+            slow.say()
+            assert len(gather_all(second, 2)) == 2
+            assert ask(second, {**ASK, "id": "c"}).text == "".join(WORDS)
+
+
+def gather_all(socket, count):
+    """The last frames of so many answers."""
+    last = {}
+    while len(last) < count:
+        frame = receive(socket)
+        if frame.get("done"):
+            last[frame["id"]] = frame
+    return last
