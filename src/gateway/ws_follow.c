@@ -15,6 +15,7 @@ static bool follow_take(void *owner, uint64_t seq, dr_slice tail) {
 }
 
 void ws_follow_pump(struct ws_follow *follow) {
+    if (dr_ws_session_is_full(ws_connection_session(follow->connection))) return;
     switch (replay_read(&follow->follower, follow, follow_take)) {
     case REPLAY_WAITS: return;
     case REPLAY_IS_MOVED: ws_connection_send_moved(follow->connection, follow->id_json); break;

@@ -23,7 +23,8 @@ struct ws_follow {
 enum dr_status ws_follow_open(struct ws_connection *connection, struct worker *worker,
                               struct dr_list *follows, dr_slice account_id, dr_slice request_id,
                               uint64_t after, dr_slice id) DR_MUST_USE;
-/* The connection takes more. The follow may be gone afterwards. */
+/* The connection takes more, or there is more: nothing is taken while it is full. The follow may be
+ * gone afterwards. */
 void ws_follow_pump(struct ws_follow *follow);
 void ws_follow_cancel(struct ws_follow *follow);
 void ws_follow_close(struct ws_follow *follow);

@@ -2,7 +2,9 @@
 
 import contextlib
 import random
+import socket
 import threading
+import time
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -10,6 +12,8 @@ from websockets.exceptions import ConnectionClosed
 from configured import Client
 from rig import ASK, Provider, Relay, nano, running, wait_for
 from socket_chat import HELLO, Told, ask, gather, open_socket, receive, send
+from test_back_pressure import (EVENT_BYTES, EVENT_COUNT, SEGMENT_BYTES, Flood,
+                                wait_until_stuck)
 
 WORDS = [f"từ{number} " for number in range(40)]
 
@@ -289,3 +293,44 @@ def gather_all(socket, count):
         if frame.get("done"):
             last[frame["id"]] = frame
     return last
+
+
+class Drip(Flood):
+    """An event at a time, so that each is passed on by itself."""
+
+    def serve(self, visit):
+        while visit.ask() is not None:
+            visit.begin_stream()
+            for number in range(EVENT_COUNT):
+                visit.send_event({"content": f"{number:06}" + "x" * EVENT_BYTES})
+                time.sleep(0.001)  # the pace of a model
+            visit.end_stream()
+
+
+def test_a_resumed_answer_waits_for_a_slow_reader(tmp_path):
+    drip = Drip()
+    limits = "ws_requests: 1, ws_send_bytes: 64KiB, event_bytes: 64KiB"
+    try:
+        with running(Relay(tmp_path, drip.url, limits=limits)) as relay, \
+                open_socket(relay, relay.key) as first:
+            told = begin(first)
+            plain = small_socket(relay)
+            with open_socket(relay, relay.key, sock=plain, max_queue=1) as second:
+                send(second, {"type": "resume", "request_id": told.frames[0]["request_id"],
+                              "after": 1, "id": "y"})
+                wait_until_stuck(drip, 1)
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+                while not told.is_done:
+                    told.take(receive(second))
+        assert told.text == "".join(f"{n:06}" + "x" * EVENT_BYTES for n in range(EVENT_COUNT))
+    finally:
+        drip.close()
+
+
+def small_socket(relay):
+    """A connection that holds few bytes under way."""
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
+    plain.connect(("127.0.0.1", relay.port))
+    return plain
