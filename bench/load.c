@@ -15,6 +15,7 @@
 struct settings {
     bool is_serving; /* the provider alone, until the process is ended */
     bool wants_json;
+    bool speaks_anthropic;
     const char *key;
     const char *model;
     struct load_provider_options provider;
@@ -35,6 +36,7 @@ static const char help[] =
     "  --target PORT        the relay, on 127.0.0.1\n"
     "  --provider PORT      play the provider on this port, too\n"
     "  --trust              a provider of another kind: check only framing and the end\n"
+    "  --dialect NAME       of the provider's streams: openai, anthropic (openai)\n"
     "  --key KEY            bearer key (default bench)\n"
     "  --model NAME         (default bench)\n"
     "  --stream             ask for streams\n"
@@ -57,6 +59,7 @@ enum option_letter {
     OPTION_TARGET = 256,
     OPTION_PROVIDER,
     OPTION_TRUST,
+    OPTION_DIALECT,
     OPTION_KEY,
     OPTION_MODEL,
     OPTION_STREAM,
@@ -81,6 +84,7 @@ static const struct option options[] = {
     {"target", required_argument, NULL, OPTION_TARGET},
     {"provider", required_argument, NULL, OPTION_PROVIDER},
     {"trust", no_argument, NULL, OPTION_TRUST},
+    {"dialect", required_argument, NULL, OPTION_DIALECT},
     {"key", required_argument, NULL, OPTION_KEY},
     {"model", required_argument, NULL, OPTION_MODEL},
     {"stream", no_argument, NULL, OPTION_STREAM},
@@ -140,10 +144,16 @@ static bool take_number(struct settings *settings, int letter, double value) {
     return true;
 }
 
+static bool take_dialect(struct settings *settings, const char *name) {
+    settings->speaks_anthropic = strcmp(name, "anthropic") == 0;
+    return settings->speaks_anthropic || strcmp(name, "openai") == 0;
+}
+
 static bool take_option(struct settings *settings, int letter) {
     double value = 0;
     switch (letter) {
     case OPTION_TRUST: settings->run.client.is_trusting = true; return true;
+    case OPTION_DIALECT: return take_dialect(settings, optarg);
     case OPTION_KEY: settings->key = optarg; return true;
     case OPTION_MODEL: settings->model = optarg; return true;
     case OPTION_STREAM: settings->run.client.is_stream = true; return true;
@@ -197,6 +207,12 @@ static bool read_settings(struct settings *settings, int argument_count, char **
     optind = strcmp(arguments[1], "--help") == 0 ? 1 : 2;
     while ((letter = getopt_long(argument_count, arguments, "", options, NULL)) != -1) {
         if (!take_option(settings, letter)) return false;
+    }
+    const struct load_client_options *client = &settings->run.client;
+    if (settings->speaks_anthropic && !settings->is_serving &&
+        (!client->is_stream || client->is_ws || client->is_trusting)) {
+        fputs("load: --dialect anthropic is for --stream alone\n", stderr);
+        return false;
     }
     settings->run.client.event_count = settings->provider.event_count;
     return optind == argument_count && settings->run.client_count > 0 &&
@@ -355,7 +371,7 @@ int main(int argument_count, char **arguments) {
     struct load_tally *tally = dr_alloc_zero(1, sizeof(*tally));
     bool is_good = false;
     if (wire && tally) {
-        load_wire_init(wire, settings.key, settings.model);
+        load_wire_init(wire, settings.key, settings.model, settings.speaks_anthropic);
         is_good = run_all(&settings, wire, tally);
     }
     dr_free(wire);

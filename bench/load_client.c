@@ -44,9 +44,8 @@ void load_client_fail(struct load_client *client, enum load_fault fault, const c
 /* --- lines of a stream ---------------------------------------------------------------------- */
 
 /* `line` against the text of one chunk, whose holes were filled with what must come. */
-static bool is_line(const struct load_wire *wire, const struct load_text *text, const char *line,
-                    size_t len) {
-    return memcmp(line, text->bytes + wire->chunk_head_len, len) == 0;
+static bool is_line(const struct load_text *text, const char *line, size_t len) {
+    return memcmp(line, text->bytes + text->payload_at, len) == 0;
 }
 
 bool load_client_note_event(struct load_client *client, const char *due, const char *sent,
@@ -69,27 +68,29 @@ bool load_client_note_event(struct load_client *client, const char *due, const c
 }
 
 static bool check_event(struct load_client *client, const char *line, int64_t now_ns) {
-    struct load_wire *wire = client->wire;
-    struct load_text *event = &wire->event;
-    const char *due = line + event->due_at - wire->chunk_head_len;
-    const char *sent = line + event->sent_at - wire->chunk_head_len;
+    struct load_text *event = &client->wire->event;
+    const char *due = line + event->due_at - event->payload_at;
+    const char *sent = line + event->sent_at - event->payload_at;
     memcpy(event->bytes + event->due_at, due, LOAD_TIME_DIGITS);
     memcpy(event->bytes + event->sent_at, sent, LOAD_TIME_DIGITS);
-    load_digits_put(event->bytes + event->number_at, LOAD_NUMBER_DIGITS, client->number);
+    load_text_number(event, client->number);
     load_digits_put(event->bytes + event->index_at, LOAD_INDEX_DIGITS, client->event_count);
-    return is_line(wire, event, line, wire->event_line_len) &&
+    return is_line(event, line, client->wire->event_line_len) &&
            load_client_note_event(client, due, sent, now_ns);
 }
 
 static bool check_usage(struct load_client *client, const char *line) {
     struct load_text *usage = &client->wire->usage;
-    load_digits_put(usage->bytes + usage->number_at, LOAD_NUMBER_DIGITS, client->number);
-    return is_line(client->wire, usage, line, client->wire->usage_line_len);
+    load_text_number(usage, client->number);
+    return is_line(usage, line, client->wire->usage_line_len);
 }
 
 /* False when the line is not the one that had to come. */
 static bool take_line(struct load_client *client, const char *line, size_t len, int64_t now_ns) {
     static const char done[] = "data: [DONE]";
+    if (client->wire->speaks_anthropic) {
+        return load_client_take_message_line(client, line, len, now_ns);
+    }
     /* Blank lines end events; a line that begins with a colon is a comment. */
     if (len == 0 || line[0] == ':') return true;
     if (client->is_done) return false;
@@ -302,6 +303,7 @@ static void send_ask(struct load_client *client) {
     load_digits_put(ask->bytes + ask->number_at, LOAD_NUMBER_DIGITS, client->number);
     client->stage = LOAD_CLIENT_WAITING;
     client->is_done = false;
+    client->message_stage = LOAD_MESSAGE_NEW;
     client->event_count = 0;
     client->body_at = 0;
     const ssize_t sent = send(client->socket.fd, ask->bytes, ask->len, MSG_NOSIGNAL);

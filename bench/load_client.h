@@ -19,6 +19,18 @@ enum load_client_stage {
     LOAD_CLIENT_READING,
 };
 
+/* How far the stream of a provider that speaks Anthropic's Messages has come, with a relay that
+ * passes it on and with one that makes OpenAI's chunks of it. */
+enum load_message_stage {
+    LOAD_MESSAGE_NEW,
+    LOAD_MESSAGE_PASSED_BEGIN,
+    LOAD_MESSAGE_PASSED_EVENTS,
+    LOAD_MESSAGE_PASSED_END,
+    LOAD_MESSAGE_EVENTS,
+    LOAD_MESSAGE_FINISHED,
+    LOAD_MESSAGE_COUNTED, /* the usage has come */
+};
+
 /* What went wrong, counted by kind. */
 enum load_fault {
     LOAD_FAULT_CONNECT,
@@ -71,12 +83,14 @@ struct load_client {
     uint64_t number;
     int64_t due_ns; /* when the request was to be sent */
     bool is_chunked;
-    bool is_done; /* [DONE] was read */
+    bool is_done; /* [DONE] was read, or message_stop */
     bool will_close;
     struct load_chunks chunks; /* or `left` alone, of a body with a length */
     size_t body_at;
     uint32_t event_count;
-    char *carry; /* a head, line or frame that came in pieces */
+    enum load_message_stage message_stage;
+    size_t message_at; /* within the text that has to come, when it is passed on */
+    char *carry;       /* a head, line or frame that came in pieces */
     size_t carry_len;
     uint32_t frame_count; /* a WebSocket's: `seq` of its latest frame */
     uint8_t request_id_len;

@@ -1,4 +1,5 @@
-/* What the two halves of a client share: HTTP in load_client.c, WebSocket in load_client_ws.c. */
+/* What the parts of a client share: HTTP in load_client.c, Anthropic's streams in
+ * load_client_messages.c, WebSocket in load_client_ws.c. */
 #ifndef DR_BENCH_LOAD_CLIENT_PRIVATE_H
 #define DR_BENCH_LOAD_CLIENT_PRIVATE_H
 
@@ -15,6 +16,11 @@ bool load_client_note_event(struct load_client *client, const char *due, const c
                             int64_t now_ns);
 /* The answer is whole, or counted as a fault. */
 void load_client_end_answer(struct load_client *client, int64_t now_ns);
+
+/* The next line of a stream whose provider speaks Anthropic's Messages. False when it is not the
+ * one that had to come. */
+bool load_client_take_message_line(struct load_client *client, const char *line, size_t len,
+                                   int64_t now_ns);
 
 /* The connection stands: begins the handshake. */
 void load_client_ws_open(struct load_client *client);

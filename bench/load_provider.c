@@ -79,7 +79,7 @@ static size_t put_text(char *out, const struct load_text *text) {
 
 static size_t put_event(struct call *call, char *out, int64_t now_ns) {
     struct load_text *event = &call->provider->wire->event;
-    load_digits_put(event->bytes + event->number_at, LOAD_NUMBER_DIGITS, call->number);
+    load_text_number(event, call->number);
     load_digits_put(event->bytes + event->index_at, LOAD_INDEX_DIGITS, call->sent_count);
     load_digits_put(event->bytes + event->due_at, LOAD_TIME_DIGITS, (uint64_t)call->due_ns);
     load_digits_put(event->bytes + event->sent_at, LOAD_TIME_DIGITS, (uint64_t)now_ns);
@@ -89,9 +89,16 @@ static size_t put_event(struct call *call, char *out, int64_t now_ns) {
     return put_text(out, event);
 }
 
+static size_t put_begin(struct call *call, char *out) {
+    struct load_wire *wire = call->provider->wire;
+    load_text_number(&wire->begin, call->number);
+    const size_t len = put_text(out, &wire->stream_head);
+    return len + put_text(out + len, &wire->begin);
+}
+
 static size_t put_end(struct call *call, char *out) {
     struct load_wire *wire = call->provider->wire;
-    load_digits_put(wire->usage.bytes + wire->usage.number_at, LOAD_NUMBER_DIGITS, call->number);
+    load_text_number(&wire->usage, call->number);
     const size_t len = put_text(out, &wire->usage);
     return len + put_text(out + len, &wire->done);
 }
@@ -101,7 +108,7 @@ static bool write_events(struct call *call, int64_t now_ns) {
     const struct load_provider_options *options = &call->provider->options;
     char *out = call->provider->out;
     size_t len = 0;
-    if (call->sent_count == 0) len = put_text(out, &call->provider->wire->stream_head);
+    if (call->sent_count == 0) len = put_begin(call, out);
     for (uint32_t i = 0; i < options->gather && call->sent_count < options->event_count; i++) {
         len += put_event(call, out + len, now_ns);
     }
@@ -174,14 +181,24 @@ static bool answer_whole(struct call *call) {
     return send_out(call, answer->bytes, answer->len);
 }
 
+/* Where the client's `user` stands: at the end of its own request, in the metadata of one that the
+ * relay wrote anew. */
+static const char *find_number(const struct call *call, const char *body, size_t len) {
+    static const char user[] = "\"user_id\":\"";
+    const char *place = NULL;
+    if (call->provider->wire->speaks_anthropic) place = memmem(body, len, user, sizeof(user) - 1);
+    if (place) place += sizeof(user) - 1;
+    if (place && (size_t)(body + len - place) < LOAD_NUMBER_DIGITS) return NULL;
+    if (place || len < LOAD_NUMBER_DIGITS + 2) return place;
+    return body + len - LOAD_NUMBER_DIGITS - 2;
+}
+
 /* False when the connection is gone and closed. */
 static bool answer_body(struct call *call, const char *body, size_t len) {
     static const char streams[] = "\"stream\":true";
-    const size_t look = len < 256 ? len : 256;
-    if (len < LOAD_NUMBER_DIGITS + 2 ||
-        !load_digits_read(body + len - LOAD_NUMBER_DIGITS - 2, LOAD_NUMBER_DIGITS, &call->number)) {
-        call->number = 0;
-    }
+    const size_t look = len < 256 || call->provider->wire->speaks_anthropic ? len : 256;
+    const char *number = find_number(call, body, len);
+    if (!number || !load_digits_read(number, LOAD_NUMBER_DIGITS, &call->number)) call->number = 0;
     if (!memmem(body, look, streams, sizeof(streams) - 1)) {
         if (answer_whole(call)) return true;
         close_call(call);

@@ -80,25 +80,26 @@ static void init_answer(struct load_wire *wire, const char *model) {
 }
 
 /* `line` becomes the event of one HTTP chunk; the holes move by the chunk's head. */
-static void init_chunk(struct load_text *chunk, const struct load_text *line,
-                       size_t *ret_head_len) {
+static void init_chunk(struct load_text *chunk, const struct load_text *line) {
     put(chunk, "%zx\r\n", line->len + 2);
-    *ret_head_len = chunk->len;
-    chunk->number_at = chunk->len + line->number_at;
-    chunk->index_at = chunk->len + line->index_at;
-    chunk->due_at = chunk->len + line->due_at;
-    chunk->sent_at = chunk->len + line->sent_at;
+    chunk->payload_at = chunk->len;
+    if (line->number_at > 0) chunk->number_at = chunk->len + line->number_at;
+    if (line->index_at > 0) chunk->index_at = chunk->len + line->index_at;
+    if (line->due_at > 0) chunk->due_at = chunk->len + line->due_at;
+    if (line->sent_at > 0) chunk->sent_at = chunk->len + line->sent_at;
     put(chunk, "%s\n\n\r\n", line->bytes);
+}
+
+static void init_stream_head(struct load_wire *wire) {
+    put(&wire->stream_head, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n");
+    put(&wire->stream_head, "Date: Tue, 24 Nov 2026 00:00:00 GMT\r\nServer: provider\r\n");
+    put(&wire->stream_head, "X-Request-Id: req_0123456789abcdef\r\nCache-Control: no-cache\r\n");
+    put(&wire->stream_head, "Transfer-Encoding: chunked\r\n\r\n");
 }
 
 static void init_stream(struct load_wire *wire, const char *model) {
     struct load_text event = {.len = 0};
     struct load_text usage = {.len = 0};
-
-    put(&wire->stream_head, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n");
-    put(&wire->stream_head, "Date: Tue, 24 Nov 2026 00:00:00 GMT\r\nServer: provider\r\n");
-    put(&wire->stream_head, "X-Request-Id: req_0123456789abcdef\r\nCache-Control: no-cache\r\n");
-    put(&wire->stream_head, "Transfer-Encoding: chunked\r\n\r\n");
 
     put(&event, "data: {\"id\":\"chatcmpl-");
     event.number_at = put_hole(&event, HOLE_NUMBER);
@@ -112,7 +113,7 @@ static void init_stream(struct load_wire *wire, const char *model) {
     event.sent_at = put_hole(&event, HOLE_TIME);
     put(&event, "\"}}]}");
     wire->event_line_len = event.len;
-    init_chunk(&wire->event, &event, &wire->chunk_head_len);
+    init_chunk(&wire->event, &event);
 
     put(&usage, "data: {\"id\":\"chatcmpl-");
     usage.number_at = put_hole(&usage, HOLE_NUMBER);
@@ -121,8 +122,43 @@ static void init_stream(struct load_wire *wire, const char *model) {
     put(&usage, "\"choices\":[],\"usage\":{\"prompt_tokens\":171,\"completion_tokens\":96,"
                 "\"total_tokens\":267}}");
     wire->usage_line_len = usage.len;
-    init_chunk(&wire->usage, &usage, &wire->chunk_head_len);
+    init_chunk(&wire->usage, &usage);
     put(&wire->done, "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
+}
+
+/* As recorded streams have it; only the first event names the message. */
+static void init_messages(struct load_wire *wire, const char *model) {
+    struct load_text begin = {.len = 0};
+    struct load_text event = {.len = 0};
+    struct load_text end = {.len = 0};
+
+    put(&begin, "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{");
+    put(&begin, "\"model\":\"%s\",\"id\":\"msg_", model);
+    begin.number_at = put_hole(&begin, HOLE_NUMBER);
+    put(&begin, "\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[],");
+    put(&begin, "\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{\"input_tokens\":171,");
+    put(&begin, "\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,");
+    put(&begin, "\"output_tokens\":1}}}\n\nevent: content_block_start\ndata: ");
+    put(&begin, "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":");
+    put(&begin, "{\"type\":\"text\",\"text\":\"\"}}\n\nevent: ping\ndata: {\"type\": \"ping\"}");
+    init_chunk(&wire->begin, &begin);
+
+    put(&event, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,");
+    put(&event, "\"delta\":{\"type\":\"text_delta\",\"text\":\" ");
+    event.index_at = put_hole(&event, HOLE_INDEX);
+    put(&event, " ");
+    event.due_at = put_hole(&event, HOLE_TIME);
+    put(&event, " ");
+    event.sent_at = put_hole(&event, HOLE_TIME);
+    put(&event, "\"}}");
+    init_chunk(&wire->event, &event);
+
+    put(&end, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n");
+    put(&end, "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":");
+    put(&end, "{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":");
+    put(&end, "{\"output_tokens\":96}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}");
+    init_chunk(&wire->usage, &end);
+    put(&wire->done, "0\r\n\r\n");
 }
 
 /* The key and what has to come back for it are those of RFC 6455 section 1.3. */
@@ -163,14 +199,19 @@ static void init_ws_frames(struct load_wire *wire, const char *model) {
                         "\"total_tokens\":267");
 }
 
-void load_wire_init(struct load_wire *wire, const char *key, const char *model) {
-    *wire = (struct load_wire){.chunk_head_len = 0};
+void load_wire_init(struct load_wire *wire, const char *key, const char *model,
+                    bool speaks_anthropic) {
+    *wire = (struct load_wire){.speaks_anthropic = speaks_anthropic};
     init_ws_ask(wire, key, model);
     init_ws_frames(wire, model);
     init_ask(&wire->ask_json, key, model, false);
     init_ask(&wire->ask_stream, key, model, true);
     init_answer(wire, model);
-    init_stream(wire, model);
+    init_stream_head(wire);
+    if (speaks_anthropic)
+        init_messages(wire, model);
+    else
+        init_stream(wire, model);
 }
 
 void load_digits_put(char *place, size_t digits, uint64_t value) {
@@ -188,6 +229,11 @@ bool load_digits_read(const char *place, size_t digits, uint64_t *ret) {
     }
     *ret = value;
     return true;
+}
+
+void load_text_number(struct load_text *text, uint64_t number) {
+    if (text->number_at == 0) return;
+    load_digits_put(text->bytes + text->number_at, LOAD_NUMBER_DIGITS, number);
 }
 
 /* --- heads ---------------------------------------------------------------------------------- */

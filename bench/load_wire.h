@@ -20,10 +20,11 @@ enum {
     LOAD_REQUEST_ID_BYTES_MAX = 64,
 };
 
-/* A text with holes: `at` is where the digits of each begin. */
+/* A text with holes: `at` is where the digits of each begin, 0 where there is no such hole. */
 struct load_text {
     char bytes[LOAD_TEXT_BYTES];
     size_t len;
+    size_t payload_at; /* of an HTTP chunk: where its size ends */
     size_t number_at;
     size_t index_at;
     size_t due_at;
@@ -36,11 +37,12 @@ struct load_wire {
     struct load_text answer; /* the provider's answer, head and body */
     size_t answer_head_len;
     struct load_text stream_head;
+    bool speaks_anthropic;  /* streams are Anthropic's Messages */
+    struct load_text begin; /* one HTTP chunk with what precedes the events; OpenAI: empty */
     struct load_text event; /* one HTTP chunk with one event */
-    struct load_text usage; /* one HTTP chunk with the event that ends every stream */
-    struct load_text done;  /* [DONE] and the end of the body */
-    size_t chunk_head_len;  /* of `event` and `usage`: what precedes "data:" */
-    size_t event_line_len;  /* "data:" up to the end of its line, without it */
+    struct load_text usage; /* one HTTP chunk with what ends every stream */
+    struct load_text done;  /* the end of the body, OpenAI: behind [DONE] */
+    size_t event_line_len;  /* OpenAI: "data:" up to the end of its line, without it */
     size_t usage_line_len;
     /* Over a WebSocket. Frames begin with `ws_head` and the frame's own number, which has as many
      * digits as it needs; behind it stands one of the others. */
@@ -54,11 +56,14 @@ struct load_wire {
 /* What a server that has read `ws_handshake` has to say in its answer. */
 extern const char load_ws_accept[];
 
-void load_wire_init(struct load_wire *wire, const char *key, const char *model);
+void load_wire_init(struct load_wire *wire, const char *key, const char *model,
+                    bool speaks_anthropic);
 /* Writes `value` with leading zeros over `digits` bytes. */
 void load_digits_put(char *place, size_t digits, uint64_t value);
 /* False unless all are digits. */
 bool load_digits_read(const char *place, size_t digits, uint64_t *ret);
+/* Fills the hole for the request's number, where there is one. */
+void load_text_number(struct load_text *text, uint64_t number);
 
 /* What a message's head says of its body. */
 struct load_head {
