@@ -442,19 +442,20 @@ static bool are_plain(const char *bytes) {
     return ((eight | controls | quotes | backslashes) & ones * 0x80) == 0;
 }
 
+size_t dr_json_plain_len(dr_slice text) {
+    size_t at = 0;
+    while (text.len - at >= 8 && are_plain(text.data + at)) at += 8;
+    while (at < text.len && is_plain(text.data[at])) at++;
+    return at;
+}
+
 void dr_json_put_string(struct dr_buf *buf, dr_slice text) {
-    dr_buf_put_char(buf, '"');
+    dr_buf_put(buf, DR_LIT("\""));
     size_t at = 0;
     size_t copied = 0; /* what lies before it is in the buffer */
-    while (at < text.len) {
-        if (text.len - at >= 8 && are_plain(text.data + at)) {
-            at += 8;
-            continue;
-        }
-        if (is_plain(text.data[at])) {
-            at++;
-            continue;
-        }
+    for (;;) {
+        at += dr_json_plain_len(dr_slice_from(text, at));
+        if (at == text.len) break;
         const char byte = text.data[at];
         size_t skip = 1;
         if ((uint8_t)byte >= 0x80) {
@@ -474,7 +475,7 @@ void dr_json_put_string(struct dr_buf *buf, dr_slice text) {
         copied = at;
     }
     dr_buf_put(buf, dr_slice_from(text, copied));
-    dr_buf_put_char(buf, '"');
+    dr_buf_put(buf, DR_LIT("\""));
 }
 
 void dr_json_put_string_or_null(struct dr_buf *buf, dr_slice text) {

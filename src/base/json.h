@@ -74,6 +74,9 @@ size_t dr_json_offset(const struct dr_json_reader *reader, dr_json string_or_num
  * (It stands there as it is unless it was escaped: compare.) */
 bool dr_json_place(const struct dr_json_reader *reader, dr_slice text, size_t *ret_offset);
 
+/* How many bytes at the front stand in a string as they are: ASCII that needs no escape. */
+size_t dr_json_plain_len(dr_slice text);
+
 /* Writers. Strings are escaped as RFC 8259 asks and stay valid JSON for any bytes (invalid UTF-8
  * becomes U+FFFD). */
 void dr_json_put_string(struct dr_buf *buf, dr_slice text);         /* with quotes */

@@ -606,6 +606,20 @@ static void test_any_pair_of_bytes_becomes_readable_json(void **state) {
     dr_buf_clear(&buf);
 }
 
+static void test_text_is_plain_up_to_the_first_byte_that_needs_a_look(void **state) {
+    (void)state;
+    /* Every byte at every place, so that steps of eight and of one both meet it. */
+    for (size_t at = 0; at < 20; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            char text[] = "!#~ []\x7f and more letters";
+            text[at] = (char)byte;
+            const bool is_plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+            assert_int_equal(dr_json_plain_len((dr_slice){text, 20}), is_plain ? 20 : at);
+        }
+    }
+    assert_int_equal(dr_json_plain_len(DR_NONE), 0);
+}
+
 static void test_absent_text_is_written_as_null(void **state) {
     (void)state;
     struct dr_buf buf;
@@ -639,6 +653,7 @@ int main(void) {
         cmocka_unit_test(test_every_failing_allocation_is_reported),
         cmocka_unit_test(test_strings_are_escaped_and_stay_valid),
         cmocka_unit_test(test_any_pair_of_bytes_becomes_readable_json),
+        cmocka_unit_test(test_text_is_plain_up_to_the_first_byte_that_needs_a_look),
         cmocka_unit_test(test_absent_text_is_written_as_null),
     };
     return cmocka_run_group_tests(tests, reader_open, reader_close);

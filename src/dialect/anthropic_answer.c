@@ -340,7 +340,8 @@ static bool take_number(dr_slice *rest, uint32_t *ret) {
 
 /* The raw inside of a string; false at what only the parser should judge. */
 static bool take_string(dr_slice *rest, dr_slice *ret_raw, bool *ret_has_escapes) {
-    size_t at = 0;
+    const size_t plain = dr_json_plain_len(*rest);
+    size_t at = plain;
 
     *ret_has_escapes = false;
     for (;; at++) {
@@ -353,7 +354,7 @@ static bool take_string(dr_slice *rest, dr_slice *ret_raw, bool *ret_has_escapes
     }
     *ret_raw = dr_slice_first(*rest, at);
     *rest = dr_slice_from(*rest, at + 1);
-    return dr_utf8_is_valid(*ret_raw);
+    return at == plain || dr_utf8_is_valid(*ret_raw);
 }
 
 /* Closing braces with the blanks that Anthropic pads its events with. */

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/json.h"
 
+#define FIRST_DELTA "{\"index\":0,\"delta\":{"
 #define ANTHROPIC_FORMAT "\"format\":\"anthropic-claude-v1\""
 #define GEMINI_FORMAT "\"format\":\"google-gemini-v1\""
 
@@ -72,17 +73,22 @@ static bool make_head(struct openai_writer *writer, const struct answer_event *s
     note_identity(writer, start);
     dr_buf_put(out, DR_LIT("data: "));
     put_identity(out, writer, DR_LIT("chat.completion.chunk"));
-    dr_buf_put(out, DR_LIT(",\"choices\":["));
+    dr_buf_put(out, DR_LIT(",\"choices\":[" FIRST_DELTA));
     if (dr_buf_status(out)) return true; /* the caller asks the buffer */
-    const bool is_kept = dr_arena_copy(
-        writer->arena, dr_slice_of(out->data + before, out->len - before), &writer->head);
+    const dr_slice written = dr_slice_of(out->data + before, out->len - before);
     out->len = before;
-    return is_kept;
+    if (!dr_arena_copy(writer->arena, written, &writer->delta_head)) return false;
+    writer->head = dr_slice_first(writer->delta_head, written.len - DR_LIT(FIRST_DELTA).len);
+    return true;
 }
 
 /* --- chunks of a stream --- */
 
 static void open_chunk(struct openai_writer *writer, uint32_t choice_index, struct dr_buf *out) {
+    if (choice_index == 0) {
+        dr_buf_put(out, writer->delta_head);
+        return;
+    }
     dr_buf_put(out, writer->head);
     dr_buf_put(out, DR_LIT("{\"index\":"));
     dr_buf_put_u64(out, choice_index);

@@ -30,7 +30,8 @@ struct openai_writer {
     struct openai_writer_options options;
     /* Private part. */
     struct dr_arena *arena;
-    dr_slice head; /* "data: {"id":…,"choices":[{"index":" */
+    dr_slice head;       /* "data: {"id":…,"choices":[" */
+    dr_slice delta_head; /* and `{"index":0,"delta":{` behind it */
     dr_slice id;
     dr_slice model;
     struct usage usage;
