@@ -524,6 +524,9 @@ static void session_drained(void *owner) {
         dr_deferred_queue(&session->flush, session->hub->loop);
         return;
     }
+    /* A rest was left, which several flushes of one turn may have made larger than any send saw;
+     * who paused for it has to hear that it is gone. */
+    session->was_full = true;
     session_mind_drained(session);
 }
 
