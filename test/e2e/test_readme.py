@@ -1,6 +1,7 @@
 """A stranger's first hour: every block of the README is pasted as it stands, and does what the text
 around it says. Only the ports are others, so that tests can run side by side."""
 
+import json
 import pathlib
 import re
 import signal
@@ -49,10 +50,15 @@ def test_the_first_requests(name, gateway, tmp_path):
 
 @pytest.mark.parametrize("name", READMES)
 def test_the_first_lines_of_python(name, gateway):
-    (program,) = blocks(name, "python", 2, 3)
-    ran = subprocess.run([sys.executable, "-c", program.replace(":8080", f":{gateway.port}")],
-                         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
-    assert ran.stdout.startswith("This is a simulation, no model is behind it."), ran.stderr
+    whole, frames = (subprocess.run([sys.executable, "-c",
+                                     program.replace(":8080", f":{gateway.port}")],
+                                    stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                    timeout=60)
+                     for program in blocks(name, "python", 2, 3))
+    assert whole.stdout.startswith("This is a simulation, no model is behind it."), whole.stderr
+    first, second, *_, last = map(json.loads, frames.stdout.splitlines())
+    assert first["accepted"] and second["content"] == "This", frames.stderr
+    assert last["done"] and last["cost"] == 0.00056 and last["seq"] == 66
 
 
 @pytest.mark.parametrize("name", READMES)
