@@ -106,7 +106,7 @@ static dr_json unwrap(dr_json value) {
     return value;
 }
 
-void sim_ask_note_result_value(struct sim_ask *ask, struct sim_scratch *scratch, dr_json value) {
+static void note_parsed(struct sim_ask *ask, struct sim_scratch *scratch, dr_json value) {
     value = unwrap(value);
     dr_slice text = dr_json_text(value);
     if (!text.data) {
@@ -123,8 +123,19 @@ void sim_ask_note_result(struct sim_ask *ask, struct sim_scratch *scratch, dr_sl
     const bool may_be_json = at < text.len && (text.data[at] == '{' || text.data[at] == '[');
     dr_json root;
     if (may_be_json && !dr_json_read(scratch->results, text, RESULT_DEPTH_MAX, &root, NULL)) {
-        sim_ask_note_result_value(ask, scratch, root);
+        note_parsed(ask, scratch, root);
     } else {
         sim_talk_note_text(&ask->talk, SIM_ROLE_TOOL, text);
+    }
+}
+
+/* A text that was wrapped may be JSON, as a text that was not: [1, 2] has to be sent to Gemini as
+ * {"result":"[1, 2]"}. */
+void sim_ask_note_result_value(struct sim_ask *ask, struct sim_scratch *scratch, dr_json value) {
+    const dr_slice text = dr_json_text(unwrap(value));
+    if (text.data) {
+        sim_ask_note_result(ask, scratch, text);
+    } else {
+        note_parsed(ask, scratch, value);
     }
 }

@@ -191,20 +191,20 @@ static const char results_openai[] = "{\"model\":\"m\",\"messages\":[" USER(
          "\"tool_calls\":[{\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"weather\","
          "\"arguments\":\"{}\"}},{\"id\":\"b\",\"type\":\"function\",\"function\":{\"name\":"
          "\"clock\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"a\",\"content\":"
-         "\"warm\"},{\"role\":\"tool\",\"tool_call_id\":\"b\",\"content\":"
+         "\"[1, 2]\"},{\"role\":\"tool\",\"tool_call_id\":\"b\",\"content\":"
          "\"{ \\\"hour\\\": 7, \\\"zone\\\": \\\"S\\\\u00e0i G\\\\u00f2n\\\" }\"}]}";
 static const char results_anthropic[] =
     "{\"model\":\"c\",\"max_tokens\":4000,\"messages\":[{\"role\":\"user\",\"content\":\"x\"},"
     "{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_use\",\"id\":\"a\",\"name\":"
     "\"weather\",\"input\":{}},{\"type\":\"tool_use\",\"id\":\"b\",\"name\":\"clock\","
     "\"input\":{}}]},{\"role\":\"user\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":"
-    "\"a\",\"content\":\"warm\"},{\"type\":\"tool_result\",\"tool_use_id\":\"b\",\"content\":[{"
+    "\"a\",\"content\":\"[1,2]\"},{\"type\":\"tool_result\",\"tool_use_id\":\"b\",\"content\":[{"
     "\"type\":\"text\",\"text\":\"{\\\"hour\\\":7,\\\"zone\\\":\\\"Sài Gòn\\\"}\"}]}]}]}";
 static const char results_gemini[] =
     "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"x\"}]},{\"role\":\"model\","
     "\"parts\":[{\"functionCall\":{\"name\":\"weather\",\"args\":{}}},{\"functionCall\":{"
     "\"name\":\"clock\",\"args\":{}}}]},{\"role\":\"user\",\"parts\":[{\"functionResponse\":{"
-    "\"name\":\"weather\",\"response\":{\"result\":\"warm\"}}},{\"functionResponse\":{\"name\":"
+    "\"name\":\"weather\",\"response\":{\"result\":\"[1, 2]\"}}},{\"functionResponse\":{\"name\":"
     "\"clock\",\"response\":{\"hour\":7,\"zone\":\"Sài Gòn\"}}}]}]}";
 
 #define CALL_TOOLS ",\"tools\":[{\"name\":\"weather\",\"input_schema\":" WEATHER "}]"

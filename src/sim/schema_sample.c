@@ -163,6 +163,9 @@ static bool whole_bounds(dr_json schema, int64_t *ret_least, int64_t *ret_most) 
         *ret_most = has_least ? *ret_least + 9 : 10;
     }
     if (!has_least) *ret_least = *ret_most > 1 ? 1 : *ret_most;
+    /* A bound below zero tells what a type can hold ("int" of zod: from -9007199254740991) rather
+     * than what is meant: ordinary numbers are. */
+    if (*ret_least < 0 && *ret_most >= 1 && !member(schema, "multipleOf")) *ret_least = 1;
     return *ret_least <= *ret_most;
 }
 
