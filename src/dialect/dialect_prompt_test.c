@@ -225,6 +225,19 @@ static const struct {
      "[{\"type\":\"thinking\",\"thinking\":\"xy\",\"signature\":\"S\"},{\"type\":"
      "\"redacted_thinking\",\"data\":\"D\"},{\"type\":\"text\",\"text\":\"a\"}]",
      ""},
+    /* Words that are not shown are empty; words that a client lost are none. */
+    {A45,
+     "\"messages\":[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":"
+     "\"a\",\"reasoning_details\":[{\"type\":\"reasoning.text\","
+     "\"text\":\"\",\"signature\":\"S\"}]},"
+     "{\"role\":\"user\",\"content\":\"v\"}]",
+     "[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"S\"},{\"type\":\"text\"", ""},
+    {A45,
+     "\"messages\":[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":"
+     "\"a\",\"reasoning_details\":[{\"type\":\"reasoning.text\",\"signature\":\"S\"}]},"
+     "{\"role\":\"user\",\"content\":\"v\"}]",
+     "\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]",
+     "messages.reasoning_details"},
     {G25,
      "\"messages\":[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":"
      "\"a\",\"reasoning_content\":\"xy\"},{\"role\":\"user\",\"content\":\"v\"}]",

@@ -191,15 +191,20 @@ static void read_calls(struct making *making, struct message *message, dr_json o
 }
 
 /* The words of one block: what stands from `from` up to the piece that bears the signature, which
- * is the `count`-th. */
+ * is the `count`-th. DR_NONE where no piece has any, not even empty ones. */
 static dr_slice join_words(struct making *making, struct dr_json_iter from, size_t count) {
     struct dr_json_iter iter = from;
+    bool has_words = false;
     size_t len = 0;
     size_t at = 0;
 
     for (size_t i = 0; i < count && dr_json_iter_next(&iter); i++) {
-        len += text_member(iter.value, DR_LIT("text")).len;
+        const dr_slice piece = text_member(iter.value, DR_LIT("text"));
+        if (piece.data) has_words = true;
+        len += piece.len;
     }
+    if (!has_words) return DR_NONE;
+    if (len == 0) return DR_LIT("");
     char *text = take_array(making, len, 1);
     if (!text) return DR_NONE;
     iter = from;
@@ -235,7 +240,9 @@ static bool read_thought(dr_json detail, struct message_thought *ret_thought,
 
 /* OpenRouter's `reasoning_details`, which we write too: {"type":"reasoning.text","text",
  * "signature","format","index"} and {"type":"reasoning.encrypted","data"}. A client that collected
- * the pieces of a stream without joining them sends many of one block; a signature ends it. */
+ * the pieces of a stream without joining them sends many of one block; a signature ends it. One
+ * that kept just the last piece (as the SDK for Node does) has a signature without its words: the
+ * provider would refuse it. */
 static void read_thoughts(struct making *making, struct message *message, dr_json object) {
     const dr_json details = dr_json_member(object, DR_LIT("reasoning_details"));
     const size_t count = dr_json_is(details, DR_JSON_ARRAY) ? dr_json_count(details) : 0;
@@ -255,7 +262,11 @@ static void read_thoughts(struct making *making, struct message *message, dr_jso
         if (thought->kind == THOUGHT_THINKING) {
             thought->text = join_words(making, from, piece_count);
         }
-        message->thought_count++;
+        if (thought->kind == THOUGHT_THINKING && !thought->text.data) {
+            message->has_foreign_thought = true;
+        } else {
+            message->thought_count++;
+        }
         from = iter;
         piece_count = 0;
     }

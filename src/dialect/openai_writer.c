@@ -127,6 +127,7 @@ static void put_reasoning(struct openai_writer *writer, const struct answer_even
                           struct dr_buf *out) {
     dr_buf_put(out, DR_LIT("\"reasoning_content\":"));
     dr_json_put_string(out, event->text);
+    writer->choices[event->choice_index].has_words = true;
     if (!writer->options.signs_thinking) return;
     dr_buf_put(out, DR_LIT(",\"reasoning_details\":["));
     openai_put_thought(out, event->text, writer->choices[event->choice_index].thought_count);
@@ -147,7 +148,7 @@ void openai_put_signature(struct dr_buf *out, const struct answer_event *event, 
 
     dr_buf_put(out, is_thinking ? DR_LIT("{\"type\":\"reasoning.text\"")
                                 : DR_LIT("{\"type\":\"reasoning.encrypted\""));
-    if (text.data) {
+    if (is_thinking && text.data) {
         dr_buf_put(out, DR_LIT(",\"text\":"));
         dr_json_put_string(out, text);
     }
@@ -176,9 +177,12 @@ static void put_signature(struct openai_writer *writer, const struct answer_even
         dr_buf_put(out, DR_LIT("}]"));
         return;
     }
+    const uint32_t choice = event->choice_index;
     dr_buf_put(out, DR_LIT("\"reasoning_details\":["));
-    openai_put_signature(out, event, DR_NONE, writer->choices[event->choice_index].thought_count++);
+    openai_put_signature(out, event, writer->choices[choice].has_words ? DR_NONE : DR_LIT(""),
+                         writer->choices[choice].thought_count++);
     dr_buf_put_char(out, ']');
+    writer->choices[choice].has_words = false;
 }
 
 /* {"name":…,"arguments":…}: the name only where the call begins. */

@@ -38,6 +38,7 @@ struct openai_writer {
     struct {
         uint64_t character_count;
         uint32_t thought_count;
+        bool has_words; /* of the present block of thinking */
         bool has_role;
         bool has_finish;
     } choices[OPENAI_WRITER_CHOICES_MAX];
@@ -57,7 +58,8 @@ bool openai_put_events(struct openai_writer *writer, const struct answer_chunk *
 bool openai_put_answer(struct openai_writer *writer, const struct answer_chunk *chunk,
                        struct dr_buf *out) DR_MUST_USE;
 /* Entries of `reasoning_details`: a piece of thinking that will be signed, and a signature other
- * than a call's. `text` are the words that it seals, DR_NONE where they went before. */
+ * than a call's. `text` are the words that it seals, empty where they are not shown, DR_NONE where
+ * they went before. */
 void openai_put_thought(struct dr_buf *out, dr_slice text, uint32_t index);
 void openai_put_signature(struct dr_buf *out, const struct answer_event *event, dr_slice text,
                           uint32_t index);

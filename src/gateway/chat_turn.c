@@ -48,7 +48,8 @@ static void note_signature(struct chat_turn *turn, const struct answer_event *ev
     }
     if (turn->detail_count > 0) dr_buf_put_char(&turn->details, ',');
     openai_put_signature(&turn->details, event,
-                         is_thinking ? dr_buf_slice(&turn->thought) : DR_NONE, turn->detail_count);
+                         turn->thought.len > 0 ? dr_buf_slice(&turn->thought) : DR_LIT(""),
+                         turn->detail_count);
     turn->detail_count++;
     if (is_thinking && dr_buf_status(&turn->thought) == DR_OK) dr_buf_reset(&turn->thought);
 }

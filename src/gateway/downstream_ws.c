@@ -155,6 +155,7 @@ static void put_reasoning(struct ws_answer *answer, const struct answer_event *e
         dr_buf_put(tail, DR_LIT(",\"reasoning_details\":["));
         openai_put_thought(tail, event->text, answer->thought_count);
         dr_buf_put_char(tail, ']');
+        answer->has_words = true;
     }
     dr_buf_put_char(tail, '}');
     replay_tail_end(tail, begin);
@@ -176,8 +177,10 @@ static void put_signature(struct ws_answer *answer, const struct answer_event *e
         put_call_signature(tail, event);
     } else {
         dr_buf_put(tail, DR_LIT(",\"reasoning_details\":["));
-        openai_put_signature(tail, event, DR_NONE, answer->thought_count++);
+        openai_put_signature(tail, event, answer->has_words ? DR_NONE : DR_LIT(""),
+                             answer->thought_count++);
         dr_buf_put_char(tail, ']');
+        answer->has_words = false;
     }
     dr_buf_put_char(tail, '}');
     replay_tail_end(tail, begin);

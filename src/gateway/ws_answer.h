@@ -35,6 +35,7 @@ struct ws_answer {
     struct openai_call_numbers calls;
     struct openai_halves halves;
     uint32_t thought_count; /* blocks of thinking so far */
+    bool has_words;         /* of the present one */
     uint8_t finish_len;
     uint16_t model_len;
     char finish[WS_FINISH_BYTES_MAX];

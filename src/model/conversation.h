@@ -63,7 +63,7 @@ struct message {
     struct message_thought *thoughts;
     size_t thought_count;
     bool has_plain_reasoning; /* reasoning in words, with no signature */
-    bool has_foreign_thought; /* state of a provider that we do not know */
+    bool has_foreign_thought; /* of a provider unknown here, or lacking its words */
     dr_slice call_id;         /* MESSAGE_TOOL */
 };
 

@@ -164,6 +164,19 @@ spoken("thinking", "anthropic", START,
        {"type": "content_block_stop", "index": 1},
        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
        {"type": "message_stop"})
+# As newer models think by default: their words are not shown.
+spoken("unshown", "anthropic", START,
+       {"type": "content_block_start", "index": 0, "content_block": {
+           "type": "thinking", "thinking": "", "signature": ""}},
+       {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "SEAL=="}},
+       {"type": "content_block_stop", "index": 0},
+       {"type": "content_block_start", "index": 1, "content_block": {
+           "type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}},
+       {"type": "content_block_delta", "index": 1, "delta": {
+           "type": "input_json_delta", "partial_json": "{\"at\":1}"}},
+       {"type": "content_block_stop", "index": 1},
+       {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
+       {"type": "message_stop"})
 spoken("call-gemini", "gemini", part(functionCall={"name": "look", "args": {"at": 1}},
                                      thoughtSignature="U0VBTA=="), FINISHED)
 # One event is rendered larger than what a piece has room for.
@@ -748,10 +761,11 @@ def collected(chunks):
 
 def check_second_turn(name):
     _, _, body = last_ask()
-    if name == "thinking":
+    if name != "call-gemini":
+        words = "Let me look." if name == "thinking" else ""
         asked, answered = body["messages"][1], body["messages"][2]
         assert asked["content"] == [
-            {"type": "thinking", "thinking": "Let me look.", "signature": "SEAL=="},
+            {"type": "thinking", "thinking": words, "signature": "SEAL=="},
             {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": 1}}]
         (result,) = answered["content"]
         assert result["type"] == "tool_result" and result["tool_use_id"] == "toolu_1"
@@ -764,7 +778,7 @@ def check_second_turn(name):
         assert RESULT in json.dumps(answered["parts"][0]["functionResponse"]["response"])
 
 
-@pytest.mark.parametrize("name", ["thinking", "call-gemini"])
+@pytest.mark.parametrize("name", ["thinking", "unshown", "call-gemini"])
 @pytest.mark.parametrize("way", ["sse", "ws", "session"])
 def test_a_turn_with_tools_goes_on(house, name, way):
     ask_first = {"model": SPOKEN[name].model, "messages": [QUESTION], "tools": TOOLS}
