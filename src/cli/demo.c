@@ -126,13 +126,35 @@ bool demo_is_loopback(dr_slice address) {
     return inet_pton(AF_INET, host, &ip) == 1 && (ntohl(ip.s_addr) >> 24) == 127;
 }
 
+static void put_provider(struct dr_buf *buf, const struct demo *demo, const char *name,
+                         const char *dialect, const char *path) {
+    dr_buf_format(buf,
+                  "  %s: {dialect: %s, base_url: \"http://127.0.0.1:%u%s\", "
+                  "api_keys: [sk-sim]}\n",
+                  name, dialect, (unsigned)demo->port, path);
+}
+
 static void put_model(struct dr_buf *buf, const char *name, const char *price, const char *list,
-                      const char *target_model) {
+                      const char *provider, const char *target_model) {
     dr_buf_format(buf,
                   "  \"%s\":\n    price: {input: %s, output: %s}\n    targets:\n"
-                  "      - {name: sim, provider: sim, model: \"%s\", "
+                  "      - {name: sim, provider: %s, model: \"%s\", "
                   "list_price: {input: %s, output: %s}}\n",
-                  name, price, price, target_model, list, list);
+                  name, price, price, provider, target_model, list, list);
+}
+
+/* One simulation answers all, each in the API that its model's provider speaks. */
+static void put_models(struct dr_buf *buf, const struct demo *demo) {
+    dr_buf_put(buf, DR_LIT("providers:\n"));
+    put_provider(buf, demo, "sim", "openai", "/v1");
+    put_provider(buf, demo, "sim-anthropic", "anthropic", "");
+    put_provider(buf, demo, "sim-gemini", "gemini", "");
+    dr_buf_put(buf, DR_LIT("models:\n"));
+    put_model(buf, "gpt-4.1", "8", "60", "sim", "gpt-4.1");
+    put_model(buf, "claude-sonnet-4.5", "15", "75", "sim-anthropic", "claude-sonnet-4-5");
+    put_model(buf, "gemini-2.5-flash", "2.50", "15", "sim-gemini", "gemini-2.5-flash");
+    put_model(buf, "deepseek-v3.2", "0.42", "3", "sim", "deepseek-v3.2");
+    put_model(buf, "sim:*", "8", "60", "sim", "*");
 }
 
 enum dr_status demo_config(const struct demo *demo, const char *listen, const char *admin_listen,
@@ -145,19 +167,9 @@ enum dr_status demo_config(const struct demo *demo, const char *listen, const ch
     dr_json_put_string(&buf, dr_slice_text(listen));
     dr_buf_put(&buf, DR_LIT("\nadmin: {listen: "));
     dr_json_put_string(&buf, dr_slice_text(admin_listen));
-    dr_buf_format(&buf,
-                  ", key: " DEMO_ADMIN_KEY "}\n"
-                  "timeouts: {first_byte: 10s, between_bytes: 10s}\n"
-                  "providers:\n"
-                  "  sim: {dialect: openai, base_url: \"http://127.0.0.1:%u/v1\", "
-                  "api_keys: [sk-sim]}\n"
-                  "models:\n",
-                  (unsigned)demo->port);
-    put_model(&buf, "gpt-4.1", "8", "60", "gpt-4.1");
-    put_model(&buf, "claude-sonnet-4.5", "15", "75", "claude-sonnet-4.5");
-    put_model(&buf, "gemini-2.5-flash", "2.50", "15", "gemini-2.5-flash");
-    put_model(&buf, "deepseek-v3.2", "0.42", "3", "deepseek-v3.2");
-    put_model(&buf, "sim:*", "8", "60", "*");
+    dr_buf_put(&buf, DR_LIT(", key: " DEMO_ADMIN_KEY "}\n"
+                            "timeouts: {first_byte: 10s, between_bytes: 10s}\n"));
+    put_models(&buf, demo);
 
     enum dr_status status = dr_buf_status(&buf);
     if (status != DR_OK) {
