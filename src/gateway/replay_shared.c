@@ -188,7 +188,7 @@ static bool make_room(struct replay *replay, size_t len, uint64_t count) {
     if (!replay->is_kept && !replay->follower) return false;
     const bool is_first = frames->capacity == 0 && len < FIRST_BYTES;
     const bool has_room = dr_buf_reserve(frames, is_first ? FIRST_BYTES : len) != NULL;
-    /* A follower, if any, sees the gap: see replay_read. */
+    /* Out of memory: nobody can resume it any more, and who follows it misses these frames. */
     if (!has_room) replay->is_kept = false;
     tell_follower(replay);
     return has_room;
@@ -378,7 +378,7 @@ enum replay_state replay_read(struct replay_follower *follower, void *owner,
         follower->at += sizeof len + len;
     }
     const bool has_all = follower->at == replay->base + replay->frames.len;
-    /* A writer that left without an end, or had no memory: nothing more will come. */
+    /* The writer has left: nothing more will come. */
     if (has_all && !replay->writer.owner) state = REPLAY_ENDED;
     if (replay->is_waiting && has_all) {
         replay->is_waiting = false;
