@@ -3,6 +3,7 @@
 #include "gateway/sse_answer.h"
 
 #include "base/alloc.h"
+#include "base/assert.h"
 #include "gateway/answer_head.h"
 #include "gateway/authenticate.h"
 #include "gateway/exchange.h"
@@ -112,38 +113,38 @@ static void kept_begin(struct downstream *downstream, dr_slice headers) {
  * resumed too. */
 static void kept_admitted(struct downstream *downstream) {
     struct exchange *exchange = downstream->owner.object;
-    dr_buf_reset(&exchange->worker->frame);
+    dr_assert_slow(exchange->worker->events.len == 0);
     downstream->kept = answer_new(exchange);
     kept_begin(downstream, answer_head_waiting(exchange));
     dr_http_call_put(downstream->call,
                      downstream->kept ? DR_LIT(": resumable\n\n") : DR_LIT(": waiting\n\n"));
 }
 
-/* Gathered until the flush, which comes before anybody else uses the buffer. */
+/* Gathered until the flush, which ends every piece. */
 static void kept_put_event(struct downstream *downstream, dr_slice raw) {
     const struct exchange *exchange = downstream->owner.object;
-    struct dr_buf *frame = &exchange->worker->frame;
+    struct dr_buf *events = &exchange->worker->events;
     struct sse_answer *answer = downstream->kept;
-    const size_t start = frame->len;
+    const size_t start = events->len;
     if (answer) {
-        dr_buf_put(frame, DR_LIT("id: "));
-        dr_buf_put_u64(frame, ++answer->seq);
-        dr_buf_put_char(frame, '\n');
+        dr_buf_put(events, DR_LIT("id: "));
+        dr_buf_put_u64(events, ++answer->seq);
+        dr_buf_put_char(events, '\n');
     }
-    dr_buf_put(frame, raw);
-    if (answer && dr_buf_status(frame) == DR_OK) {
-        replay_put(answer->replay, dr_slice_from(dr_buf_slice(frame), start));
+    dr_buf_put(events, raw);
+    if (answer && dr_buf_status(events) == DR_OK) {
+        replay_put(answer->replay, dr_slice_from(dr_buf_slice(events), start));
     }
 }
 
 static void kept_flush(struct downstream *downstream) {
     const struct exchange *exchange = downstream->owner.object;
-    struct dr_buf *frame = &exchange->worker->frame;
-    if (frame->len > 0 && downstream->call) {
-        dr_http_call_put(downstream->call, dr_buf_slice(frame));
+    struct dr_buf *events = &exchange->worker->events;
+    if (events->len > 0 && downstream->call) {
+        dr_http_call_put(downstream->call, dr_buf_slice(events));
     }
-    dr_buf_reset(frame);
-    if (frame->capacity > GATHERED_BYTES) dr_buf_clear(frame);
+    dr_buf_reset(events);
+    if (events->capacity > GATHERED_BYTES) dr_buf_clear(events);
     if (downstream->kept) answer_mind_loss(downstream->kept);
 }
 

@@ -54,7 +54,8 @@ struct worker {
     struct openai_answer_reader *answers; /* the reader's own, for bytes that pass */
     struct dr_buf head;                   /* scratch for one answer's headers */
     struct dr_buf body;                   /* scratch for one small body */
-    struct dr_buf frame;                  /* scratch for one frame of a WebSocket */
+    struct dr_buf frame;  /* scratch for one frame of a WebSocket; begins by a reset */
+    struct dr_buf events; /* of a resumable event stream; empty but in a piece */
     /* what a translator has rendered of the piece under way (translator.h) */
     struct dr_buf written;
     struct dr_buf tails; /* of the piece under way (downstream_ws.c); empty between two pieces */
