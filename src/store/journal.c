@@ -72,12 +72,11 @@ static size_t promises_of(const struct journal *journal, const struct segment *s
     return (journal->segment_bytes - segment->written) / JOURNAL_RECORD_BYTES_MAX;
 }
 
-/* For file systems that cannot reserve: the blocks are taken by writing zeros, which readers
- * know. */
-static int reserve_by_zeros(int descriptor, size_t len) {
+/* 0, or the errno. Readers know zeros. */
+static int write_zeros(int descriptor, size_t start, size_t end) {
     static const char zeros[16384];
-    for (size_t offset = 0; offset < len;) {
-        const size_t ask = len - offset < sizeof(zeros) ? len - offset : sizeof(zeros);
+    for (size_t offset = start; offset < end;) {
+        const size_t ask = end - offset < sizeof(zeros) ? end - offset : sizeof(zeros);
         const ssize_t count = pwrite(descriptor, zeros, ask, (off_t)offset);
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) return errno;
@@ -91,7 +90,9 @@ static int reserve_blocks(int descriptor, size_t len) {
     for (;;) {
         if (fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, (off_t)len) == 0) return 0;
         if (errno == EINTR) continue;
-        if (errno == EOPNOTSUPP || errno == ENOSYS) return reserve_by_zeros(descriptor, len);
+        if (errno == EOPNOTSUPP || errno == ENOSYS) {
+            return write_zeros(descriptor, 0, len); /* the blocks are taken by writing */
+        }
         return errno;
     }
 }
@@ -265,10 +266,9 @@ static int cover_mapping(struct segment *segment, size_t end, size_t segment_byt
     while (segment->file_bytes < end) {
         size_t bytes = segment->file_bytes + GROWTH_BYTES;
         if (bytes > segment_bytes) bytes = segment_bytes;
-        if (ftruncate(segment->descriptor, (off_t)bytes) != 0) {
-            if (errno == EINTR) continue;
-            return errno;
-        }
+        /* Written rather than lengthened: the system then makes its pages in one go. */
+        const int code = write_zeros(segment->descriptor, segment->file_bytes, bytes);
+        if (code != 0) return code;
         /* One call for many pages costs less than a fault for each of them. Where the system does
          * not know it (before Linux 5.14), they fault. */
         (void)madvise(segment->mapping + segment->file_bytes, bytes - segment->file_bytes,
