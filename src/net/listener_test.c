@@ -15,9 +15,8 @@
 
 #include <cmocka.h>
 
-#include <uv.h>
-
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -93,10 +92,15 @@ struct fd_finder {
     int count;
 };
 
-static void tcp_found(uv_handle_t *handle, void *owner) {
-    struct fd_finder *finder = owner;
-    uv_os_fd_t fd;
-    if (handle->type == UV_TCP && uv_fileno(handle, &fd) == 0) finder->found[finder->count++] = fd;
+/* Every connected TCP socket of the process. */
+static void sockets_find(struct fd_finder *finder) {
+    for (int fd = 0; fd < 256; fd++) {
+        struct sockaddr_in peer;
+        socklen_t len = sizeof(peer);
+        if (getpeername(fd, (struct sockaddr *)&peer, &len) || peer.sin_family != AF_INET) continue;
+        assert_true(finder->count < CLIENTS_MAX);
+        finder->found[finder->count++] = fd;
+    }
 }
 
 static void test_both_ends_have_nodelay(void **state) {
@@ -112,7 +116,7 @@ static void test_both_ends_have_nodelay(void **state) {
                      DR_OK);
     RUN_UNTIL(house.loop, house.count == 1 && client.opened == 1);
     struct fd_finder finder = {.count = 0};
-    uv_walk(dr_loop_uv(house.loop), tcp_found, &finder);
+    sockets_find(&finder);
     assert_int_equal(finder.count, 2);
     for (int i = 0; i < 2; i++) {
         assert_true(nodelay_of(finder.found[i]) > 0);

@@ -1,5 +1,6 @@
 /* The event loop: libuv's, with time, timers, deferred calls and gathering laid over it so that
- * none of them costs a system call in the steady state. Must not know of sockets or protocols.
+ * none of them costs a system call in the steady state, and with the streams' sockets in an epoll
+ * set of their own, which libuv sees as one descriptor (ADR 0018). Must not know of protocols.
  *
  * A turn of libuv and where we hang in:
  *   timers (`timer_fired`) → idle → prepare (`turn_ends`) → poll, with all I/O callbacks → check
@@ -18,6 +19,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@ enum {
     GATHER_US = 100,
     PUT_OFF_PARTS = 16,
     SCRATCH_KEPT_BYTES = 256 * 1024,
+    WATCH_EVENTS = 256, /* taken at once; what is beyond comes in the next turn */
 };
 
 struct clock {
@@ -50,6 +53,11 @@ struct dr_loop {
     uv_check_t check;
     uv_idle_t hurry; /* keeps the next poll from waiting while deferred calls are left */
     struct dr_list deferred;
+    struct dr_list others_first; /* deferred calls */
+
+    int watch_set; /* epoll */
+    uv_poll_t watch_poll;
+    size_t watch_count;
 
     uv_timer_t timer;
     /* when `timer` fires; INT64_MAX: not armed; INT64_MIN: being served */
@@ -181,13 +189,57 @@ static void turn_ends(uv_prepare_t *prepare) {
 static void poll_ended(uv_check_t *check) {
     struct dr_loop *loop = check->data;
     (void)dr_loop_now(loop); /* so that a turn without questions has a start too */
+    round_run(&loop->others_first);
     deferred_run(loop);
+}
+
+void dr_loop_take_turns(struct dr_loop *loop, struct dr_deferred *deferred) {
+    dr_assert(deferred->run);
+    if (is_queued(&deferred->node)) return;
+    dr_list_put_last(&loop->others_first, &deferred->node);
+    (void)uv_idle_start(&loop->hurry, hurried);
 }
 
 struct dr_loop_stats dr_loop_take_stats(struct dr_loop *loop) {
     const struct dr_loop_stats stats = loop->stats;
     loop->stats.busy_us_max = 0;
     return stats;
+}
+
+/* ---- sockets of streams */
+
+static void watches_ready(uv_poll_t *poll, int status, int events) {
+    struct dr_loop *loop = poll->data;
+    struct epoll_event ready[WATCH_EVENTS];
+    (void)status;
+    (void)events;
+    const int count = epoll_wait(loop->watch_set, ready, WATCH_EVENTS, 0);
+    for (int i = 0; i < count; i++) {
+        struct dr_watch *watch = ready[i].data.ptr;
+        watch->ready(watch->owner, ready[i].events);
+    }
+}
+
+static int watch_control(struct dr_watch *watch, struct dr_loop *loop, int verb, uint32_t events) {
+    struct epoll_event event = {.events = events | EPOLLET, .data.ptr = watch};
+    return epoll_ctl(loop->watch_set, verb, watch->fd, &event) ? errno : 0;
+}
+
+int dr_watch_start(struct dr_watch *watch, struct dr_loop *loop, uint32_t events) {
+    const int code = watch_control(watch, loop, EPOLL_CTL_ADD, events);
+    if (code) return code;
+    if (loop->watch_count++ == 0) uv_ref((uv_handle_t *)&loop->watch_poll);
+    return 0;
+}
+
+void dr_watch_change(struct dr_watch *watch, struct dr_loop *loop, uint32_t events) {
+    (void)watch_control(watch, loop, EPOLL_CTL_MOD, events); /* of what is there it never fails */
+}
+
+void dr_watch_stop(struct dr_watch *watch, struct dr_loop *loop) {
+    (void)watch_control(watch, loop, EPOLL_CTL_DEL, 0);
+    dr_assert(loop->watch_count > 0);
+    if (--loop->watch_count == 0) uv_unref((uv_handle_t *)&loop->watch_poll);
 }
 
 /* ---- timers */
@@ -422,6 +474,21 @@ static void own_handles_init(struct dr_loop *loop) {
     uv_unref((uv_handle_t *)&loop->bound);
 }
 
+/* 0, or the errno. */
+static int watch_set_open(struct dr_loop *loop) {
+    loop->watch_set = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->watch_set < 0) return errno;
+    const int code = uv_poll_init(&loop->uv, &loop->watch_poll, loop->watch_set);
+    if (code) {
+        (void)close(loop->watch_set);
+        return -code;
+    }
+    loop->watch_poll.data = loop;
+    (void)uv_poll_start(&loop->watch_poll, UV_READABLE, watches_ready);
+    uv_unref((uv_handle_t *)&loop->watch_poll);
+    return 0;
+}
+
 /* libuv writes by write(2), which raises SIGPIPE where the peer is gone. A handler of the program's
  * own is left alone. */
 static void sigpipe_ignore(void) {
@@ -442,7 +509,11 @@ enum dr_status dr_loop_new(struct dr_loop **ret_loop, struct dr_error *error) {
         status = dr_fail(error, DR_NO_MEMORY, 0, "no memory for an event loop");
         goto failed;
     }
-    const int code = uv_loop_init(&loop->uv);
+    int code = uv_loop_init(&loop->uv);
+    if (!code) {
+        code = -watch_set_open(loop);
+        if (code) (void)uv_loop_close(&loop->uv);
+    }
     if (code) {
         status = dr_fail(error, DR_IO, -code, "cannot open an event loop: %s", uv_strerror(code));
         goto failed;
@@ -457,6 +528,7 @@ enum dr_status dr_loop_new(struct dr_loop **ret_loop, struct dr_error *error) {
     loop->gather_fd = -1;
     loop->armed_us = INT64_MAX;
     dr_list_init(&loop->deferred);
+    dr_list_init(&loop->others_first);
     dr_list_init(&loop->sorted);
     dr_list_init(&loop->gathering);
     dr_buf_init(&loop->scratch, SIZE_MAX / 2);
@@ -516,6 +588,7 @@ void dr_loop_free(struct dr_loop *loop) {
     uv_close((uv_handle_t *)&loop->hurry, NULL);
     uv_close((uv_handle_t *)&loop->timer, NULL);
     uv_close((uv_handle_t *)&loop->bound, NULL);
+    uv_close((uv_handle_t *)&loop->watch_poll, NULL);
     if (loop->gather_fd >= 0) uv_close((uv_handle_t *)&loop->gather_poll, NULL);
     /* Objects that were closed need some turns to go. One that was not is a bug of its owner. */
     int code = UV_EBUSY;
@@ -526,6 +599,8 @@ void dr_loop_free(struct dr_loop *loop) {
     }
     dr_assert(code == 0);
     dr_assert(loop->timers_running == 0);
+    dr_assert(loop->watch_count == 0);
+    (void)close(loop->watch_set);
     if (loop->gather_fd >= 0) (void)close(loop->gather_fd);
     dr_buf_clear(&loop->scratch);
     dr_free(loop->plain_buffer);

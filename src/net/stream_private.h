@@ -8,8 +8,6 @@
 
 #include "net/stream.h"
 
-struct uv_tcp_s;
-
 struct dr_stream_kind {
     enum dr_status (*write)(struct dr_stream *stream, const dr_slice *parts, size_t part_count);
     size_t (*pending)(const struct dr_stream *stream);
@@ -37,7 +35,7 @@ struct dr_stream {
     bool is_connecting : 1;
     bool is_gathering : 1;
     bool has_outgoing : 1;     /* bytes in the loop's outbox */
-    int failure;               /* negative errno that a deferred call is to tell */
+    int failure;               /* errno that a deferred call is to tell */
     const void *const *places; /* kept by the owner */
     uint32_t place_count;
 };

@@ -1,12 +1,11 @@
-/* Streams over TCP by libuv. One allocation for stream and handle; a second one (`struct work`)
- * lives only while a connection is being made or bytes wait for the system. Must not parse what
- * passes through.
+/* Streams over TCP. One allocation; a second one (`struct work`) lives only while a connection is
+ * being made or bytes wait for the system. Must not parse what passes through.
  *
- * Reading is started once; libuv then reads into the loop's shared buffer without touching epoll
- * again. A small write goes to the loop's outbox, which leaves at the end of the turn; a large one
- * tries the system call at once. Only what the system leaves is kept: in `waiting` while an earlier
- * rest (`writing`) is under way, so that libuv sees one request at a time and many small writes
- * become one.
+ * A socket is watched edge-triggered from its birth to its end: no system call but those that move
+ * bytes is made for it in the steady state. That there may be bytes to read is remembered
+ * (`is_readable`) while reading is paused. A small write goes to the loop's outbox, which leaves at
+ * the end of the turn; a large one tries the system call at once. Only what the system leaves is
+ * kept, and the system's word that there is room asked for, as long as something waits.
  *
  * Invariant: a stream has bytes in the outbox only while none of its bytes wait. */
 #include "net/stream.h"
@@ -23,31 +22,39 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { PARTS_PER_CALL = 32 };
+enum {
+    PARTS_PER_CALL = 32,
+    READS_PER_TURN = 4, /* of a full buffer each; then other streams have their turn */
+    CONSUME_BYTES = 64 * 1024,
+};
+
+static const uint32_t READING = EPOLLIN | EPOLLRDHUP;
 
 struct work {
     struct dr_buf waiting;
-    struct dr_buf writing;
-    bool is_writing;
-    uv_write_t write;
-    uv_connect_t connect;
+    size_t sent; /* bytes at the front of `waiting` that the system has */
     /* while connecting: the system cannot tell it after a failure */
     char peer[DR_ADDRESS_TEXT_BYTES];
 };
 
 struct stream_tcp {
     struct dr_stream base;
+    struct dr_watch watch;
+    struct dr_loop *loop;
     struct work *work;
-    /* ends gathering, or tells a failure that dr_stream_write found */
+    /* ends gathering, goes on reading, tells a failure that dr_stream_write found, frees */
     struct dr_deferred deferred;
-    uv_tcp_t handle;
+    uint32_t watched; /* what the system was asked to tell */
+    bool is_readable; /* the system may have bytes, an end or a failure */
+    bool has_ended;   /* an end or a failure is behind the bytes */
 };
 
-_Static_assert(sizeof(struct stream_tcp) <= sizeof(uv_tcp_t) + 96,
-               "an idle connection costs little more than libuv's part");
+_Static_assert(sizeof(struct stream_tcp) <= 192, "an idle connection costs little");
 
 static const struct dr_stream_kind tcp_kind;
 
@@ -60,28 +67,33 @@ static struct stream_tcp *tcp_of(struct dr_stream *stream) {
     return (struct stream_tcp *)(void *)stream;
 }
 
-static uv_stream_t *uv_of(struct stream_tcp *tcp) {
-    return (uv_stream_t *)(void *)&tcp->handle;
-}
-
 static void deferred_ran(void *owner);
 
-static struct stream_tcp *tcp_new(struct dr_loop *loop) {
-    struct stream_tcp *tcp = dr_alloc(sizeof(*tcp));
-    if (!tcp) return NULL;
-    dr_stream_init(&tcp->base, &tcp_kind);
-    tcp->work = NULL;
-    dr_deferred_init(&tcp->deferred, tcp, deferred_ran);
-    if (uv_tcp_init(dr_loop_uv(loop), &tcp->handle)) {
-        dr_free(tcp);
-        return NULL;
-    }
-    tcp->handle.data = tcp;
-    return tcp;
+static int tcp_fd(const struct stream_tcp *tcp) {
+    return tcp->watch.fd;
 }
 
 static struct dr_loop *tcp_loop(const struct dr_stream *stream) {
-    return ((const struct stream_tcp *)(const void *)stream)->handle.loop->data;
+    return ((const struct stream_tcp *)(const void *)stream)->loop;
+}
+
+static void socket_ready(void *owner, uint32_t events);
+
+/* NULL when out of memory, or with the errno in `*ret_code`. Takes the descriptor in any case. */
+static struct stream_tcp *tcp_new(struct dr_loop *loop, int fd, uint32_t events, int *ret_code) {
+    struct stream_tcp *tcp = dr_alloc(sizeof(*tcp));
+    *ret_code = ENOMEM;
+    if (tcp) {
+        *tcp = (struct stream_tcp){.loop = loop, .watched = events};
+        tcp->watch = (struct dr_watch){.ready = socket_ready, .owner = tcp, .fd = fd};
+        dr_stream_init(&tcp->base, &tcp_kind);
+        dr_deferred_init(&tcp->deferred, tcp, deferred_ran);
+        *ret_code = dr_watch_start(&tcp->watch, loop, events);
+    }
+    if (*ret_code == 0) return tcp;
+    (void)close(fd);
+    dr_free(tcp);
+    return NULL;
 }
 
 static bool work_make(struct stream_tcp *tcp) {
@@ -89,8 +101,7 @@ static bool work_make(struct stream_tcp *tcp) {
     struct work *work = dr_alloc(sizeof(*work));
     if (!work) return false;
     dr_buf_init(&work->waiting, SIZE_MAX / 2); /* the stream's own limit is kept in tcp_write */
-    dr_buf_init(&work->writing, SIZE_MAX / 2);
-    work->is_writing = false;
+    work->sent = 0;
     work->peer[0] = '\0';
     tcp->work = work;
     return true;
@@ -99,7 +110,6 @@ static bool work_make(struct stream_tcp *tcp) {
 static void work_drop(struct stream_tcp *tcp) {
     if (!tcp->work) return;
     dr_buf_clear(&tcp->work->waiting);
-    dr_buf_clear(&tcp->work->writing);
     dr_free(tcp->work);
     tcp->work = NULL;
 }
@@ -107,24 +117,23 @@ static void work_drop(struct stream_tcp *tcp) {
 /* ---- failure */
 
 static enum dr_status status_of(int code) {
-    if (code == UV_ETIMEDOUT) return DR_TIMED_OUT;
-    if (code == UV_ENOMEM) return DR_NO_MEMORY;
-    if (code == UV_ECONNRESET || code == UV_EPIPE) return DR_CLOSED;
+    if (code == ETIMEDOUT) return DR_TIMED_OUT;
+    if (code == ENOMEM) return DR_NO_MEMORY;
+    if (code == ECONNRESET || code == EPIPE) return DR_CLOSED;
     return DR_IO;
 }
 
 static void tcp_fail(struct stream_tcp *tcp, int code) {
     struct dr_error error;
     char reason[96];
-    (void)uv_strerror_r(code, reason, sizeof(reason));
+    (void)uv_strerror_r(-code, reason, sizeof(reason));
     if (tcp->base.is_connecting) {
-        (void)dr_fail(&error, status_of(code), -code, "cannot connect to %s: %s", tcp->work->peer,
+        (void)dr_fail(&error, status_of(code), code, "cannot connect to %s: %s", tcp->work->peer,
                       reason);
     } else {
-        (void)dr_fail(&error, status_of(code), -code, "%s", reason);
+        (void)dr_fail(&error, status_of(code), code, "%s", reason);
     }
     dr_deferred_cancel(&tcp->deferred);
-    (void)uv_read_stop(uv_of(tcp));
     dr_stream_tell_failed(&tcp->base, &error);
 }
 
@@ -134,7 +143,12 @@ static void tcp_fail_later(struct stream_tcp *tcp, int code) {
     tcp->base.failure = code;
     tcp->base.is_gathering = false;
     dr_deferred_cancel(&tcp->deferred);
-    dr_deferred_queue(&tcp->deferred, tcp_loop(&tcp->base));
+    dr_deferred_queue(&tcp->deferred, tcp->loop);
+}
+
+static size_t tcp_pending(const struct dr_stream *stream) {
+    const struct work *work = ((const struct stream_tcp *)(const void *)stream)->work;
+    return work ? work->waiting.len - work->sent : 0;
 }
 
 /* ---- reading */
@@ -146,104 +160,105 @@ static void places_fetch(const struct dr_stream *stream) {
     }
 }
 
-/* The system call that reads follows: what is fetched now is there when it returns. */
-static void buffer_asked(uv_handle_t *handle, size_t suggested, uv_buf_t *ret) {
-    const struct stream_tcp *tcp = handle->data;
-    (void)suggested;
-    places_fetch(&tcp->base);
-    *ret = uv_buf_init(dr_loop_read_buffer(handle->loop->data), DR_LOOP_READ_BYTES);
-}
-
-static void read_done(uv_stream_t *handle, ssize_t len, const uv_buf_t *buf) {
-    struct stream_tcp *tcp = handle->data;
-    if (len > 0) {
-        dr_stream_tell_received(&tcp->base, dr_slice_of(buf->base, (size_t)len));
-    } else if (len == UV_EOF) {
-        dr_stream_tell_ended(&tcp->base);
-    } else if (len < 0 && !tcp->base.is_failed) {
-        tcp_fail(tcp, (int)len);
-    }
-}
-
-static void reading_adjust(struct stream_tcp *tcp) {
+/* While a burst is gathered, the system's word for each of its pieces would cost more than they
+ * do. */
+static void watch_adjust(struct stream_tcp *tcp) {
     const struct dr_stream *base = &tcp->base;
-    if (base->is_closing || base->is_failed || base->is_connecting || base->is_ended) return;
-    if (base->is_paused || base->is_gathering) {
-        (void)uv_read_stop(uv_of(tcp));
-    } else {
-        (void)uv_read_start(uv_of(tcp), buffer_asked, read_done);
+    const uint32_t reading = base->is_gathering ? 0 : READING;
+    const uint32_t writing = base->is_connecting || tcp_pending(base) > 0 ? EPOLLOUT : 0;
+    const uint32_t wanted = reading | writing;
+    if (base->is_closing || base->is_failed || tcp->watched == wanted) return;
+    tcp->watched = wanted;
+    dr_watch_change(&tcp->watch, tcp->loop, wanted);
+}
+
+static bool may_read(const struct stream_tcp *tcp) {
+    const struct dr_stream *base = &tcp->base;
+    return tcp->is_readable && !base->is_paused && !base->is_gathering && !base->is_closing &&
+           !base->is_failed && !base->is_ended;
+}
+
+/* This and sending go by syscall(2): the C library's functions are cancellation points, which costs
+ * two calls each in a process with threads, and none of ours is ever cancelled. */
+static ssize_t receive(const struct stream_tcp *tcp, char *buffer) {
+    places_fetch(&tcp->base); /* there when the system call returns */
+    ssize_t len;
+    do {
+        len = syscall(SYS_recvfrom, tcp_fd(tcp), buffer, (size_t)DR_LOOP_READ_BYTES, 0, NULL, NULL);
+    } while (len < 0 && errno == EINTR);
+    return len;
+}
+
+/* A read that does not fill the buffer has taken all, unless an end is behind it. */
+static void read_once(struct stream_tcp *tcp) {
+    char *buffer = dr_loop_read_buffer(tcp->loop);
+    const ssize_t len = receive(tcp, buffer);
+    const int code = errno;
+    tcp->is_readable = len == DR_LOOP_READ_BYTES || (len > 0 && tcp->has_ended);
+    if (len > 0) {
+        dr_stream_tell_received(&tcp->base, dr_slice_of(buffer, (size_t)len));
+    } else if (len == 0) {
+        dr_stream_tell_ended(&tcp->base);
+    } else if (code != EAGAIN && code != EWOULDBLOCK) {
+        tcp_fail(tcp, code);
     }
 }
 
-static void tcp_pause_or_resume(struct dr_stream *stream) {
-    reading_adjust(tcp_of(stream));
+static void read_on(struct stream_tcp *tcp) {
+    for (int i = 0; i < READS_PER_TURN; i++) {
+        if (!may_read(tcp)) return;
+        read_once(tcp);
+    }
+    if (may_read(tcp)) dr_loop_take_turns(tcp->loop, &tcp->deferred);
+}
+
+static void tcp_pause(struct dr_stream *stream) {
+    (void)stream; /* asked for before each read */
+}
+
+static void tcp_resume(struct dr_stream *stream) {
+    struct stream_tcp *tcp = tcp_of(stream);
+    if (may_read(tcp)) dr_deferred_queue(&tcp->deferred, tcp->loop);
 }
 
 static void tcp_gather(struct dr_stream *stream) {
     struct stream_tcp *tcp = tcp_of(stream);
     if (stream->is_gathering || stream->is_connecting) return;
     stream->is_gathering = true;
-    reading_adjust(tcp);
-    dr_loop_gather(tcp_loop(stream), &tcp->deferred);
+    watch_adjust(tcp);
+    dr_loop_gather(tcp->loop, &tcp->deferred);
+}
+
+static void tcp_free(struct stream_tcp *tcp) {
+    dr_stream_tell_closed(&tcp->base);
+    work_drop(tcp);
+    dr_free(tcp);
 }
 
 static void deferred_ran(void *owner) {
     struct stream_tcp *tcp = owner;
+    if (tcp->base.is_closing) {
+        tcp_free(tcp);
+        return;
+    }
     if (tcp->base.failure) {
         const int code = tcp->base.failure;
         tcp->base.failure = 0;
         tcp_fail(tcp, code);
         return;
     }
-    tcp->base.is_gathering = false;
-    reading_adjust(tcp);
+    if (tcp->base.is_gathering) {
+        tcp->base.is_gathering = false;
+        tcp->is_readable = true; /* most likely; if so, and it goes on, nothing is to be adjusted */
+    }
+    read_on(tcp);
+    watch_adjust(tcp);
 }
 
 /* ---- writing */
 
-static size_t tcp_pending(const struct dr_stream *stream) {
-    const struct stream_tcp *tcp = (const struct stream_tcp *)(const void *)stream;
-    if (!tcp->work) return 0;
-    return tcp->work->waiting.len + tcp->handle.write_queue_size;
-}
-
-/* libuv's own uv_shutdown would register for writability and wait a turn. */
 static void fin_send(struct stream_tcp *tcp) {
-    uv_os_fd_t fd;
-    if (uv_fileno((const uv_handle_t *)&tcp->handle, &fd) == 0) (void)shutdown(fd, SHUT_WR);
-}
-
-static void write_done(uv_write_t *write, int code);
-
-static int rest_start(struct stream_tcp *tcp) {
-    struct work *work = tcp->work;
-    dr_assert(!work->is_writing);
-    const struct dr_buf spare = work->writing;
-    work->writing = work->waiting;
-    work->waiting = spare;
-    dr_buf_reset(&work->waiting);
-    const uv_buf_t buf = {.base = work->writing.data, .len = work->writing.len};
-    work->write.data = tcp;
-    const int code = uv_write(&work->write, uv_of(tcp), &buf, 1, write_done);
-    work->is_writing = code == 0;
-    return code;
-}
-
-static void write_done(uv_write_t *write, int code) {
-    struct stream_tcp *tcp = write->data;
-    tcp->work->is_writing = false;
-    if (tcp->base.is_closing || tcp->base.is_failed) return;
-    if (!code && tcp->work->waiting.len > 0) {
-        code = rest_start(tcp);
-        if (!code) return;
-    }
-    if (code) {
-        tcp_fail(tcp, code);
-        return;
-    }
-    work_drop(tcp);
-    if (tcp->base.is_finished) fin_send(tcp);
-    dr_stream_tell_drained(&tcp->base);
+    (void)shutdown(tcp_fd(tcp), SHUT_WR);
 }
 
 /* The place behind `taken` bytes in a row of parts. */
@@ -267,17 +282,15 @@ static ssize_t send_parts(int fd, struct iovec *parts, size_t count) {
     const struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
     ssize_t taken;
     do {
-        taken = count == 1 ? send(fd, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL)
-                           : sendmsg(fd, &message, MSG_NOSIGNAL);
+        taken = count == 1 ? syscall(SYS_sendto, fd, parts[0].iov_base, parts[0].iov_len,
+                                     MSG_NOSIGNAL, NULL, 0)
+                           : syscall(SYS_sendmsg, fd, &message, MSG_NOSIGNAL);
     } while (taken < 0 && errno == EINTR);
     return taken;
 }
 
-/* Offers the parts to the system until it takes no more; returns a negative errno on failure. By
- * send(2) itself, since nothing of ours waits in libuv when this is called. */
+/* Offers the parts to the system until it takes no more. 0, or the errno. */
 static int rest_try(struct stream_tcp *tcp, struct rest *rest) {
-    uv_os_fd_t fd;
-    if (uv_fileno((const uv_handle_t *)&tcp->handle, &fd)) return UV_EPIPE;
     rest_advance(rest, 0);
     while (rest->count > 0) {
         struct iovec parts[PARTS_PER_CALL];
@@ -290,9 +303,9 @@ static int rest_try(struct stream_tcp *tcp, struct rest *rest) {
             parts[used++] = (struct iovec){(void *)(uintptr_t)part.data, part.len};
             offered += part.len;
         }
-        const ssize_t taken = send_parts(fd, parts, used);
+        const ssize_t taken = send_parts(tcp_fd(tcp), parts, used);
         if (taken < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
-        if (taken < 0) return -errno;
+        if (taken < 0) return errno;
         rest_advance(rest, (size_t)taken);
         if ((size_t)taken < offered) return 0;
     }
@@ -305,19 +318,39 @@ static size_t rest_len(const struct rest *rest) {
     return len - rest->skip;
 }
 
-/* Whatever may happen to the bytes is told by a deferred call. */
 static enum dr_status rest_keep(struct stream_tcp *tcp, const struct rest *rest) {
     if (!work_make(tcp)) return DR_NO_MEMORY;
-    struct dr_buf *waiting = &tcp->work->waiting;
-    for (size_t i = 0; i < rest->count; i++) {
-        dr_buf_put(waiting, dr_slice_from(rest->parts[i], i == 0 ? rest->skip : 0));
+    struct work *work = tcp->work;
+    if (work->sent >= CONSUME_BYTES && work->sent >= work->waiting.len / 2) {
+        dr_buf_consume(&work->waiting, work->sent);
+        work->sent = 0;
     }
-    if (dr_buf_status(waiting)) return DR_NO_MEMORY;
-    if (tcp->work->is_writing) return DR_OK;
-    const int code = rest_start(tcp);
-    if (!code) return DR_OK;
-    tcp_fail_later(tcp, code);
-    return DR_CLOSED;
+    for (size_t i = 0; i < rest->count; i++) {
+        dr_buf_put(&work->waiting, dr_slice_from(rest->parts[i], i == 0 ? rest->skip : 0));
+    }
+    if (dr_buf_status(&work->waiting)) return DR_NO_MEMORY;
+    watch_adjust(tcp);
+    return DR_OK;
+}
+
+/* The system has room for what waits. */
+static void waiting_send(struct stream_tcp *tcp) {
+    struct work *work = tcp->work;
+    const dr_slice bytes = dr_slice_from(dr_buf_slice(&work->waiting), work->sent);
+    struct rest rest = {.parts = &bytes, .count = 1};
+    const int code = rest_try(tcp, &rest);
+    if (code) {
+        tcp_fail(tcp, code);
+        return;
+    }
+    if (rest.count > 0) {
+        work->sent += rest.skip;
+        return;
+    }
+    work_drop(tcp);
+    watch_adjust(tcp);
+    if (tcp->base.is_finished) fin_send(tcp);
+    dr_stream_tell_drained(&tcp->base);
 }
 
 /* The outbox's pieces are lent to the system one after the other. */
@@ -335,7 +368,7 @@ static void outbox_send(struct dr_outbox *outbox) {
         if (code) {
             tcp_fail_later(tcp, code);
         } else if (rest.count > 0 && rest_keep(tcp, &rest) == DR_NO_MEMORY) {
-            tcp_fail_later(tcp, UV_ENOMEM);
+            tcp_fail_later(tcp, ENOMEM);
         }
     }
     outbox->piece_count = 0;
@@ -343,7 +376,7 @@ static void outbox_send(struct dr_outbox *outbox) {
 }
 
 static void outgoing_send(struct stream_tcp *tcp) {
-    if (tcp->base.has_outgoing) outbox_send(dr_loop_outbox(tcp_loop(&tcp->base)));
+    if (tcp->base.has_outgoing) outbox_send(dr_loop_outbox(tcp->loop));
 }
 
 static bool is_last_in(const struct dr_outbox *outbox, const struct stream_tcp *tcp) {
@@ -352,7 +385,7 @@ static bool is_last_in(const struct dr_outbox *outbox, const struct stream_tcp *
 
 /* May leave a rest of the stream's earlier bytes, which the next ones have to wait behind. */
 static void outbox_make_room(struct stream_tcp *tcp, size_t len) {
-    struct dr_outbox *outbox = dr_loop_outbox(tcp_loop(&tcp->base));
+    struct dr_outbox *outbox = dr_loop_outbox(tcp->loop);
     const bool has_place = outbox->piece_count < DR_OUTBOX_PIECES || is_last_in(outbox, tcp);
     if (outbox->len + len > DR_OUTBOX_BYTES || !has_place) outbox_send(outbox);
 }
@@ -360,7 +393,7 @@ static void outbox_make_room(struct stream_tcp *tcp, size_t len) {
 /* Behind outbox_make_room. */
 static void outbox_put(struct stream_tcp *tcp, const dr_slice *parts, size_t part_count,
                        size_t len) {
-    struct dr_outbox *outbox = dr_loop_outbox(tcp_loop(&tcp->base));
+    struct dr_outbox *outbox = dr_loop_outbox(tcp->loop);
     dr_assert(outbox->len + len <= DR_OUTBOX_BYTES);
     outbox->send = outbox_send;
     if (is_last_in(outbox, tcp)) {
@@ -422,59 +455,100 @@ static void tcp_finish(struct dr_stream *stream) {
     if (!stream->is_connecting && tcp_pending(stream) == 0) fin_send(tcp);
 }
 
-/* ---- life */
+/* ---- what the system tells */
 
-static void handle_closed(uv_handle_t *handle) {
-    struct stream_tcp *tcp = handle->data;
-    dr_stream_tell_closed(&tcp->base);
-    work_drop(tcp);
-    dr_free(tcp);
+static int socket_error(const struct stream_tcp *tcp) {
+    int code = 0;
+    socklen_t len = sizeof(code);
+    if (getsockopt(tcp_fd(tcp), SOL_SOCKET, SO_ERROR, &code, &len)) return errno;
+    return code;
 }
 
-static void tcp_close(struct dr_stream *stream, bool is_reset) {
-    struct stream_tcp *tcp = tcp_of(stream);
-    outgoing_send(tcp);
-    dr_deferred_cancel(&tcp->deferred);
-    if (is_reset && uv_tcp_close_reset(&tcp->handle, handle_closed) == 0) return;
-    uv_close((uv_handle_t *)&tcp->handle, handle_closed);
-}
-
-static void connected(uv_connect_t *connect, int code) {
-    struct stream_tcp *tcp = connect->data;
-    if (tcp->base.is_closing) return;
+static void connected(struct stream_tcp *tcp) {
+    const int code = socket_error(tcp);
     if (code) {
         tcp_fail(tcp, code);
         return;
     }
     tcp->base.is_connecting = false;
-    const bool is_idle = !tcp->work->is_writing && tcp->work->waiting.len == 0;
-    if (is_idle) work_drop(tcp);
-    if (is_idle && tcp->base.is_finished) fin_send(tcp);
-    reading_adjust(tcp);
+    if (tcp->work->waiting.len == 0) {
+        work_drop(tcp);
+        watch_adjust(tcp);
+        if (tcp->base.is_finished) fin_send(tcp);
+    }
     dr_stream_tell_opened(&tcp->base);
+}
+
+static void socket_ready(void *owner, uint32_t events) {
+    struct stream_tcp *tcp = owner;
+    const uint32_t ends = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+    if (tcp->base.is_closing || tcp->base.is_failed) return;
+    if (tcp->base.is_connecting) connected(tcp);
+    if (events & (EPOLLIN | ends)) tcp->is_readable = true;
+    if (events & ends) tcp->has_ended = true;
+    if (events & (EPOLLOUT | EPOLLERR) && !tcp->base.is_closing && !tcp->base.is_failed &&
+        tcp_pending(&tcp->base) > 0) {
+        waiting_send(tcp);
+    }
+    read_on(tcp);
+}
+
+/* ---- life */
+
+static void tcp_close(struct dr_stream *stream, bool is_reset) {
+    struct stream_tcp *tcp = tcp_of(stream);
+    outgoing_send(tcp);
+    dr_deferred_cancel(&tcp->deferred);
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    if (is_reset) {
+        (void)setsockopt(tcp_fd(tcp), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    }
+    dr_watch_stop(&tcp->watch, tcp->loop);
+    (void)close(tcp_fd(tcp));
+    dr_deferred_queue(&tcp->deferred, tcp->loop);
+}
+
+/* A socket on its way to the address; -1 with errno set. */
+static int socket_connect(const struct sockaddr *address) {
+    const int on = 1;
+    const socklen_t len =
+        address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    const int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    int code;
+    do {
+        code = connect(fd, address, len) ? errno : 0;
+    } while (code == EINTR);
+    if (code == 0 || code == EINPROGRESS) return fd;
+    (void)close(fd);
+    errno = code;
+    return -1;
+}
+
+static enum dr_status fail_to_connect(const struct sockaddr *address, int code,
+                                      struct dr_error *error) {
+    char peer[DR_ADDRESS_TEXT_BYTES];
+    if (code == ENOMEM) return dr_fail(error, DR_NO_MEMORY, 0, "no memory for a connection");
+    dr_sockaddr_text(address, peer);
+    return dr_fail(error, status_of(code), code, "cannot connect to %s: %s", peer,
+                   uv_strerror(-code));
 }
 
 enum dr_status dr_stream_tcp_connect(struct dr_loop *loop, const struct sockaddr *address,
                                      const struct dr_stream_events *events, void *owner,
                                      struct dr_stream **ret_stream, struct dr_error *error) {
-    struct stream_tcp *tcp = tcp_new(loop);
-    if (!tcp) return dr_fail(error, DR_NO_MEMORY, 0, "no memory for a connection");
+    int code;
+    const int fd = socket_connect(address);
+    if (fd < 0) return fail_to_connect(address, errno, error);
+    struct stream_tcp *tcp = tcp_new(loop, fd, READING | EPOLLOUT, &code);
+    if (!tcp) return fail_to_connect(address, code, error);
     if (!work_make(tcp)) {
         dr_stream_close(&tcp->base);
-        return dr_fail(error, DR_NO_MEMORY, 0, "no memory for a connection");
+        return fail_to_connect(address, ENOMEM, error);
     }
     dr_sockaddr_text(address, tcp->work->peer);
     tcp->base.is_connecting = true;
-    tcp->work->connect.data = tcp;
-    (void)uv_tcp_nodelay(&tcp->handle, 1); /* kept by libuv until it makes the socket */
-    const int code = uv_tcp_connect(&tcp->work->connect, &tcp->handle, address, connected);
-    if (code) {
-        const enum dr_status status =
-            dr_fail(error, status_of(code), -code, "cannot connect to %s: %s", tcp->work->peer,
-                    uv_strerror(code));
-        dr_stream_close(&tcp->base);
-        return status;
-    }
     tcp->base.events = events;
     tcp->base.owner = owner;
     *ret_stream = &tcp->base;
@@ -483,20 +557,14 @@ enum dr_status dr_stream_tcp_connect(struct dr_loop *loop, const struct sockaddr
 
 enum dr_status dr_stream_tcp_accept(struct dr_loop *loop, int fd, struct dr_stream **ret_stream,
                                     struct dr_error *error) {
-    struct stream_tcp *tcp = tcp_new(loop);
-    if (!tcp) {
-        (void)close(fd);
-        return dr_fail(error, DR_NO_MEMORY, 0, "no memory for a connection");
+    int code;
+    struct stream_tcp *tcp = tcp_new(loop, fd, READING, &code);
+    if (tcp) {
+        *ret_stream = &tcp->base;
+        return DR_OK;
     }
-    const int code = uv_tcp_open(&tcp->handle, fd);
-    if (code) {
-        (void)close(fd);
-        dr_stream_close(&tcp->base);
-        return dr_fail(error, DR_IO, -code, "cannot take a connection: %s", uv_strerror(code));
-    }
-    reading_adjust(tcp);
-    *ret_stream = &tcp->base;
-    return DR_OK;
+    if (code == ENOMEM) return dr_fail(error, DR_NO_MEMORY, 0, "no memory for a connection");
+    return dr_fail(error, DR_IO, code, "cannot take a connection: %s", uv_strerror(-code));
 }
 
 void dr_sockaddr_text(const struct sockaddr *address, char text[DR_ADDRESS_TEXT_BYTES]) {
@@ -517,12 +585,12 @@ void dr_sockaddr_text(const struct sockaddr *address, char text[DR_ADDRESS_TEXT_
 static void tcp_peer_text(const struct dr_stream *stream, char text[DR_ADDRESS_TEXT_BYTES]) {
     const struct stream_tcp *tcp = (const struct stream_tcp *)(const void *)stream;
     struct sockaddr_storage storage = {.ss_family = AF_UNSPEC};
-    int len = sizeof(storage);
+    socklen_t len = sizeof(storage);
     if (stream->is_connecting) {
         (void)snprintf(text, DR_ADDRESS_TEXT_BYTES, "%s", tcp->work->peer);
         return;
     }
-    (void)uv_tcp_getpeername(&tcp->handle, (struct sockaddr *)&storage, &len);
+    (void)getpeername(tcp_fd(tcp), (struct sockaddr *)&storage, &len);
     dr_sockaddr_text((const struct sockaddr *)&storage, text);
 }
 
@@ -530,8 +598,8 @@ static const struct dr_stream_kind tcp_kind = {
     .write = tcp_write,
     .pending = tcp_pending,
     .flush = tcp_flush,
-    .pause = tcp_pause_or_resume,
-    .resume = tcp_pause_or_resume,
+    .pause = tcp_pause,
+    .resume = tcp_resume,
     .gather = tcp_gather,
     .finish = tcp_finish,
     .close = tcp_close,
