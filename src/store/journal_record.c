@@ -11,19 +11,27 @@
 
 enum {
     MAGIC = 0x314A5244, /* "DRJ1" on the disk */
-    VERSION = 1,
-    FIXED_BYTES = 112,
+    VERSION_FIXED = 1,  /* read only */
+    VERSION = 2,
+    FIXED_BYTES = 112, /* of version 1 */
+    START_BYTES = 5,
     GROUP_TEXTS = 3,
     PLAIN_TEXTS = 5,
     GROUP_HEAD_BYTES = GROUP_TEXTS * 2,
-    ATTEMPT_HEAD_BYTES = 8,
+    NUMBERS = 14,
+    NUMBER_BYTES_MAX = 10,
+    ATTEMPT_NUMBERS = 3,
+    ATTEMPT_HEAD_BYTES = 8, /* of version 1 */
     ATTEMPT_TARGET_BYTES_MAX = 192,
     FLAG_CANCELLED = 1,
 };
 
-_Static_assert(JOURNAL_RECORD_HEAD_BYTES + FIXED_BYTES + GROUP_HEAD_BYTES +
+_Static_assert(JOURNAL_RECORD_HEAD_BYTES + START_BYTES + GROUP_HEAD_BYTES +
+                       (NUMBERS + PLAIN_TEXTS) * NUMBER_BYTES_MAX +
                        (GROUP_TEXTS + PLAIN_TEXTS) * LEDGER_TEXT_BYTES_MAX +
-                       LEDGER_ATTEMPTS_MAX * (ATTEMPT_HEAD_BYTES + ATTEMPT_TARGET_BYTES_MAX) + 7 <=
+                       LEDGER_ATTEMPTS_MAX *
+                           (ATTEMPT_NUMBERS * NUMBER_BYTES_MAX + ATTEMPT_TARGET_BYTES_MAX) +
+                       7 <=
                    JOURNAL_RECORD_BYTES_MAX,
                "the largest entry fits a record");
 
@@ -36,11 +44,6 @@ static void put_u16(char *at, uint16_t value) {
 
 static void put_u32(char *at, uint32_t value) {
     const uint32_t bytes = htole32(value);
-    memcpy(at, &bytes, sizeof(bytes));
-}
-
-static void put_u64(char *at, uint64_t value) {
-    const uint64_t bytes = htole64(value);
     memcpy(at, &bytes, sizeof(bytes));
 }
 
@@ -66,6 +69,38 @@ static int64_t get_i64(const char *at) {
     return (int64_t)get_u64(at);
 }
 
+/* Seven bits a byte, the lowest first, the last without the eighth (unsigned LEB128). */
+static char *put_number(char *at, uint64_t value) {
+    while (value > 0x7f) {
+        *at++ = (char)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (char)value;
+    return at;
+}
+
+/* Small ones of either sign are short: 0, -1, 1, -2, … */
+static char *put_signed(char *at, int64_t value) {
+    return put_number(at, ((uint64_t)value << 1) ^ (value < 0 ? UINT64_MAX : 0));
+}
+
+static bool take_number(dr_slice *rest, uint64_t *ret) {
+    uint64_t value = 0;
+    for (size_t index = 0; index < NUMBER_BYTES_MAX && index < rest->len; index++) {
+        const uint64_t byte = (uint8_t)rest->data[index];
+        value |= (byte & 0x7f) << (7 * index);
+        if (byte & 0x80) continue;
+        *ret = value;
+        *rest = dr_slice_from(*rest, index + 1);
+        return true;
+    }
+    return false;
+}
+
+static int64_t signed_of(uint64_t number) {
+    return (int64_t)((number >> 1) ^ (number & 1 ? UINT64_MAX : 0));
+}
+
 /* --- writing -------------------------------------------------------------------------------- */
 
 static dr_slice cut(dr_slice text, size_t len_max) {
@@ -81,40 +116,67 @@ static uint32_t kept_of(uint32_t attempt_count) {
     return attempt_count < LEDGER_ATTEMPTS_MAX ? attempt_count : LEDGER_ATTEMPTS_MAX;
 }
 
+/* Mostly the last attempt's target is who answered, which is not written twice. */
 static char *put_attempts(char *at, const struct ledger_entry *entry, uint32_t kept) {
     for (uint32_t index = 0; index < kept; index++) {
         const struct ledger_attempt *attempt = &entry->attempts[index];
         const dr_slice target = cut(attempt->target, ATTEMPT_TARGET_BYTES_MAX);
-        put_u16(at, (uint16_t)target.len);
-        put_u16(at + 2, attempt->status);
-        put_u32(at + 4, attempt->duration_ms);
-        at = put_text(at + ATTEMPT_HEAD_BYTES, target);
+        const bool is_same = dr_slice_is(target, entry->target);
+        at = put_number(at, attempt->status);
+        at = put_number(at, attempt->duration_ms);
+        at = put_number(at, is_same ? 0 : target.len + 1);
+        if (!is_same) at = put_text(at, target);
     }
     return at;
 }
 
-static void put_fixed(char *at, const struct ledger_entry *entry, uint32_t kept) {
+static char *put_start(char *at, const struct ledger_entry *entry, uint32_t kept) {
     at[0] = VERSION;
     at[1] = (char)entry->transport;
     at[2] = entry->is_cancelled ? FLAG_CANCELLED : 0;
     at[3] = (char)entry->usage.source;
-    put_u16(at + 4, entry->status);
-    at[6] = (char)kept;
-    at[7] = 0;
-    put_u32(at + 8, entry->attempt_count);
-    put_u32(at + 12, entry->first_token_ms);
-    put_u32(at + 16, entry->duration_ms);
-    put_u16(at + 30, 0);
-    put_u64(at + 32, (uint64_t)entry->created.ms);
-    put_u64(at + 40, entry->usage.prompt_tokens);
-    put_u64(at + 48, entry->usage.completion_tokens);
-    put_u64(at + 56, entry->usage.total_tokens);
-    put_u64(at + 64, entry->usage.cached_tokens);
-    put_u64(at + 72, entry->usage.reasoning_tokens);
-    put_u64(at + 80, (uint64_t)entry->price.input);
-    put_u64(at + 88, (uint64_t)entry->price.output);
-    put_u64(at + 96, (uint64_t)entry->price.cached_input);
-    put_u64(at + 104, (uint64_t)entry->cost.nanousd);
+    at[4] = (char)kept;
+    return at + START_BYTES;
+}
+
+static char *put_group(char *at, const struct ledger_entry *entry) {
+    const dr_slice texts[GROUP_TEXTS] = {entry->account_id, entry->key_id, entry->model};
+    char *lengths = at;
+    at += GROUP_HEAD_BYTES;
+    for (size_t index = 0; index < GROUP_TEXTS; index++) {
+        const dr_slice text = cut(texts[index], LEDGER_TEXT_BYTES_MAX);
+        put_u16(lengths + 2 * index, (uint16_t)text.len);
+        at = put_text(at, text);
+    }
+    return at;
+}
+
+static char *put_numbers(char *at, const struct ledger_entry *entry) {
+    at = put_number(at, entry->status);
+    at = put_number(at, entry->attempt_count);
+    at = put_number(at, entry->first_token_ms);
+    at = put_number(at, entry->duration_ms);
+    at = put_signed(at, entry->created.ms);
+    at = put_number(at, entry->usage.prompt_tokens);
+    at = put_number(at, entry->usage.completion_tokens);
+    at = put_number(at, entry->usage.total_tokens);
+    at = put_number(at, entry->usage.cached_tokens);
+    at = put_number(at, entry->usage.reasoning_tokens);
+    at = put_signed(at, entry->price.input);
+    at = put_signed(at, entry->price.output);
+    at = put_signed(at, entry->price.cached_input);
+    return put_signed(at, entry->cost.nanousd);
+}
+
+static char *put_plain(char *at, const struct ledger_entry *entry) {
+    const dr_slice texts[PLAIN_TEXTS] = {entry->request_id, entry->client_id, entry->key_name,
+                                         entry->user, entry->target};
+    for (size_t index = 0; index < PLAIN_TEXTS; index++) {
+        const dr_slice text = cut(texts[index], LEDGER_TEXT_BYTES_MAX);
+        at = put_number(at, text.len);
+        at = put_text(at, text);
+    }
+    return at;
 }
 
 static size_t seal(char *record, size_t payload_len) {
@@ -133,22 +195,11 @@ size_t journal_record_write(char record[JOURNAL_RECORD_BYTES_MAX],
                             const struct ledger_entry *entry) {
     dr_assert((unsigned)entry->transport < TRANSPORT_COUNT);
     const uint32_t kept = kept_of(entry->attempt_count);
-    const dr_slice group[GROUP_TEXTS] = {entry->account_id, entry->key_id, entry->model};
-    const dr_slice plain[PLAIN_TEXTS] = {entry->request_id, entry->client_id, entry->key_name,
-                                         entry->user, entry->target};
     char *payload = record + JOURNAL_RECORD_HEAD_BYTES;
-    put_fixed(payload, entry, kept);
-    char *at = payload + FIXED_BYTES + GROUP_HEAD_BYTES;
-    for (size_t index = 0; index < GROUP_TEXTS; index++) {
-        const dr_slice text = cut(group[index], LEDGER_TEXT_BYTES_MAX);
-        put_u16(payload + FIXED_BYTES + 2 * index, (uint16_t)text.len);
-        at = put_text(at, text);
-    }
-    for (size_t index = 0; index < PLAIN_TEXTS; index++) {
-        const dr_slice text = cut(plain[index], LEDGER_TEXT_BYTES_MAX);
-        put_u16(payload + 20 + 2 * index, (uint16_t)text.len);
-        at = put_text(at, text);
-    }
+    char *at = put_start(payload, entry, kept);
+    at = put_group(at, entry);
+    at = put_numbers(at, entry);
+    at = put_plain(at, entry);
     at = put_attempts(at, entry, kept);
     return seal(record, (size_t)(at - payload));
 }
@@ -169,7 +220,99 @@ static bool take_text(dr_slice *rest, size_t len, size_t len_max, dr_slice *ret)
     return true;
 }
 
-static bool take_attempts(dr_slice *rest, uint32_t kept, struct ledger_entry *entry) {
+static bool take_texts(dr_slice *rest, const char *lengths, size_t count, dr_slice *texts[]) {
+    for (size_t index = 0; index < count; index++) {
+        const size_t len = get_u16(lengths + 2 * index);
+        if (!take_text(rest, len, LEDGER_TEXT_BYTES_MAX, texts[index])) return false;
+    }
+    return true;
+}
+
+static bool take_group(dr_slice *rest, struct ledger_entry *entry) {
+    dr_slice *texts[GROUP_TEXTS] = {&entry->account_id, &entry->key_id, &entry->model};
+    if (rest->len < GROUP_HEAD_BYTES) return false;
+    const char *lengths = rest->data;
+    *rest = dr_slice_from(*rest, GROUP_HEAD_BYTES);
+    return take_texts(rest, lengths, GROUP_TEXTS, texts);
+}
+
+/* What is alike in both versions, from a payload that is long enough. */
+static bool get_start(const char *at, struct ledger_entry *entry) {
+    if ((uint8_t)at[1] >= TRANSPORT_COUNT) return false;
+    if ((uint8_t)at[2] > FLAG_CANCELLED || (uint8_t)at[3] > USAGE_ESTIMATED) return false;
+    entry->transport = (enum transport)(uint8_t)at[1];
+    entry->is_cancelled = at[2] == FLAG_CANCELLED;
+    entry->usage.source = (enum usage_source)(uint8_t)at[3];
+    return true;
+}
+
+static bool take_numbers(dr_slice *rest, struct ledger_entry *entry) {
+    uint64_t numbers[NUMBERS];
+    for (size_t index = 0; index < NUMBERS; index++) {
+        if (!take_number(rest, &numbers[index])) return false;
+    }
+    if (numbers[0] > UINT16_MAX) return false;
+    if (numbers[1] > UINT32_MAX || numbers[2] > UINT32_MAX || numbers[3] > UINT32_MAX) return false;
+    entry->status = (uint16_t)numbers[0];
+    entry->attempt_count = (uint32_t)numbers[1];
+    entry->first_token_ms = (uint32_t)numbers[2];
+    entry->duration_ms = (uint32_t)numbers[3];
+    entry->created.ms = signed_of(numbers[4]);
+    entry->usage.prompt_tokens = numbers[5];
+    entry->usage.completion_tokens = numbers[6];
+    entry->usage.total_tokens = numbers[7];
+    entry->usage.cached_tokens = numbers[8];
+    entry->usage.reasoning_tokens = numbers[9];
+    entry->price = (struct price){.input = signed_of(numbers[10]),
+                                  .output = signed_of(numbers[11]),
+                                  .cached_input = signed_of(numbers[12])};
+    entry->cost.nanousd = signed_of(numbers[13]);
+    return true;
+}
+
+static bool take_plain(dr_slice *rest, struct ledger_entry *entry) {
+    dr_slice *texts[PLAIN_TEXTS] = {&entry->request_id, &entry->client_id, &entry->key_name,
+                                    &entry->user, &entry->target};
+    for (size_t index = 0; index < PLAIN_TEXTS; index++) {
+        uint64_t len = 0;
+        if (!take_number(rest, &len)) return false;
+        if (!take_text(rest, len, LEDGER_TEXT_BYTES_MAX, texts[index])) return false;
+    }
+    return true;
+}
+
+static bool take_attempt(dr_slice *rest, const struct ledger_entry *entry,
+                         struct ledger_attempt *attempt) {
+    uint64_t numbers[ATTEMPT_NUMBERS];
+    for (size_t index = 0; index < ATTEMPT_NUMBERS; index++) {
+        if (!take_number(rest, &numbers[index])) return false;
+    }
+    if (numbers[0] > UINT16_MAX || numbers[1] > UINT32_MAX) return false;
+    attempt->status = (uint16_t)numbers[0];
+    attempt->duration_ms = (uint32_t)numbers[1];
+    attempt->target = entry->target;
+    if (numbers[2] == 0) return entry->target.len <= ATTEMPT_TARGET_BYTES_MAX;
+    return take_text(rest, numbers[2] - 1, ATTEMPT_TARGET_BYTES_MAX, &attempt->target);
+}
+
+static bool decode_payload(dr_slice payload, struct ledger_entry *entry, uint32_t *ret_kept) {
+    dr_slice rest = dr_slice_from(payload, START_BYTES);
+    const uint32_t kept = (uint8_t)payload.data[4];
+    if (!get_start(payload.data, entry) || !take_group(&rest, entry) ||
+        !take_numbers(&rest, entry) || !take_plain(&rest, entry) ||
+        kept != kept_of(entry->attempt_count)) {
+        return false;
+    }
+    for (uint32_t index = 0; index < kept; index++) {
+        if (!take_attempt(&rest, entry, &entry->attempts[index])) return false;
+    }
+    *ret_kept = kept;
+    return rest.len == 0;
+}
+
+/* --- reading what earlier builds wrote: version 1, all numbers of fixed length --------------- */
+
+static bool take_fixed_attempts(dr_slice *rest, uint32_t kept, struct ledger_entry *entry) {
     for (uint32_t index = 0; index < kept; index++) {
         struct ledger_attempt *attempt = &entry->attempts[index];
         if (rest->len < ATTEMPT_HEAD_BYTES) return false;
@@ -183,51 +326,49 @@ static bool take_attempts(dr_slice *rest, uint32_t kept, struct ledger_entry *en
 }
 
 static void get_fixed(const char *at, struct ledger_entry *entry) {
-    entry->transport = (enum transport)(uint8_t)at[1];
-    entry->is_cancelled = at[2] == FLAG_CANCELLED;
     entry->status = get_u16(at + 4);
     entry->attempt_count = get_u32(at + 8);
     entry->first_token_ms = get_u32(at + 12);
     entry->duration_ms = get_u32(at + 16);
     entry->created.ms = get_i64(at + 32);
-    entry->usage = (struct usage){
-        .source = (enum usage_source)(uint8_t)at[3],
-        .prompt_tokens = get_u64(at + 40),
-        .completion_tokens = get_u64(at + 48),
-        .total_tokens = get_u64(at + 56),
-        .cached_tokens = get_u64(at + 64),
-        .reasoning_tokens = get_u64(at + 72),
-    };
+    entry->usage.prompt_tokens = get_u64(at + 40);
+    entry->usage.completion_tokens = get_u64(at + 48);
+    entry->usage.total_tokens = get_u64(at + 56);
+    entry->usage.cached_tokens = get_u64(at + 64);
+    entry->usage.reasoning_tokens = get_u64(at + 72);
     entry->price = (struct price){
         .input = get_i64(at + 80), .output = get_i64(at + 88), .cached_input = get_i64(at + 96)};
     entry->cost.nanousd = get_i64(at + 104);
 }
 
-static bool decode_payload(dr_slice payload, struct ledger_entry *entry) {
-    if (payload.len < FIXED_BYTES + GROUP_HEAD_BYTES) return false;
-    const char *at = payload.data;
-    const uint32_t kept = (uint8_t)at[6];
-    if (at[0] != VERSION || (uint8_t)at[1] >= TRANSPORT_COUNT) return false;
-    if ((uint8_t)at[2] > FLAG_CANCELLED || (uint8_t)at[3] > USAGE_ESTIMATED) return false;
-    if (kept != kept_of(get_u32(at + 8))) return false;
-    get_fixed(at, entry);
-    dr_slice *group[GROUP_TEXTS] = {&entry->account_id, &entry->key_id, &entry->model};
+static bool decode_fixed_payload(dr_slice payload, struct ledger_entry *entry, uint32_t *ret_kept) {
     dr_slice *plain[PLAIN_TEXTS] = {&entry->request_id, &entry->client_id, &entry->key_name,
                                     &entry->user, &entry->target};
-    dr_slice rest = dr_slice_from(payload, FIXED_BYTES + GROUP_HEAD_BYTES);
-    for (size_t index = 0; index < GROUP_TEXTS; index++) {
-        const size_t len = get_u16(at + FIXED_BYTES + 2 * index);
-        if (!take_text(&rest, len, LEDGER_TEXT_BYTES_MAX, group[index])) return false;
-    }
-    for (size_t index = 0; index < PLAIN_TEXTS; index++) {
-        const size_t len = get_u16(at + 20 + 2 * index);
-        if (!take_text(&rest, len, LEDGER_TEXT_BYTES_MAX, plain[index])) return false;
-    }
-    if (!take_attempts(&rest, kept, entry)) return false;
-    for (uint32_t index = kept; index < LEDGER_ATTEMPTS_MAX; index++) {
+    if (payload.len < FIXED_BYTES) return false;
+    const char *at = payload.data;
+    dr_slice rest = dr_slice_from(payload, FIXED_BYTES);
+    const uint32_t kept = (uint8_t)at[6];
+    if (!get_start(at, entry)) return false;
+    get_fixed(at, entry);
+    *ret_kept = kept;
+    return kept == kept_of(entry->attempt_count) && take_group(&rest, entry) &&
+           take_texts(&rest, at + 20, PLAIN_TEXTS, plain) &&
+           take_fixed_attempts(&rest, kept, entry) && rest.len == 0;
+}
+
+/* --- records --------------------------------------------------------------------------------- */
+
+static bool decode_any_payload(dr_slice payload, struct ledger_entry *entry) {
+    uint32_t kept = 0;
+    if (payload.len < START_BYTES) return false;
+    const bool is_whole = payload.data[0] == VERSION ? decode_payload(payload, entry, &kept)
+                          : payload.data[0] == VERSION_FIXED
+                              ? decode_fixed_payload(payload, entry, &kept)
+                              : false;
+    for (uint32_t index = kept; is_whole && index < LEDGER_ATTEMPTS_MAX; index++) {
         entry->attempts[index] = (struct ledger_attempt){0};
     }
-    return rest.len == 0;
+    return is_whole;
 }
 
 size_t journal_record_length(dr_slice bytes) {
@@ -251,7 +392,7 @@ enum journal_read journal_decode(dr_slice *bytes, struct ledger_entry *ret_entry
     if (len == 0) return JOURNAL_END;
     const dr_slice payload = dr_slice_of(head + JOURNAL_RECORD_HEAD_BYTES, payload_len);
     if (get_u32(head + 8) != dr_crc32c(0, payload)) return JOURNAL_TORN;
-    if (!decode_payload(payload, ret_entry)) return JOURNAL_TORN;
+    if (!decode_any_payload(payload, ret_entry)) return JOURNAL_TORN;
     *bytes = dr_slice_from(*bytes, len);
     return JOURNAL_RECORD;
 }

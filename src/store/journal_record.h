@@ -1,13 +1,22 @@
 /* The bytes of one journal record, for the rooms of the store that write and read them in bulk.
  *
- * Payload, version 1, integers little-endian:
- *   0 version · 1 transport · 2 flags (1: cancelled) · 3 usage source · 4 u16 status
- *   6 attempts kept · 7 zero · 8 u32 attempt count · 12 u32 first token ms · 16 u32 duration ms
+ * Payload, version 2:
+ *   0 version · 1 transport · 2 flags (1: cancelled) · 3 usage source · 4 attempts kept
+ *   5 u16 lengths (little-endian) of account id, key id, model, then these three texts, so that
+ *     what totals are grouped by lies in one piece
+ *     numbers (LEB128, z: zigzag): status, attempt count, first token ms, duration ms, z created
+ *     ms, five token counts, z three prices, z cost
+ *     request id, client id, key name, user, target, each with its length before it
+ *     each attempt: status, duration ms, 0 where its target is the entry's, or the target's
+ *     length + 1 and the target.
+ *
+ * Version 1, integers little-endian, is read and no longer written:
+ *   0 to 3 as above · 4 u16 status · 6 attempts kept · 7 zero · 8 u32 attempt count
+ *  12 u32 first token ms · 16 u32 duration ms
  *  20 u16 lengths of request id, client id, key name, user, target · 30 zero
  *  32 i64 created ms · 40 five u64 token counts · 80 three i64 prices · 104 i64 cost
- * 112 u16 lengths of account id, key id, model, then these three texts, so that what totals are
- *     grouped by lies in one piece; then the five texts above; then each attempt: u16 length of
- *     its target, u16 status, u32 duration, the target. */
+ * 112 the group as above; then the five texts; then each attempt: u16 length of its target, u16
+ *     status, u32 duration, the target. */
 #ifndef DR_STORE_JOURNAL_RECORD_H
 #define DR_STORE_JOURNAL_RECORD_H
 

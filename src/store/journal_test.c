@@ -133,6 +133,68 @@ static void test_the_largest_entry_fits_with_its_texts_cut_at_characters(void **
     assert_int_equal(read.attempt_count, 100);
 }
 
+/* As the first version wrote it: pages in the books are never written anew. */
+static void test_a_record_of_the_first_version_is_read(void **state) {
+    (void)state;
+    static const char hex[] =
+        "44524a31d100000071695067c6f1806901010001c800010001000000e1000000f97d000023000000"
+        "0a000700080000003ad061fba1010000f8e8000000000000e004000000000000d8ed000000000000"
+        "0d0000000000000035000000000000000050d6dc010000000050d6dc010000000094357700000000"
+        "8307cc0f000000000500060007006163635f306b65795f30616770742d342e317265715f30305662"
+        "59704d4c614a77556e5236516a426e5836354c686f5654776c783970726f64756374696f6e736f6d"
+        "656f6e656f6666696369616c0500f7010c00000072656c617900000000000000";
+    struct sample_entry sample;
+    struct ledger_entry read;
+    struct dr_random random;
+    char record[sizeof(hex) / 2];
+    for (size_t index = 0; index < sizeof(record); index++) {
+        const char digits[] = {hex[2 * index], hex[2 * index + 1], '\0'};
+        record[index] = (char)strtoul(digits, NULL, 16);
+    }
+    dr_random_seed(&random, 21);
+    sample_entry_make(&sample, &random, 5);
+    dr_slice rest = dr_slice_of(record, sizeof(record));
+    assert_int_equal(journal_decode(&rest, &read), JOURNAL_RECORD);
+    assert_int_equal(rest.len, 0);
+    sample_entry_compare(&sample.entry, &read);
+    assert_int_equal(read.attempt_count, 1);
+    assert_true(dr_slice_is(journal_record_group(&read), dr_slice_of(record + 128, 24)));
+}
+
+/* The extremes of every number, and attempts whose targets are the entry's and are not. */
+static void test_numbers_of_any_size_come_back(void **state) {
+    (void)state;
+    static const int64_t values[] = {0, -1, 63, 64, 127, 128, 16383, 16384, INT64_MAX, INT64_MIN};
+    for (size_t index = 0; index < sizeof(values) / sizeof(values[0]); index++) {
+        const int64_t value = values[index];
+        const uint64_t count = (uint64_t)value;
+        const struct ledger_entry entry = {
+            .target = DR_LIT("relay"),
+            .status = (uint16_t)value,
+            .created = {value},
+            .first_token_ms = (uint32_t)value,
+            .duration_ms = (uint32_t)count,
+            .usage = {.prompt_tokens = count,
+                      .completion_tokens = count,
+                      .total_tokens = count,
+                      .cached_tokens = count,
+                      .reasoning_tokens = count},
+            .price = {.input = value, .output = value, .cached_input = value},
+            .cost = {value},
+            .attempts = {{.target = DR_LIT("official"), .status = 503, .duration_ms = 7},
+                         {.target = DR_LIT("relay"), .status = (uint16_t)value},
+                         {.target = DR_NONE}},
+            .attempt_count = 3,
+        };
+        char record[JOURNAL_RECORD_BYTES_MAX];
+        struct ledger_entry read;
+        dr_slice rest = dr_slice_of(record, journal_record_write(record, &entry));
+        assert_int_equal(journal_decode(&rest, &read), JOURNAL_RECORD);
+        sample_entry_compare(&entry, &read);
+        assert_int_equal(read.attempts[0].status, 503);
+    }
+}
+
 static void test_absent_texts_come_back_absent(void **state) {
     (void)state;
     char record[JOURNAL_RECORD_BYTES_MAX];
@@ -423,6 +485,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records_come_back_as_they_were_written),
         cmocka_unit_test(test_the_largest_entry_fits_with_its_texts_cut_at_characters),
+        cmocka_unit_test(test_a_record_of_the_first_version_is_read),
+        cmocka_unit_test(test_numbers_of_any_size_come_back),
         cmocka_unit_test(test_absent_texts_come_back_absent),
         cmocka_unit_test(test_a_record_cut_anywhere_is_not_there_yet),
         cmocka_unit_test(test_any_changed_bit_is_noticed),
