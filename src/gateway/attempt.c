@@ -11,8 +11,8 @@
 enum { FAILURE_BODY_BYTES_MAX = 64 * 1024 };
 enum { RETRY_AFTER_S_MAX = 3600 };
 /* A piece that follows its predecessor this closely belongs to a burst. Gathering itself takes
- * about 100 us, so that a burst under way is still seen as one. */
-enum { BURST_US = 250 };
+ * about 200 us, so that a burst under way is still seen as one. */
+enum { BURST_US = 450 };
 
 static const struct dr_http_ask_events ask_events;
 

@@ -102,7 +102,7 @@ void dr_http_ask_resume(struct dr_http_ask *ask);
  * called while the body is being received. More than DR_HTTP_ASK_PLACES are not kept. */
 enum { DR_HTTP_ASK_PLACES = 8 };
 void dr_http_ask_expect(struct dr_http_ask *ask, const void *const *places, size_t count);
-/* Let a bursting response gather for about 100 us (dr_stream_gather). */
+/* Let a bursting response gather for about 200 us (dr_stream_gather). */
 void dr_http_ask_gather(struct dr_http_ask *ask);
 
 struct dr_http_pool_stats {

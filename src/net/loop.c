@@ -27,7 +27,7 @@ enum {
     TIMER_CLASSES_MAX = 64,   /* distinct durations with a list of their own */
     TIMER_HINTS = 256,        /* remembers the class of a duration, direct mapped */
     DEFERRED_ROUNDS_MAX = 32, /* before the loop looks at its sockets again */
-    GATHER_US = 100,
+    GATHER_US = 200,
     PUT_OFF_PARTS = 16,
     SCRATCH_KEPT_BYTES = 256 * 1024,
     WATCH_EVENTS = 256, /* taken at once; what is beyond comes in the next turn */

@@ -60,7 +60,7 @@ void dr_deferred_queue(struct dr_deferred *deferred, struct dr_loop *loop);
 void dr_deferred_cancel(struct dr_deferred *deferred);
 
 /* Microsecond alarms for gathering bursts: all that wait are served by one timerfd, about
- * `gather_us` (100) after the first was queued. Same embedding rule as `dr_deferred`. */
+ * `GATHER_US` (200) after the first was queued. Same embedding rule as `dr_deferred`. */
 void dr_loop_gather(struct dr_loop *loop, struct dr_deferred *deferred);
 
 /* The turn's read buffer, 64 KiB, shared by all streams of the loop. */

@@ -70,7 +70,7 @@ void dr_stream_set_pending_max(struct dr_stream *stream, size_t bytes);
 void dr_stream_pause(struct dr_stream *stream);
 void dr_stream_resume(struct dr_stream *stream);
 bool dr_stream_is_paused(const struct dr_stream *stream);
-/* Pauses for about 100 us (see dr_loop_gather), so that a burst arrives in fewer, larger pieces. */
+/* Pauses for about 200 us (see dr_loop_gather), so that a burst arrives in fewer, larger pieces. */
 void dr_stream_gather(struct dr_stream *stream);
 
 /* Names memory that the owner will use when bytes come: two cache lines at each place are fetched
