@@ -1,10 +1,8 @@
 /* Every recording of OpenAI's dialect through the readers that meet it in life: from bytes to
  * events to meaning, compared with the golden texts that test/golden/make.py wrote. */
-#include "base/buf.h"
-#include "base/json.h"
 #include "base/random.h"
 #include "dialect/openai.h"
-#include "net/sse.h"
+#include "fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +13,6 @@
 #include <cmocka.h>
 
 enum { CHOICES_MAX = 8, CALLS_MAX = 16, FILE_BYTES_MAX = 8 * 1024 * 1024 };
-enum { SHORT_BYTES = 3000, CUTS = 1000 };
 
 static const char *const folders[] = {"openai-chat", "deepseek", "openai-compat"};
 
@@ -46,23 +43,6 @@ struct meaning {
     bool has_error;
     bool is_ended;
 };
-
-static struct dr_buf read_file(const char *path) {
-    struct dr_buf buf;
-    FILE *file = fopen(path, "rb");
-
-    if (!file) fail_msg("%s does not open", path);
-    dr_buf_init(&buf, FILE_BYTES_MAX);
-    for (;;) {
-        char *room = dr_buf_reserve(&buf, 65536);
-        assert_non_null(room);
-        const size_t got = fread(room, 1, 65536, file);
-        dr_buf_commit(&buf, got);
-        if (got == 0) break;
-    }
-    (void)fclose(file);
-    return buf;
-}
 
 static void visit_buffers(struct meaning *meaning, void (*visit)(struct dr_buf *buf)) {
     visit(&meaning->id);
@@ -210,42 +190,6 @@ static void put_meaning(struct dr_buf *out, const struct meaning *meaning) {
 
 /* --- the ways to read one recording --- */
 
-typedef void event_noted(void *owner, const struct dr_sse_event *event);
-
-static void drain(struct dr_sse_reader *reader, dr_slice piece, event_noted *noted, void *owner) {
-    struct dr_sse_event event;
-
-    for (;;) {
-        const enum dr_sse_progress progress = dr_sse_read(reader, &piece, &event);
-        if (progress == DR_SSE_NEED_MORE) break;
-        assert_int_equal(progress, DR_SSE_EVENT);
-        noted(owner, &event);
-    }
-    assert_int_equal(piece.len, 0);
-}
-
-/* `step` bytes at a time, or in two pieces when `cut` is given. */
-static void read_stream(dr_slice bytes, size_t cut, size_t step, event_noted *noted, void *owner) {
-    struct dr_sse_reader *reader = dr_sse_reader_new(FILE_BYTES_MAX);
-    struct dr_sse_event event;
-
-    assert_non_null(reader);
-    if (cut > 0) {
-        drain(reader, dr_slice_first(bytes, cut), noted, owner);
-        drain(reader, dr_slice_from(bytes, cut), noted, owner);
-    } else {
-        for (size_t at = 0; at < bytes.len; at += step) {
-            drain(reader, dr_slice_first(dr_slice_from(bytes, at), step), noted, owner);
-        }
-    }
-    const enum dr_sse_progress progress = dr_sse_read_end(reader, &event);
-    if (progress == DR_SSE_EVENT)
-        noted(owner, &event);
-    else
-        assert_int_equal(progress, DR_SSE_NEED_MORE);
-    dr_sse_reader_free(reader);
-}
-
 struct observer {
     struct openai_answer_reader *answers;
     struct meaning *meaning;
@@ -262,13 +206,6 @@ static void observe(void *owner, const struct dr_sse_event *event) {
         fail_msg("%s: %s", observer->name, error.text);
     }
     note_chunk(observer->meaning, &chunk);
-}
-
-static void hash_event(void *owner, const struct dr_sse_event *event) {
-    uint64_t *hash = owner;
-
-    *hash = dr_slice_hash(event->data, *hash + event->has_data);
-    *hash = dr_slice_hash(event->name, *hash);
 }
 
 static void compare(const char *name, const char *way, struct meaning *meaning, dr_slice golden) {
@@ -290,26 +227,11 @@ static void check_stream(const char *name, dr_slice bytes, dr_slice golden, size
     assert_non_null(meaning);
     assert_non_null(observer.answers);
     visit_buffers(meaning, init_buffer);
-    read_stream(bytes, 0, step, observe, &observer);
+    fixture_read_stream(bytes, 0, step, observe, &observer);
     compare(name, step == 1 ? "byte by byte" : "whole", meaning, golden);
     visit_buffers(meaning, dr_buf_clear);
     openai_answer_reader_free(observer.answers);
     free(meaning);
-}
-
-/* Every cut of a short stream, seeded ones of a long one: the events stay the same. */
-static void check_cuts(const char *name, dr_slice bytes, struct dr_random *random) {
-    uint64_t whole = 0;
-    const size_t cuts = bytes.len <= SHORT_BYTES ? bytes.len - 1 : CUTS;
-
-    read_stream(bytes, 0, bytes.len, hash_event, &whole);
-    for (size_t i = 1; i <= cuts; i++) {
-        const size_t cut =
-            bytes.len <= SHORT_BYTES ? i : 1 + (size_t)dr_random_below(random, bytes.len - 1);
-        uint64_t hash = 0;
-        read_stream(bytes, cut, 0, hash_event, &hash);
-        if (hash != whole) fail_msg("%s: other events when cut at byte %zu", name, cut);
-    }
 }
 
 static void check_unary(const char *name, dr_slice body, dr_slice golden) {
@@ -347,28 +269,9 @@ static void check_failure(const char *name, dr_slice body, dr_slice golden) {
     openai_answer_reader_free(reader);
 }
 
-static struct dr_buf read_fixture(const char *folder, dr_slice file) {
-    char path[1024];
-
-    (void)snprintf(path, sizeof path, DR_FIXTURES "/%s/%.*s", folder, DR_FMT(file));
-    return read_file(path);
-}
-
-/* Calls `check` for each entry of each folder's index. */
-static void visit_entries(void (*check)(const char *folder, dr_json entry, void *owner),
-                          void *owner) {
+static void visit_entries(fixture_check *check, void *owner) {
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-        struct dr_json_reader *reader = dr_json_reader_new();
-        struct dr_buf index = read_fixture(folders[i], DR_LIT("INDEX.json"));
-        struct dr_json_iter iter;
-        dr_json root;
-
-        assert_int_equal(dr_json_read(reader, dr_buf_slice(&index), 16, &root, NULL), DR_OK);
-        assert_true(dr_json_count(root) > 20);
-        dr_json_iter_init(&iter, root);
-        while (dr_json_iter_next(&iter)) check(folders[i], iter.value, owner);
-        dr_buf_clear(&index);
-        dr_json_reader_free(reader);
+        (void)fixture_visit(folders[i], check, owner);
     }
 }
 
@@ -382,8 +285,8 @@ static void check_recording(const char *folder, dr_json entry, void *owner) {
         dr_slice_to_text(dr_json_text(dr_json_member(entry, DR_LIT("name"))), name, sizeof name));
     assert_true(dr_json_to_i64(dr_json_member(entry, DR_LIT("status")), &status));
     (void)snprintf(path, sizeof path, DR_GOLDEN "/openai/%s.txt", name);
-    struct dr_buf golden = read_file(path);
-    struct dr_buf bytes = read_fixture(folder, file);
+    struct dr_buf golden = fixture_read_path(path);
+    struct dr_buf bytes = fixture_read(folder, file);
     const dr_slice raw = dr_buf_slice(&bytes);
 
     if (status != 200) {
@@ -391,7 +294,7 @@ static void check_recording(const char *folder, dr_json entry, void *owner) {
     } else if (dr_slice_ends(file, DR_LIT(".sse"))) {
         check_stream(name, raw, dr_buf_slice(&golden), raw.len);
         check_stream(name, raw, dr_buf_slice(&golden), 1);
-        check_cuts(name, raw, owner);
+        fixture_check_cuts(name, raw, owner);
     } else {
         check_unary(name, raw, dr_buf_slice(&golden));
     }
@@ -415,7 +318,7 @@ static void check_request(const char *folder, dr_json entry, void *owner) {
 
     if (!file.data) return;
     struct dr_json_reader *reader = dr_json_reader_new();
-    struct dr_buf body = read_fixture(folder, file);
+    struct dr_buf body = fixture_read(folder, file);
     const enum dr_status status = openai_read_prompt(reader, dr_buf_slice(&body), &prompt, &fault);
 
     if (status == DR_OK) {
@@ -440,10 +343,16 @@ static void test_each_recorded_chat_request_is_accepted(void **state) {
     assert_int_equal(accepted, 174);
 }
 
+static void test_each_file_of_these_folders_was_read(void **state) {
+    (void)state;
+    fixture_assert_all_read("fixtures_test");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_recorded_answer_means_what_its_golden_text_says),
         cmocka_unit_test(test_each_recorded_chat_request_is_accepted),
+        cmocka_unit_test(test_each_file_of_these_folders_was_read), /* the last one */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

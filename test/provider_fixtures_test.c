@@ -2,12 +2,10 @@
  * from bytes to events to meaning, compared with the golden texts that
  * test/golden/make_providers.py wrote; and on to OpenAI's words and back, where the same must be
  * left. */
-#include "base/buf.h"
-#include "base/json.h"
 #include "base/random.h"
 #include "dialect/dialect.h"
 #include "dialect/openai_writer.h"
-#include "net/sse.h"
+#include "fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +16,7 @@
 #include <cmocka.h>
 
 enum { CHOICES_MAX = 8, CALLS_MAX = 16, FILE_BYTES_MAX = 8 * 1024 * 1024 };
-enum { SHORT_BYTES = 3000, CUTS = 1000, CUT_BYTES_MAX = 8 * 1024 * 1024, MADE_UP_ID_BYTES = 21 };
+enum { MADE_UP_ID_BYTES = 21 };
 
 struct call {
     struct dr_buf id;
@@ -50,23 +48,6 @@ struct meaning {
     bool is_ended;
     bool is_started;
 };
-
-static struct dr_buf read_file(const char *path) {
-    struct dr_buf buf;
-    FILE *file = fopen(path, "rb");
-
-    if (!file) fail_msg("%s does not open", path);
-    dr_buf_init(&buf, FILE_BYTES_MAX);
-    for (;;) {
-        char *room = dr_buf_reserve(&buf, 65536);
-        assert_non_null(room);
-        const size_t got = fread(room, 1, 65536, file);
-        dr_buf_commit(&buf, got);
-        if (got == 0) break;
-    }
-    (void)fclose(file);
-    return buf;
-}
 
 static void visit_buffers(struct meaning *meaning, void (*visit)(struct dr_buf *buf)) {
     visit(&meaning->id);
@@ -343,42 +324,6 @@ static void read_written_event(void *owner, const struct dr_sse_event *event) {
     for (size_t i = 0; i < chunk.event_count; i++) note_event(back->meaning, &chunk.events[i]);
 }
 
-typedef void event_noted(void *owner, const struct dr_sse_event *event);
-
-static void drain(struct dr_sse_reader *reader, dr_slice piece, event_noted *noted, void *owner) {
-    struct dr_sse_event event;
-
-    for (;;) {
-        const enum dr_sse_progress progress = dr_sse_read(reader, &piece, &event);
-        if (progress == DR_SSE_NEED_MORE) break;
-        assert_int_equal(progress, DR_SSE_EVENT);
-        noted(owner, &event);
-    }
-    assert_int_equal(piece.len, 0);
-}
-
-/* `step` bytes at a time, or in two pieces when `cut` is given. */
-static void read_stream(dr_slice bytes, size_t cut, size_t step, event_noted *noted, void *owner) {
-    struct dr_sse_reader *reader = dr_sse_reader_new(FILE_BYTES_MAX);
-    struct dr_sse_event event;
-
-    assert_non_null(reader);
-    if (cut > 0) {
-        drain(reader, dr_slice_first(bytes, cut), noted, owner);
-        drain(reader, dr_slice_from(bytes, cut), noted, owner);
-    } else {
-        for (size_t at = 0; at < bytes.len; at += step) {
-            drain(reader, dr_slice_first(dr_slice_from(bytes, at), step), noted, owner);
-        }
-    }
-    const enum dr_sse_progress progress = dr_sse_read_end(reader, &event);
-    if (progress == DR_SSE_EVENT)
-        noted(owner, &event);
-    else
-        assert_int_equal(progress, DR_SSE_NEED_MORE);
-    dr_sse_reader_free(reader);
-}
-
 static void compare_slices(const char *name, const char *way, dr_slice got, dr_slice expected) {
     if (dr_slice_is(got, expected)) return;
     fail_msg("%s, %s:\n%.*s\nexpected:\n%.*s", name, way, DR_FMT(got), DR_FMT(expected));
@@ -411,7 +356,7 @@ static void check_written(struct observer *observer) {
         }
         for (size_t i = 0; i < chunk.event_count; i++) note_event(back.meaning, &chunk.events[i]);
     } else if (written.len > 0) {
-        read_stream(written, 0, written.len, read_written_event, &back);
+        fixture_read_stream(written, 0, written.len, read_written_event, &back);
     }
     plain_finishes(observer->meaning);
     put_meaning(&expected, observer->meaning, true);
@@ -462,7 +407,7 @@ static void check_stream(const char *name, enum dialect dialect, dr_slice bytes,
     struct dr_error error = {0};
 
     init_observer(&observer, name, dialect);
-    read_stream(bytes, 0, step, observe, &observer);
+    fixture_read_stream(bytes, 0, step, observe, &observer);
     assert_int_equal(dialect_read_end(dialect, observer.reader, &observer.stream, &chunk, &error),
                      DR_OK);
     note_chunk(&observer, &chunk);
@@ -470,29 +415,6 @@ static void check_stream(const char *name, enum dialect dialect, dr_slice bytes,
     compare_slices(name, step == 1 ? "byte by byte" : "whole", dr_buf_slice(&observer.told),
                    golden);
     clear_observer(&observer);
-}
-
-static void hash_event(void *owner, const struct dr_sse_event *event) {
-    uint64_t *hash = owner;
-
-    *hash = dr_slice_hash(event->data, *hash + event->has_data);
-    *hash = dr_slice_hash(event->name, *hash);
-}
-
-/* Every cut of a short stream, seeded ones of a long one: the events stay the same. */
-static void check_cuts(const char *name, dr_slice bytes, struct dr_random *random) {
-    uint64_t whole = 0;
-    size_t cuts = bytes.len <= SHORT_BYTES ? bytes.len - 1 : CUTS;
-
-    if (cuts > CUT_BYTES_MAX / bytes.len) cuts = CUT_BYTES_MAX / bytes.len;
-    read_stream(bytes, 0, bytes.len, hash_event, &whole);
-    for (size_t i = 1; i <= cuts; i++) {
-        const size_t cut =
-            bytes.len <= SHORT_BYTES ? i : 1 + (size_t)dr_random_below(random, bytes.len - 1);
-        uint64_t hash = 0;
-        read_stream(bytes, cut, 0, hash_event, &hash);
-        if (hash != whole) fail_msg("%s: other events when cut at byte %zu", name, cut);
-    }
 }
 
 static void check_unary(const char *name, enum dialect dialect, dr_slice body, dr_slice golden) {
@@ -530,20 +452,24 @@ static void check_failure(const char *name, enum dialect dialect, uint16_t statu
     dialect_reader_free(reader);
 }
 
-static void check_recording(const char *folder, enum dialect dialect, dr_json entry,
-                            struct dr_random *random) {
-    const dr_slice file = dr_json_text(dr_json_member(entry, DR_LIT("response")));
+struct folder_check {
+    enum dialect dialect;
+    struct dr_random random;
+};
+
+static void check_recording(const char *folder, dr_json entry, void *owner) {
+    struct folder_check *check = owner;
+    const enum dialect dialect = check->dialect;
+    const dr_slice file = fixture_text(entry, "response");
     char name[256];
     char path[1024];
     int64_t status = 0;
 
-    assert_true(
-        dr_slice_to_text(dr_json_text(dr_json_member(entry, DR_LIT("name"))), name, sizeof name));
+    assert_true(dr_slice_to_text(fixture_text(entry, "name"), name, sizeof name));
     assert_true(dr_json_to_i64(dr_json_member(entry, DR_LIT("status")), &status));
     (void)snprintf(path, sizeof path, DR_GOLDEN "/%s/%s.txt", folder, name);
-    struct dr_buf golden = read_file(path);
-    (void)snprintf(path, sizeof path, DR_FIXTURES "/%s/%.*s", folder, DR_FMT(file));
-    struct dr_buf bytes = read_file(path);
+    struct dr_buf golden = fixture_read_path(path);
+    struct dr_buf bytes = fixture_read(folder, file);
     const dr_slice raw = dr_buf_slice(&bytes);
 
     if (status != 200) {
@@ -551,7 +477,7 @@ static void check_recording(const char *folder, enum dialect dialect, dr_json en
     } else if (dr_slice_ends(file, DR_LIT(".sse"))) {
         check_stream(name, dialect, raw, dr_buf_slice(&golden), raw.len);
         check_stream(name, dialect, raw, dr_buf_slice(&golden), 1);
-        check_cuts(name, raw, random);
+        fixture_check_cuts(name, raw, &check->random);
     } else {
         check_unary(name, dialect, raw, dr_buf_slice(&golden));
     }
@@ -560,21 +486,10 @@ static void check_recording(const char *folder, enum dialect dialect, dr_json en
 }
 
 static void check_folder(const char *folder, enum dialect dialect) {
-    struct dr_json_reader *reader = dr_json_reader_new();
-    struct dr_json_iter iter;
-    struct dr_random random;
-    dr_json root;
+    struct folder_check check = {.dialect = dialect};
 
-    dr_random_seed(&random, 20261124);
-    char path[1024];
-    (void)snprintf(path, sizeof path, DR_FIXTURES "/%s/INDEX.json", folder);
-    struct dr_buf index = read_file(path);
-    assert_int_equal(dr_json_read(reader, dr_buf_slice(&index), 16, &root, NULL), DR_OK);
-    assert_true(dr_json_count(root) > 80);
-    dr_json_iter_init(&iter, root);
-    while (dr_json_iter_next(&iter)) check_recording(folder, dialect, iter.value, &random);
-    dr_buf_clear(&index);
-    dr_json_reader_free(reader);
+    dr_random_seed(&check.random, 20261124);
+    assert_true(fixture_visit(folder, check_recording, &check) > 80);
 }
 
 static void test_each_recorded_answer_of_anthropic_means_what_its_golden_text_says(void **state) {
@@ -587,10 +502,16 @@ static void test_each_recorded_answer_of_gemini_means_what_its_golden_text_says(
     check_folder("gemini", DIALECT_GEMINI);
 }
 
+static void test_each_answer_of_these_folders_was_read(void **state) {
+    (void)state;
+    fixture_assert_all_read("provider_fixtures_test");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_recorded_answer_of_anthropic_means_what_its_golden_text_says),
         cmocka_unit_test(test_each_recorded_answer_of_gemini_means_what_its_golden_text_says),
+        cmocka_unit_test(test_each_answer_of_these_folders_was_read), /* the last one */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,7 @@
 /* The simulated provider against the recordings of real ones: its readers take every request that
  * was answered and refuse what was refused; its answers have no member, no event and no word of a
  * closed list that the recordings of their dialect lack. */
-#include "base/buf.h"
-#include "base/json.h"
+#include "fixture.h"
 #include "sim/sim_dialect.h"
 
 #include <setjmp.h>
@@ -14,28 +13,6 @@
 #include <cmocka.h>
 
 enum { FILE_BYTES_MAX = 8 * 1024 * 1024, PATH_BYTES = 512, DEPTH_MAX = 64 };
-
-static struct dr_buf read_file(const char *folder, dr_slice name) {
-    struct dr_buf buf;
-    char path[PATH_BYTES];
-    (void)snprintf(path, sizeof path, "%s/%s/%.*s", DR_FIXTURES, folder, DR_FMT(name));
-    FILE *file = fopen(path, "rb");
-    if (!file) fail_msg("%s does not open", path);
-    dr_buf_init(&buf, FILE_BYTES_MAX);
-    for (;;) {
-        char *room = dr_buf_reserve(&buf, 65536);
-        assert_non_null(room);
-        const size_t got = fread(room, 1, 65536, file);
-        dr_buf_commit(&buf, got);
-        if (got == 0) break;
-    }
-    (void)fclose(file);
-    return buf;
-}
-
-static dr_slice text_at(dr_json object, const char *name) {
-    return dr_json_text(dr_json_member(object, dr_slice_text(name)));
-}
 
 /* --- requests --- */
 
@@ -77,53 +54,49 @@ static dr_slice model_of(dr_slice url) {
     return dr_slice_first(rest, dr_slice_find_char(rest, ':'));
 }
 
-static void check_request(const struct sim_dialect *dialect, const char *folder, dr_json entry,
-                          struct dr_json_reader *reader) {
-    const size_t exception = find_exception(text_at(entry, "name"));
+struct request_check {
+    const struct sim_dialect *dialect;
+    struct dr_json_reader *reader;
+    size_t count;
+};
+
+static void check_request(const char *folder, dr_json entry, void *owner) {
+    struct request_check *check = owner;
+    const struct sim_dialect *dialect = check->dialect;
+    const size_t exception = find_exception(fixture_text(entry, "name"));
     const bool is_exception = exception < sizeof exceptions / sizeof exceptions[0];
     const char *said = is_exception ? exceptions[exception].said : NULL;
     struct sim_complaint complaint = {.message = ""};
-    struct dr_buf body = read_file(folder, text_at(entry, "request"));
+    if (!fixture_text(entry, "request").data) return;
+    check->count++;
+    struct dr_buf body = fixture_read(folder, fixture_text(entry, "request"));
     struct sim_scratch scratch;
     struct sim_ask ask;
     uint64_t status = 0;
     dr_json root;
     assert_int_equal(sim_scratch_init(&scratch), DR_OK);
-    assert_int_equal(dr_json_read(reader, dr_buf_slice(&body), DEPTH_MAX, &root, NULL), DR_OK);
+    assert_int_equal(dr_json_read(check->reader, dr_buf_slice(&body), DEPTH_MAX, &root, NULL),
+                     DR_OK);
     assert_true(dr_json_to_u64(dr_json_member(entry, DR_LIT("status")), &status));
-    if (status != 200 && !is_exception) fail_msg("%.*s", DR_FMT(text_at(entry, "name")));
+    if (status != 200 && !is_exception) fail_msg("%.*s", DR_FMT(fixture_text(entry, "name")));
     sim_ask_init(&ask);
-    if (dialect == &sim_generate) ask.model = model_of(text_at(entry, "url"));
+    if (dialect == &sim_generate) ask.model = model_of(fixture_text(entry, "url"));
     const enum dr_status read = dialect->read(root, &ask, &scratch, &complaint);
     if ((read != DR_OK) != (said != NULL) || (said && strcmp(complaint.message, said) != 0)) {
-        fail_msg("%.*s: %s", DR_FMT(text_at(entry, "name")), complaint.message);
+        fail_msg("%.*s: %s", DR_FMT(fixture_text(entry, "name")), complaint.message);
     }
     if (read == DR_OK && (ask.talk.prompt_tokens == 0 || ask.model.len == 0)) {
-        fail_msg("%.*s: nothing was read", DR_FMT(text_at(entry, "name")));
+        fail_msg("%.*s: nothing was read", DR_FMT(fixture_text(entry, "name")));
     }
     sim_scratch_clear(&scratch);
     dr_buf_clear(&body);
 }
 
 static size_t check_requests(const struct sim_dialect *dialect, const char *folder) {
-    struct dr_json_reader *index_reader = dr_json_reader_new();
-    struct dr_json_reader *reader = dr_json_reader_new();
-    struct dr_buf index = read_file(folder, DR_LIT("INDEX.json"));
-    struct dr_json_iter iter;
-    size_t count = 0;
-    dr_json root;
-    assert_int_equal(dr_json_read(index_reader, dr_buf_slice(&index), DEPTH_MAX, &root, NULL),
-                     DR_OK);
-    dr_json_iter_init(&iter, root);
-    while (dr_json_iter_next(&iter)) {
-        if (!text_at(iter.value, "request").data) continue;
-        check_request(dialect, folder, iter.value, reader);
-        count++;
-    }
-    dr_buf_clear(&index);
-    dr_json_reader_free(reader);
-    dr_json_reader_free(index_reader);
-    return count;
+    struct request_check check = {.dialect = dialect, .reader = dr_json_reader_new()};
+    (void)fixture_visit(folder, check_request, &check);
+    dr_json_reader_free(check.reader);
+    return check.count;
 }
 
 static void test_recorded_requests_are_taken_as_the_real_providers_took_them(void **state) {
@@ -174,9 +147,9 @@ static void put_shape(struct dr_buf *lines, const char *path, dr_json value, int
 /* Anthropic's events and blocks are told apart by their types. */
 static void put_root_shape(struct dr_buf *lines, dr_json root) {
     char path[PATH_BYTES];
-    const dr_slice type = text_at(root, "type");
-    const dr_slice block = text_at(dr_json_member(root, DR_LIT("content_block")), "type");
-    const dr_slice delta = text_at(dr_json_member(root, DR_LIT("delta")), "type");
+    const dr_slice type = fixture_text(root, "type");
+    const dr_slice block = fixture_text(dr_json_member(root, DR_LIT("content_block")), "type");
+    const dr_slice delta = fixture_text(dr_json_member(root, DR_LIT("delta")), "type");
     (void)snprintf(path, sizeof path, "%.*s/%.*s%.*s", DR_FMT(type), DR_FMT(block), DR_FMT(delta));
     put_shape(lines, path, root, 0);
 }
@@ -215,28 +188,27 @@ static void put_stream_shape(struct dr_buf *lines, struct dr_json_reader *reader
     dr_buf_clear(&bare);
 }
 
-static void put_recorded_shapes(struct dr_buf *lines, const char *folder) {
-    struct dr_json_reader *index_reader = dr_json_reader_new();
-    struct dr_json_reader *reader = dr_json_reader_new();
-    struct dr_buf index = read_file(folder, DR_LIT("INDEX.json"));
-    struct dr_json_iter iter;
-    dr_json root;
-    assert_int_equal(dr_json_read(index_reader, dr_buf_slice(&index), DEPTH_MAX, &root, NULL),
-                     DR_OK);
-    dr_json_iter_init(&iter, root);
-    while (dr_json_iter_next(&iter)) {
-        const dr_slice name = text_at(iter.value, "response");
-        struct dr_buf body = read_file(folder, name);
-        if (dr_slice_ends(name, DR_LIT(".sse"))) {
-            put_stream_shape(lines, reader, dr_buf_slice(&body));
-        } else {
-            put_json_shape(lines, reader, dr_buf_slice(&body));
-        }
-        dr_buf_clear(&body);
+struct shapes {
+    struct dr_buf *lines;
+    struct dr_json_reader *reader;
+};
+
+static void put_recorded_shape(const char *folder, dr_json entry, void *owner) {
+    const struct shapes *shapes = owner;
+    const dr_slice name = fixture_text(entry, "response");
+    struct dr_buf body = fixture_read(folder, name);
+    if (dr_slice_ends(name, DR_LIT(".sse"))) {
+        put_stream_shape(shapes->lines, shapes->reader, dr_buf_slice(&body));
+    } else {
+        put_json_shape(shapes->lines, shapes->reader, dr_buf_slice(&body));
     }
-    dr_buf_clear(&index);
-    dr_json_reader_free(reader);
-    dr_json_reader_free(index_reader);
+    dr_buf_clear(&body);
+}
+
+static void put_recorded_shapes(struct dr_buf *lines, const char *folder) {
+    struct shapes shapes = {.lines = lines, .reader = dr_json_reader_new()};
+    (void)fixture_visit(folder, put_recorded_shape, &shapes);
+    dr_json_reader_free(shapes.reader);
 }
 
 static bool has_line(const struct dr_buf *lines, dr_slice line) {
@@ -392,11 +364,17 @@ static void test_answers_of_generate_have_nothing_that_recordings_lack(void **st
     dr_buf_clear(&recorded);
 }
 
+static void test_each_request_of_these_folders_was_read(void **state) {
+    (void)state;
+    fixture_assert_all_read("sim_fixtures_test");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recorded_requests_are_taken_as_the_real_providers_took_them),
         cmocka_unit_test(test_answers_of_messages_have_nothing_that_recordings_lack),
         cmocka_unit_test(test_answers_of_generate_have_nothing_that_recordings_lack),
+        cmocka_unit_test(test_each_request_of_these_folders_was_read), /* the last one */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -377,6 +377,14 @@ static void start_answer(struct answer_builder *builder, struct gemini_stream *s
     stream->id_hash = dr_slice_hash(event->start.id, 0);
 }
 
+/* Whether it has anything of an answer: what has not is another API's, or news to us. */
+static bool is_answer(dr_json root) {
+    return dr_json_member(root, DR_LIT("candidates")) ||
+           dr_json_member(root, DR_LIT("promptFeedback")) ||
+           dr_json_member(root, DR_LIT("usageMetadata")) ||
+           dr_json_is(dr_json_member(root, DR_LIT("error")), DR_JSON_OBJECT);
+}
+
 static void read_root(struct answer_builder *builder, struct gemini_stream *stream, dr_json root) {
     const dr_json error = dr_json_member(root, DR_LIT("error"));
     const dr_json feedback = dr_json_member(root, DR_LIT("promptFeedback"));
@@ -384,7 +392,7 @@ static void read_root(struct answer_builder *builder, struct gemini_stream *stre
     struct dr_json_iter iter;
     uint32_t place = 0;
 
-    if (stream->is_over) return;
+    if (stream->is_over || !is_answer(root)) return;
     if (dr_json_is(error, DR_JSON_OBJECT)) {
         struct failure failure = {.kind = FAILURE_IN_STREAM};
         read_error(error, &failure);
@@ -470,12 +478,6 @@ enum dr_status gemini_read_end(struct answer_builder *builder, struct gemini_str
         stream->is_over = true;
     }
     return answer_builder_finish(builder, ret_chunk, error);
-}
-
-static bool is_answer(dr_json root) {
-    return dr_json_member(root, DR_LIT("candidates")) ||
-           dr_json_member(root, DR_LIT("promptFeedback")) ||
-           dr_json_member(root, DR_LIT("usageMetadata")) || dr_json_member(root, DR_LIT("error"));
 }
 
 enum dr_status gemini_read_answer(struct answer_builder *builder, dr_slice body,

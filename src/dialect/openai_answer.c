@@ -547,6 +547,8 @@ enum dr_status openai_read_event(struct openai_answer_reader *reader, dr_slice p
     }
     find_members(root, &members);
     read_members(builder, root, &members);
+    builder->chunk.is_foreign = builder->chunk.event_count == 0 && !members.filter_results &&
+                                !dr_json_is(members.choices, DR_JSON_ARRAY);
     openai_pattern_learn(&reader->pattern, builder, payload);
     return answer_builder_finish(builder, ret_chunk, error);
 }

@@ -150,6 +150,16 @@ static void relay_fail_within(struct exchange *exchange, const struct failure *e
     relay_failed(exchange, &failure);
 }
 
+/* An end and nothing before it: another API's stream, or none at all. */
+static void relay_fail_empty(struct exchange *exchange) {
+    const struct failure failure = {
+        .kind = FAILURE_GARBAGE,
+        .status = exchange->attempt.status,
+        .message = DR_LIT("a stream that ends without an answer"),
+    };
+    relay_failed(exchange, &failure);
+}
+
 static void relay_finish(struct exchange *exchange, dr_slice last) {
     exchange_note_attempt(exchange, exchange->attempt.status);
     exchange->last = last;
@@ -264,13 +274,18 @@ static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice 
     if (is_withheld(exchange, chunk)) return true;
     if (chunk->shows_usage) exchange->has_usage_chunk = true;
     if (chunk->is_end) {
+        if (!exchange->is_committed && exchange->held.len == 0 &&
+            exchange->usage.source == USAGE_NONE) {
+            relay_fail_empty(exchange);
+            return false;
+        }
         if (!exchange->is_committed) relay_commit(exchange);
         relay_finish(exchange, raw);
         return false;
     }
     if (!exchange->is_committed) {
         if (chunk->event_count == 0 && !chunk->is_usage_only) {
-            relay_hold(exchange, raw);
+            if (!chunk->is_foreign) relay_hold(exchange, raw);
             return true;
         }
         relay_commit(exchange);

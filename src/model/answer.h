@@ -78,6 +78,7 @@ struct answer_chunk {
     bool is_usage_only;    /* nothing but usage: withheld from a client that did not ask */
     bool shows_usage;      /* usage stands where OpenAI's clients look for it */
     bool is_end;
+    bool is_foreign; /* an object that this API has not: nothing was read of it */
 };
 
 #endif
