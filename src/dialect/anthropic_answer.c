@@ -210,15 +210,24 @@ static bool add_block(struct answer_builder *builder, struct anthropic_stream *s
                       dr_json_text(dr_json_member(block, DR_LIT("data"))));
     } else if (dr_slice_is(type, DR_LIT("tool_use"))) {
         const dr_json input = dr_json_member(block, DR_LIT("input"));
+        const dr_slice id = dr_json_text(dr_json_member(block, DR_LIT("id")));
+        const dr_slice name = dr_json_text(dr_json_member(block, DR_LIT("name")));
         dr_slice arguments = DR_LIT("");
+        if (id.len == 0 || name.len == 0) {
+            const struct failure failure = {
+                .message = DR_LIT("a tool call without a name or an id"),
+                .type = DR_LIT("api_error"),
+            };
+            add_error(builder, stream, &failure); /* nobody could carry it out or answer it */
+            return false;
+        }
         if (dr_json_count(input) > 0) {
             arguments = answer_builder_value_text(builder, input);
             *ret_has_arguments = true;
         } else if (is_whole) {
             arguments = DR_LIT("{}");
         }
-        add_call(builder, stream->call_count++, dr_json_text(dr_json_member(block, DR_LIT("id"))),
-                 dr_json_text(dr_json_member(block, DR_LIT("name"))), arguments);
+        add_call(builder, stream->call_count++, id, name, arguments);
         return true;
     }
     return false;
@@ -569,6 +578,9 @@ static void read_root(struct answer_builder *builder, struct anthropic_stream *s
                       dr_json root) {
     const dr_slice type = dr_json_text(dr_json_member(root, DR_LIT("type")));
 
+    /* Blocks come before the reason to stop ("a series of content blocks, … one or more
+     * message_delta events"); a client takes nothing behind it. */
+    if (stream->has_finish && dr_slice_starts(type, DR_LIT("content_block"))) return;
     if (dr_slice_is(type, DR_LIT("content_block_delta"))) {
         read_delta(builder, stream, root);
     } else if (dr_slice_is(type, DR_LIT("content_block_start"))) {
@@ -605,7 +617,7 @@ enum dr_status anthropic_read_event(struct answer_builder *builder, struct anthr
     payload = answer_trim(payload);
     /* "[DONE]" is no part of this dialect; servers that speak several send it all the same. */
     if (payload.len == 0 || stream->is_over || dr_slice_is(payload, DR_LIT("[DONE]")) ||
-        read_plain_delta(builder, stream, payload)) {
+        (!stream->has_finish && read_plain_delta(builder, stream, payload))) {
         return answer_builder_finish(builder, ret_chunk, error);
     }
     const enum dr_status status = answer_builder_parse(builder, payload, &root, error);

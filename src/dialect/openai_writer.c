@@ -234,13 +234,13 @@ static void put_citation(const struct answer_event *event, uint64_t place, struc
     dr_buf_put(out, DR_LIT("}}"));
 }
 
-static void put_finish(struct openai_writer *writer, const struct answer_event *event,
-                       struct dr_buf *out) {
-    if (writer->choices[event->choice_index].has_finish) return;
-    writer->choices[event->choice_index].has_finish = true;
-    open_chunk(writer, event->choice_index, out);
+static void put_finish(struct openai_writer *writer, uint32_t choice_index,
+                       enum answer_finish reason, struct dr_buf *out) {
+    if (writer->choices[choice_index].has_finish) return;
+    writer->choices[choice_index].has_finish = true;
+    open_chunk(writer, choice_index, out);
     dr_buf_put(out, DR_LIT("},\"logprobs\":null,\"finish_reason\":\""));
-    dr_buf_put(out, finish_word(event->finish.reason, writer->options.is_legacy));
+    dr_buf_put(out, finish_word(reason, writer->options.is_legacy));
     dr_buf_put(out, DR_LIT("\"}"));
     end_chunk(writer, out);
 }
@@ -254,7 +254,11 @@ static void put_logprobs(struct openai_writer *writer, const struct answer_event
     end_chunk(writer, out);
 }
 
-static void put_end(const struct openai_writer *writer, struct dr_buf *out) {
+/* A choice that began and was never finished ends here: OpenAI's SDK for Node throws without. */
+static void put_end(struct openai_writer *writer, struct dr_buf *out) {
+    for (uint32_t i = 0; i < OPENAI_WRITER_CHOICES_MAX; i++) {
+        if (writer->choices[i].has_role) put_finish(writer, i, ANSWER_FINISH_STOP, out);
+    }
     if (writer->options.wants_usage && writer->usage.source != USAGE_NONE) {
         dr_buf_put(out, writer->head);
         dr_buf_put(out, DR_LIT("],\"usage\":"));
@@ -309,11 +313,31 @@ static const struct answer_event *signature_behind(const struct openai_writer *w
     return is_its ? event : NULL;
 }
 
+/* The older shape has room for one call and for no signature of it. */
+static bool fits_function_call(const struct answer_event *event) {
+    switch (event->kind) {
+    case ANSWER_TOOL_CALL: return event->tool_call.index == 0;
+    case ANSWER_SIGNATURE: return event->signature.kind != ANSWER_SIGNATURE_CALL;
+    case ANSWER_START:
+    case ANSWER_TEXT:
+    case ANSWER_REASONING:
+    case ANSWER_REFUSAL:
+    case ANSWER_FINISH:
+    case ANSWER_USAGE:
+    case ANSWER_ERROR:
+    case ANSWER_END:
+    case ANSWER_CITATION:
+    case ANSWER_LOGPROBS: break;
+    }
+    return true;
+}
+
 bool openai_put_events(struct openai_writer *writer, const struct answer_chunk *chunk,
                        struct dr_buf *out) {
     for (size_t i = 0; i < chunk->event_count; i++) {
         const struct answer_event *event = &chunk->events[i];
         if (event->choice_index >= OPENAI_WRITER_CHOICES_MAX) continue;
+        if (writer->options.is_legacy && !fits_function_call(event)) continue;
         if (!writer->head.data &&
             !make_head(writer, event->kind == ANSWER_START ? event : NULL, out)) {
             return false;
@@ -326,7 +350,7 @@ bool openai_put_events(struct openai_writer *writer, const struct answer_chunk *
         case ANSWER_END: put_end(writer, out); break;
         case ANSWER_FINISH:
             put_role(writer, event->choice_index, out);
-            put_finish(writer, event, out);
+            put_finish(writer, event->choice_index, event->finish.reason, out);
             break;
         case ANSWER_LOGPROBS:
             put_role(writer, event->choice_index, out);

@@ -15,6 +15,7 @@ enum {
     /* What stands around the texts of one event: the braces and names of a delta, and of the one
      * with the role before it. */
     FRAME_BYTES = 1024,
+    FINISH_BYTES = 128,
     /* A byte of text becomes six at most (a control character), in two places at most. */
     TEXT_GROWTH = 12,
 };
@@ -177,7 +178,10 @@ bool translator_has_room(const struct translator *translator, const struct answe
     const size_t room = written->capacity - written->len;
     size_t needed = FRAME_BYTES;
     for (size_t i = 0; i < chunk->event_count; i++) {
-        needed += FRAME_BYTES + 2 * translator->writer.head.len;
+        /* An end may have to finish each choice. */
+        const size_t frames =
+            chunk->events[i].kind == ANSWER_END ? OPENAI_WRITER_CHOICES_MAX + 1 : 2;
+        needed += FRAME_BYTES + frames * (translator->writer.head.len + FINISH_BYTES);
         needed += TEXT_GROWTH * text_bytes(&chunk->events[i]);
         if (needed > room) return false;
     }

@@ -138,6 +138,15 @@ spoken("jump", "anthropic", START, {"type": "content_block_start", "index": 9, "
     {"type": "content_block_stop", "index": 9},
     {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
     {"type": "message_stop"})
+LOOK = {"type": "content_block_start", "index": 1, "content_block": {
+    "type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": 1}}}
+# Blocks behind the reason to stop, a call that nobody could carry out, two calls at once.
+spoken("behind", "anthropic", START, BLOCK, text("good day"), *STOP[:2], BLOCK, text("to you"), LOOK, STOP[2])
+spoken("nameless", "anthropic", START, BLOCK, text("good day"),
+       LOOK | {"content_block": LOOK["content_block"] | {"name": ""}}, *STOP)
+spoken("two-calls", "anthropic", START, LOOK, LOOK | {"index": 2}, *STOP)
+spoken("unfinished-gemini", "gemini", part(text="good "), {"candidates": [
+    {"index": 1, "content": {"role": "model", "parts": [{"text": "day"}]}}]}, FINISHED)
 OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
 spoken("overloaded-first", "anthropic", OVERLOADED)
 spoken("overloaded-later", "anthropic", START, BLOCK, text("good "), OVERLOADED)
@@ -687,6 +696,22 @@ def test_what_a_stream_may_hold_beside_its_words_does_no_harm(house):
     assert 'choice 0 call 0 toolu_9 | look | {"at":1}' in lines and "choice 0 finish tool_calls" in lines
 
 
+def test_each_choice_ends_once_and_nothing_of_it_comes_behind(house):
+    _, _, lines, body = house.say("behind")
+    assert "choice 0 text good day" in lines and "choice 0 finish stop" in lines and lines[-1] == "end"
+    assert b"toolu_1" not in body
+    _, _, lines, _ = house.say("unfinished-gemini")
+    assert "choice 0 text good " in lines and "choice 1 text day" in lines
+    assert "choice 0 finish stop" in lines and "choice 1 finish stop" in lines
+
+
+def test_a_call_that_nobody_could_carry_out_is_an_error(house):
+    _, headers, lines, body = house.say("nameless")
+    assert "choice 0 text good day" in lines and "a tool call without a name or an id" in lines[-1]
+    assert b"[DONE]" not in body and b"tool_calls" not in body
+    assert house.receipt(headers["x-request-id"])["cost"] > 0  # what was delivered
+
+
 def test_usage_is_shown_when_asked_for_and_estimated_where_there_is_none(house):
     _, _, body = house.post(GOOD.model, stream_options={"include_usage": False})
     assert b'"usage"' not in body and b"[DONE]" in body
@@ -725,6 +750,13 @@ def test_the_older_function_interface_is_answered_in_kind(house):
     assert "".join(call["arguments"] for call in calls) == '{"at":1}'
     assert not any("tool_calls" in choice["delta"] for choice in choices)
     assert choices[-1]["finish_reason"] == "function_call"
+    for name, dialect in (("two-calls", "anthropic"), ("call-gemini", "gemini")):  # a second call, a signature
+        _, _, body = house.post(SPOKEN[name].model, functions=[TOOLS[0]["function"]])
+        deltas = [choice["delta"] for payload in make.payloads(body) if payload != "[DONE]"
+                  for choice in json.loads(payload)["choices"]]
+        assert [delta["function_call"] for delta in deltas if "function_call" in delta] == [
+            {"name": "look", "arguments": '{"at":1}'}], dialect
+        assert not any("tool_calls" in delta for delta in deltas), dialect
 
 
 def test_the_name_of_a_dropped_field_does_not_break_the_header(house):
