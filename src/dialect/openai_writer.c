@@ -7,6 +7,10 @@
 #include "base/json.h"
 
 #define FIRST_DELTA "{\"index\":0,\"delta\":{"
+#define TEXT_NAME "\"content\":"
+#define DELTA_END "},\"logprobs\":null,\"finish_reason\":null}"
+#define CHUNK_END "]}\n\n"
+#define CHUNK_END_WITH_USAGE "],\"usage\":null}\n\n"
 #define ANTHROPIC_FORMAT "\"format\":\"anthropic-claude-v1\""
 #define GEMINI_FORMAT "\"format\":\"google-gemini-v1\""
 
@@ -73,12 +77,14 @@ static bool make_head(struct openai_writer *writer, const struct answer_event *s
     note_identity(writer, start);
     dr_buf_put(out, DR_LIT("data: "));
     put_identity(out, writer, DR_LIT("chat.completion.chunk"));
-    dr_buf_put(out, DR_LIT(",\"choices\":[" FIRST_DELTA));
+    dr_buf_put(out, DR_LIT(",\"choices\":[" FIRST_DELTA TEXT_NAME));
     if (dr_buf_status(out)) return true; /* the caller asks the buffer */
     const dr_slice written = dr_slice_of(out->data + before, out->len - before);
     out->len = before;
-    if (!dr_arena_copy(writer->arena, written, &writer->delta_head)) return false;
-    writer->head = dr_slice_first(writer->delta_head, written.len - DR_LIT(FIRST_DELTA).len);
+    if (!dr_arena_copy(writer->arena, written, &writer->text_head)) return false;
+    const size_t delta_len = written.len - DR_LIT(TEXT_NAME).len;
+    writer->delta_head = dr_slice_first(writer->text_head, delta_len);
+    writer->head = dr_slice_first(writer->text_head, delta_len - DR_LIT(FIRST_DELTA).len);
     return true;
 }
 
@@ -96,13 +102,12 @@ static void open_chunk(struct openai_writer *writer, uint32_t choice_index, stru
 }
 
 static void end_chunk(const struct openai_writer *writer, struct dr_buf *out) {
-    dr_buf_put(out,
-               writer->options.wants_usage ? DR_LIT("],\"usage\":null}\n\n") : DR_LIT("]}\n\n"));
+    dr_buf_put(out, writer->options.wants_usage ? DR_LIT(CHUNK_END_WITH_USAGE) : DR_LIT(CHUNK_END));
 }
 
 static void close_chunk(const struct openai_writer *writer, struct dr_buf *out) {
-    dr_buf_put(out, DR_LIT("},\"logprobs\":null,\"finish_reason\":null}"));
-    end_chunk(writer, out);
+    dr_buf_put(out, writer->options.wants_usage ? DR_LIT(DELTA_END CHUNK_END_WITH_USAGE)
+                                                : DR_LIT(DELTA_END CHUNK_END));
 }
 
 /* The role comes with each choice's first delta, and only there. */
@@ -268,16 +273,27 @@ static void put_end(struct openai_writer *writer, struct dr_buf *out) {
     dr_buf_put(out, DR_LIT("data: [DONE]\n\n"));
 }
 
+/* Most events of most answers: few pieces, copied one behind the other. */
+static void put_text(struct openai_writer *writer, const struct answer_event *event,
+                     struct dr_buf *out) {
+    const uint32_t choice = event->choice_index;
+
+    if (choice == 0) {
+        dr_buf_put(out, writer->text_head);
+    } else {
+        open_chunk(writer, choice, out);
+        dr_buf_put(out, DR_LIT(TEXT_NAME));
+    }
+    dr_json_put_string(out, event->text);
+    writer->choices[choice].character_count += count_characters(event->text);
+    close_chunk(writer, out);
+}
+
 /* An event that becomes one delta. */
 static void put_delta(struct openai_writer *writer, const struct answer_event *event,
                       const struct answer_event *signature, struct dr_buf *out) {
     open_chunk(writer, event->choice_index, out);
     switch (event->kind) {
-    case ANSWER_TEXT:
-        dr_buf_put(out, DR_LIT("\"content\":"));
-        dr_json_put_string(out, event->text);
-        writer->choices[event->choice_index].character_count += count_characters(event->text);
-        break;
     case ANSWER_REASONING: put_reasoning(writer, event, out); break;
     case ANSWER_REFUSAL:
         dr_buf_put(out, DR_LIT("\"refusal\":"));
@@ -291,6 +307,7 @@ static void put_delta(struct openai_writer *writer, const struct answer_event *e
         dr_buf_put_char(out, ']');
         break;
     case ANSWER_START:
+    case ANSWER_TEXT:
     case ANSWER_FINISH:
     case ANSWER_USAGE:
     case ANSWER_ERROR:
@@ -357,6 +374,9 @@ bool openai_put_events(struct openai_writer *writer, const struct answer_chunk *
             put_logprobs(writer, event, out);
             break;
         case ANSWER_TEXT:
+            put_role(writer, event->choice_index, out);
+            put_text(writer, event, out);
+            break;
         case ANSWER_REASONING:
         case ANSWER_REFUSAL:
         case ANSWER_TOOL_CALL:

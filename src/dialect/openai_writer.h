@@ -32,6 +32,7 @@ struct openai_writer {
     struct dr_arena *arena;
     dr_slice head;       /* "data: {"id":…,"choices":[" */
     dr_slice delta_head; /* and `{"index":0,"delta":{` behind it */
+    dr_slice text_head;  /* and `"content":` behind that */
     dr_slice id;
     dr_slice model;
     struct usage usage;

@@ -13,6 +13,7 @@
 
 enum {
     LINE_WINDOW = 512,             /* bytes looked at in one go for LF, then CR */
+    NAME_LINE_BYTES_MAX = 48,      /* of an event's name that is read along with its data */
     KEPT_BYTES_WANTED = 64 * 1024, /* a buffer that held more is given back */
 };
 
@@ -178,23 +179,37 @@ static void end_lending(struct dr_sse_reader *reader) {
     dr_buf_reset(&reader->kept);
 }
 
-/* The shape of nearly all events, one data line and an empty line, read in one pass. */
+/* The length of a line "event: NAME" at the front, with its LF; 0 when there is none, or one that
+ * has to be looked at more closely. */
+static size_t name_line_len(dr_slice bytes) {
+    if (bytes.len < NAME_LINE_BYTES_MAX || memcmp(bytes.data, "event: ", 7) != 0) return 0;
+    const char *lf = memchr(bytes.data + 7, '\n', NAME_LINE_BYTES_MAX - 7);
+    if (!lf || memchr(bytes.data + 7, '\r', (size_t)(lf - bytes.data) - 7)) return 0;
+    return (size_t)(lf - bytes.data) + 1;
+}
+
+/* The shape of nearly all events, one data line, maybe a name before it, and an empty line, read in
+ * one pass. */
 static bool take_plain_event(struct dr_sse_reader *reader, dr_slice *bytes,
                              struct dr_sse_event *ret_event) {
     if (reader->kept.len > 0 || !reader->has_begun || reader->line_len > 0) return false;
-    if (bytes->len < 8 || memcmp(bytes->data, "data: ", 6) != 0) return false;
-    const char *start = bytes->data + 6;
-    const char *lf = memchr(start, '\n', bytes->len - 7);
+    const size_t name_len = name_line_len(*bytes);
+    const dr_slice rest = dr_slice_from(*bytes, name_len);
+    if (rest.len < 8 || memcmp(rest.data, "data: ", 6) != 0) return false;
+    const char *start = rest.data + 6;
+    const char *lf = memchr(start, '\n', rest.len - 7);
     if (!lf || lf[1] != '\n') return false;
     const size_t len = (size_t)(lf - start);
-    if (len + 8 > reader->event_bytes_max || memchr(start, '\r', len)) return false;
+    const size_t raw_len = name_len + len + 8;
+    if (raw_len > reader->event_bytes_max || memchr(start, '\r', len)) return false;
     *ret_event = (struct dr_sse_event){
-        .raw = dr_slice_first(*bytes, len + 8),
+        .raw = dr_slice_first(*bytes, raw_len),
         .data = dr_slice_of(start, len),
         .has_data = true,
     };
+    if (name_len > 0) ret_event->name = dr_slice_of(bytes->data + 7, name_len - 8);
     reader->is_first = false;
-    *bytes = dr_slice_from(*bytes, len + 8);
+    *bytes = dr_slice_from(*bytes, raw_len);
     return true;
 }
 

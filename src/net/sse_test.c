@@ -143,6 +143,19 @@ static void test_events_are_read_as_whatwg_says(void **state) {
         {"comment", TEXT(": waiting\n\n"), "||-|."},
         {"comment before an event", TEXT(": waiting\ndata: x\n\n"), "||x|."},
         {"openrouter's comment", TEXT(": OPENROUTER PROCESSING\n\ndata: {}\n\n"), "||-|.||{}|."},
+        {"names", TEXT(": x\n\nevent: e\ndata: a\n\nevent:  f\ndata: b\n\nevent: \ndata: c\n\n"),
+         "||-|.e||a|. f||b|.||c|."},
+        {"names among other ends",
+         TEXT(": x\n\nevent: e\rdata: a\n\nevent: e\r\ndata: b\n\nevent: e\ndata: c\r\n\nevent: e\n"
+              "data: d\rdata: f\n\n"),
+         "||-|.e||a|.e||b|.e||c|.e||d\nf|."},
+        {"a name of 40 and one of 41 bytes",
+         TEXT(": x\n\nevent: 1234567890123456789012345678901234567890\ndata: a\n\n"
+              "event: 12345678901234567890123456789012345678901\ndata: b\n\n"),
+         "||-|.1234567890123456789012345678901234567890||a|."
+         "12345678901234567890123456789012345678901||b|."},
+        {"a name, then no data", TEXT(": x\n\nevent: e\nid: 7\ndata: a\n\nevent: e\n\n"),
+         "||-|.e|7|a|.e||-|."},
         {"name alone", TEXT("event: ping\n\n"), "ping||-|."},
         {"field's case counts", TEXT("Data: x\ndata : y\n data: z\n\n"), "||-|."},
         {"longer and shorter fields", TEXT("dataset: x\ndat: y\nd\n:\n\n"), "||-|."},
