@@ -146,6 +146,7 @@ static bool check_tool_call(struct shape *shape, dr_json call) {
     if (!dr_json_is(call, DR_JSON_OBJECT)) return shape_refuse_value(fault, "", call, "an object");
     const dr_json type = dr_json_member(call, DR_LIT("type"));
 
+    if (dr_json_member(call, DR_LIT("extra_content"))) shape->prompt->has_seals = true;
     if (!shape_check_string(fault, "id", dr_json_member(call, DR_LIT("id")))) return false;
     if (!shape_check_string_or_absent(fault, "type", type)) return false;
     if (shape_is_absent(type) || dr_slice_is(dr_json_text(type), DR_LIT("function"))) {
@@ -181,6 +182,7 @@ struct message_members {
     dr_json content;
     dr_json refusal;
     dr_json reasoning;
+    dr_json reasoning_details;
     dr_json tool_calls;
     dr_json tool_call_id;
     dr_json function_call;
@@ -218,6 +220,9 @@ static void find_members(dr_json object, struct message_members *ret_message) {
             if (memcmp(name.data, "reasoning_content", 17) == 0) {
                 ret_message->reasoning = iter.value;
             }
+            if (memcmp(name.data, "reasoning_details", 17) == 0) {
+                ret_message->reasoning_details = iter.value;
+            }
             break;
         default: break;
         }
@@ -229,6 +234,7 @@ static bool check_assistant(struct shape *shape, const struct message_members *m
 
     shape->prompt->text_bytes +=
         dr_json_text(message->refusal).len + dr_json_text(message->reasoning).len;
+    if (message->reasoning_details) shape->prompt->has_seals = true;
     if (!check_content(shape, message->content, false)) return false;
     if (!shape_check_string_or_absent(fault, "refusal", message->refusal)) return false;
     if (!check_tool_calls(shape, message->tool_calls)) return false;

@@ -3,6 +3,7 @@
 #include "gateway/attempt.h"
 
 #include "base/assert.h"
+#include "dialect/openai_seals.h"
 #include "gateway/translator.h"
 #include "gateway/worker.h"
 #include "net/sse.h"
@@ -45,16 +46,32 @@ static dr_slice head_in_turn(const struct attempt_ask *ask) {
     return prepared->chat_heads[ask->worker->key_turn++ % prepared->chat_head_count];
 }
 
+/* The seals of another provider's thinking stay behind. */
+static enum dr_status strip_seals(struct attempt *attempt, const struct attempt_ask *ask,
+                                  struct prompt *ret_plain) {
+    attempt->plain_loss = dr_arena_alloc_zero(ask->arena, sizeof *attempt->plain_loss);
+    if (!attempt->plain_loss) return DR_NO_MEMORY;
+    dr_buf_init(&attempt->plain_ask, ask->prompt->body.len * 2 + 64 * 1024);
+    return openai_strip_seals(ask->worker->json, ask->prompt, ask->target->provider->host,
+                              &attempt->plain_ask, attempt->plain_loss, ret_plain);
+}
+
 static enum dr_status write_passing(struct attempt *attempt, const struct attempt_ask *ask,
                                     size_t *ret_count) {
     dr_slice model_json = ask->target->model_json;
+    const struct prompt *prompt = ask->prompt;
+    struct prompt plain;
+    if (prompt->has_seals) {
+        const enum dr_status status = strip_seals(attempt, ask, &plain);
+        if (status) return status;
+        prompt = &plain;
+    }
     if (model_json.len == 0) {
         /* "*" passes the asked name on: its bytes stand in the body. */
-        model_json = dr_slice_of(ask->prompt->body.data + ask->prompt->model_at.start,
-                                 ask->prompt->model_at.len);
+        model_json = dr_slice_of(prompt->body.data + prompt->model_at.start, prompt->model_at.len);
     }
     size_t body_len = 0;
-    *ret_count = 2 + openai_write_prompt(ask->prompt, model_json, ask->target->provider->asks_usage,
+    *ret_count = 2 + openai_write_prompt(prompt, model_json, ask->target->provider->asks_usage,
                                          &attempt->parts[2], &body_len);
     attempt->parts[0] = head_in_turn(ask);
     return write_tail(ask, body_len, &attempt->parts[1]) ? DR_OK : DR_NO_MEMORY;
@@ -132,17 +149,20 @@ void attempt_close(struct attempt *attempt) {
     dr_sse_reader_free(attempt->sse);
     attempt->sse = NULL;
     dr_buf_clear(&attempt->body);
+    dr_buf_clear(&attempt->plain_ask);
+    attempt->plain_loss = NULL;
     translator_close(attempt->translator);
     attempt->translator = NULL;
     attempt->state = ATTEMPT_IDLE;
 }
 
 const struct loss *attempt_loss(const struct attempt *attempt) {
-    return attempt->translator ? translator_loss(attempt->translator) : NULL;
+    return attempt->translator ? translator_loss(attempt->translator) : attempt->plain_loss;
 }
 
 dr_slice attempt_dropped(const struct attempt *attempt) {
-    return attempt->translator ? loss_dropped(translator_loss(attempt->translator)) : DR_NONE;
+    const struct loss *loss = attempt_loss(attempt);
+    return loss ? loss_dropped(loss) : DR_NONE;
 }
 
 void attempt_pause(struct attempt *attempt) {

@@ -79,7 +79,9 @@ struct attempt {
     uint32_t retry_after_s;
     struct translator *translator; /* NULL where the provider speaks the client's dialect */
     struct dr_sse_reader *sse;
-    struct dr_buf body; /* collected */
+    struct dr_buf body;      /* collected */
+    struct dr_buf plain_ask; /* the client's body without seals, where it was not sent as it came */
+    struct loss *plain_loss; /* what was left out of it; NULL: nothing was looked for */
     dr_slice parts[ATTEMPT_PARTS_MAX];
 };
 
@@ -91,7 +93,8 @@ enum dr_status attempt_open(struct attempt *attempt, const struct attempt_ask *a
 /* Back to IDLE: an unfinished ask is dropped at once, a finished one leaves its connection to
  * the pool. Harmless when idle. */
 void attempt_close(struct attempt *attempt);
-/* What could not be carried into the provider's dialect; NULL where bytes pass. */
+/* What could not be carried into the provider's dialect; NULL where the bytes passed as they came.
+ */
 const struct loss *attempt_loss(const struct attempt *attempt);
 /* The names of what was left out, "seed, user": empty where nothing was. */
 dr_slice attempt_dropped(const struct attempt *attempt);

@@ -30,6 +30,13 @@ enum { PATIENCE_US = 10000000, FAIL_AT_MAX = 2000, BOOK_ROWS_MAX = 4096 };
     "{\"model\":\"" model "\",\"stream\":true,\"stream_options\":{\"include_usage\":true}," \
     "\"messages\":[{\"role\":\"user\",\"content\":\"good morning\"}]}"
 
+/* With thinking that another provider has sealed. */
+#define ASK_SEALED(model) \
+    "{\"model\":\"" model "\",\"messages\":[{\"role\":\"user\",\"content\":\"good\"}," \
+    "{\"role\":\"assistant\",\"content\":\"morning\",\"reasoning_details\":[{\"type\":" \
+    "\"reasoning.text\",\"format\":\"anthropic-claude-v1\",\"signature\":\"s\"}]}," \
+    "{\"role\":\"user\",\"content\":\"morning\"}]}"
+
 struct scene {
     const char *name;
     const char *key;
@@ -42,6 +49,7 @@ struct scene {
 static const struct scene scenes[] = {
     {"a body", "sk-test", ASK("whole"), 200, NULL, FORM_WHOLE},
     {"a body without usage", "sk-test", ASK("uncounted"), 200, NULL, FORM_WHOLE},
+    {"a body with seals", "sk-test", ASK_SEALED("whole"), 200, NULL, FORM_WHOLE},
     {"a stream", "sk-test", ASK_STREAM("stream"), 200, NULL, FORM_DONE},
     {"a stream without usage", "sk-test", ASK_STREAM("uncounted-stream"), 200, NULL, FORM_DONE},
     {"a stream in torn pieces", "sk-test", ASK_STREAM("torn-stream"), 200, NULL, FORM_DONE},

@@ -188,6 +188,10 @@ spoken("unshown", "anthropic", START,
        {"type": "message_stop"})
 spoken("call-gemini", "gemini", part(functionCall={"name": "look", "args": {"at": 1}},
                                      thoughtSignature="U0VBTA=="), FINISHED)
+spoken("plain", "plain", {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [
+    {"index": 0, "delta": {"role": "assistant", "content": "good day"}, "finish_reason": None}]}, {
+    "id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [
+        {"index": 0, "delta": {}, "finish_reason": "stop"}]}, b"data: [DONE]\n\n")
 # One event is rendered larger than what a piece has room for.
 LARGE = "\x01\u00e9" * 60000
 spoken("large", "anthropic", START, BLOCK, text("good "), text(LARGE), text("day"), *STOP)
@@ -228,6 +232,12 @@ providers:
 models:
   "anthropic:*": {{{PRICE}, targets: [{{name: claude, provider: claude, model: "*"}}]}}
   "gemini:*": {{{PRICE}, targets: [{{name: google, provider: google, model: "*"}}]}}
+  "plain:*": {{{PRICE}, targets: [{{name: plain, provider: plain, model: "*"}}]}}
+  fails:
+    {PRICE}
+    targets:
+      - {{name: claude, provider: claude, model: "anthropic:{SPOKEN['overloaded-first'].number}/chunk/0"}}
+      - {{name: plain, provider: plain, model: "plain:{SPOKEN['plain'].number}/chunk/0"}}
   falls:
     {PRICE}
     targets:
@@ -832,6 +842,55 @@ def test_a_turn_with_tools_goes_on(house, name, way):
         told = ask(socket, ask_first | {"messages": new})
         assert told.error is None
     check_second_turn(name)
+
+
+SEALS = {"thinking": "messages.reasoning_details", "unshown": "messages.reasoning_details",
+         "call-gemini": "messages.tool_calls.extra_content"}
+
+
+def second_ask(message):
+    return [QUESTION, message, {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": RESULT}]
+
+
+@pytest.mark.parametrize("name", SEALS)
+@pytest.mark.parametrize("target", ["plain", "fails"])
+def test_seals_stay_behind_when_another_provider_takes_the_next_turn(house, name, target):
+    """A strict one would refuse what it does not know."""
+    _, _, _, body = house.say(name, messages=[QUESTION], tools=TOOLS)
+    message = collected(json.loads(payload) for payload in make.payloads(body) if payload != "[DONE]")
+    status, headers, lines, _ = house.say(target, messages=second_ask(message), tools=TOOLS, temperature=0.70,
+                                          user="\u00e9\n")
+    assert status == 200 and "choice 0 text good day" in lines and headers["x-drover-target"] == "plain"
+    assert headers["x-drover-dropped"] == SEALS[name]
+    _, _, asked = last_ask()
+    del message["reasoning_details"]
+    for call in message["tool_calls"]:
+        call.pop("extra_content", None)
+    assert asked == {"model": SPOKEN["plain"].model, "messages": second_ask(message), "tools": TOOLS, "stream": True,
+                     "stream_options": {"include_usage": True}, "temperature": 0.7, "user": "\u00e9\n"}
+
+
+@pytest.mark.parametrize("name", SEALS)
+def test_seals_stay_behind_in_a_session_whose_model_changes(house, name):
+    with open_socket(house.gateway, house.gateway.key) as socket:
+        told = ask(socket, {"model": SPOKEN[name].model, "messages": [QUESTION], "tools": TOOLS,
+                            "session": "moves-" + name})
+        message = collected({"choices": [{"delta": frame}]} for frame in told.frames)
+        told = ask(socket, {"model": SPOKEN["plain"].model, "messages": second_ask(message)[2:], "tools": TOOLS,
+                            "session": "moves-" + name})
+    assert told.error is None and told.text == "good day" and told.last["dropped"] == [SEALS[name]]
+    _, _, asked = last_ask()
+    assert "reasoning_details" not in asked["messages"][1]
+    assert "extra_content" not in asked["messages"][1]["tool_calls"][0]
+
+
+def test_what_others_call_by_the_same_names_passes(house):
+    message = {"role": "assistant", "content": "so", "reasoning_details": [
+        {"type": "reasoning.text", "format": "MiniMax-response-v1", "text": "hm"}], "tool_calls": [
+        {"id": "1", "type": "function", "function": {"name": "look", "arguments": "{}"}, "extra_content": {"a": 1}}]}
+    status, headers, _, _ = house.say("plain", messages=second_ask(message))
+    assert status == 200 and "x-drover-dropped" not in headers
+    assert last_ask()[2]["messages"][1] == message
 
 
 # --- life
