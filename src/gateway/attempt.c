@@ -108,6 +108,7 @@ enum dr_status attempt_open(struct attempt *attempt, const struct attempt_ask *a
         .target = ask->target,
         .began = dr_loop_now(worker->loop),
         .is_streamed = ask->prompt->is_streamed,
+        .takes_events = ask->takes_events,
     };
     dr_buf_init(&attempt->body, (size_t)config->answer_bytes_max);
     size_t part_count = 0;
@@ -292,9 +293,13 @@ static void attempt_collect(struct attempt *attempt, dr_slice piece, bool is_las
     if (is_last) attempt_take_whole(attempt, dr_buf_slice(&attempt->body));
 }
 
-/* Of another dialect, in the client's words. False when the attempt is gone. */
+/* Of another dialect, in the client's words if it reads bytes. False when the attempt is gone. */
 static bool attempt_give_rendered(struct attempt *attempt, struct answer_chunk *chunk) {
     dr_slice raw;
+    if (attempt->takes_events) {
+        attempt->has_given = attempt->has_given || chunk->event_count > 0;
+        return attempt->events->event(attempt->owner, chunk, DR_NONE, true);
+    }
     if (!translator_has_room(attempt->translator, chunk) &&
         translator_has_rendered(attempt->translator)) {
         attempt->events->piece_end(attempt->owner);
@@ -304,6 +309,7 @@ static bool attempt_give_rendered(struct attempt *attempt, struct answer_chunk *
         attempt_fail_as(attempt, FAILURE_OUT_OF_MEMORY, DR_NONE);
         return false;
     }
+    attempt->has_given = attempt->has_given || raw.len > 0;
     return attempt->events->event(attempt->owner, chunk, raw, true);
 }
 
@@ -436,6 +442,7 @@ static void ask_body(void *owner, dr_slice piece, bool is_last) {
         attempt->has_answered && dr_instant_us_since(now, attempt->piece_at) < BURST_US;
     attempt->has_answered = true;
     attempt->piece_at = now;
+    attempt->has_given = false;
     if (attempt->translator) translator_begin_piece(attempt->translator);
     if (!attempt_read_events(attempt, piece)) return;
     if (is_last) {
@@ -444,7 +451,7 @@ static void ask_body(void *owner, dr_slice piece, bool is_last) {
     }
     if (is_burst) dr_http_ask_gather(attempt->ask);
     /* A provider's pings are not passed on: to the client they are silence. */
-    if (attempt->translator && !translator_has_rendered(attempt->translator)) return;
+    if (attempt->translator && !attempt->has_given) return;
     attempt->events->piece_end(attempt->owner);
 }
 

@@ -34,9 +34,9 @@ enum attempt_state {
 
 struct attempt_events {
     /* One event of the stream: `raw` is its bytes in the client's dialect, whichever the provider
-     * speaks. It stays until the piece ends when `is_lasting`, otherwise for this call only. All
-     * slices are lent. Returns false when the attempt was closed meanwhile (then its memory may be
-     * gone). */
+     * speaks; empty where the ask takes_events and they would have to be written. It stays until
+     * the piece ends when `is_lasting`, otherwise for this call only. All slices are lent. Returns
+     * false when the attempt was closed meanwhile (then its memory may be gone). */
     bool (*event)(void *owner, const struct answer_chunk *chunk, dr_slice raw, bool is_lasting);
     /* What was given so far is no longer lent afterwards: everything that arrived at once, or a
      * part of it. */
@@ -58,6 +58,7 @@ struct attempt_ask {
     struct dr_arena *arena; /* lives longer than the attempt */
     dr_slice request_id;    /* for answers that have none of their own; lives as long */
     int64_t created_s;      /* of the answer, where it must be said anew */
+    bool takes_events;      /* of a stream, and no bytes: what is translated need not be written */
     dr_slice sim_fault;     /* header of the demo; empty for none */
 };
 
@@ -75,6 +76,8 @@ struct attempt {
     dr_instant piece_at; /* when the last piece came, to tell a burst */
     bool is_streamed;    /* a stream was asked for */
     bool has_answered;   /* any body byte has come */
+    bool takes_events;   /* as the ask has it */
+    bool has_given;      /* something of the present piece, where it is translated */
     uint16_t status;
     uint32_t retry_after_s;
     struct translator *translator; /* NULL where the provider speaks the client's dialect */
