@@ -74,10 +74,7 @@ static struct sim_error find_failure(uint16_t status) {
          .type = "server_error"},
         {.status = 529, .message = "Overloaded (simulated)", .type = "overloaded_error"},
     };
-    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
-        if (failures[i].status == status) return failures[i];
-    }
-    return (struct sim_error){.status = status, .message = "A failure was asked for (simulated)"};
+    return sim_error_find(failures, sizeof failures / sizeof failures[0], status, NULL);
 }
 
 static void put_error_field(struct dr_buf *buf, dr_slice name, const char *text) {

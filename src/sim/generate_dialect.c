@@ -92,14 +92,8 @@ static const struct sim_error failures[] = {
 };
 
 static struct sim_error find_failure(uint16_t status) {
-    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
-        if (failures[i].status == status) return failures[i];
-    }
-    return (struct sim_error){
-        .status = status,
-        .type = status < 500 ? "INVALID_ARGUMENT" : "UNKNOWN",
-        .message = "A failure was asked for (simulated)",
-    };
+    return sim_error_find(failures, sizeof failures / sizeof failures[0], status,
+                          status < 500 ? "INVALID_ARGUMENT" : "UNKNOWN");
 }
 
 /* Why, and when to come again. */

@@ -79,14 +79,8 @@ static const struct sim_error failures[] = {
 };
 
 static struct sim_error find_failure(uint16_t status) {
-    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
-        if (failures[i].status == status) return failures[i];
-    }
-    return (struct sim_error){
-        .status = status,
-        .type = status < 500 ? "invalid_request_error" : "api_error",
-        .message = "A failure was asked for (simulated)",
-    };
+    return sim_error_find(failures, sizeof failures / sizeof failures[0], status,
+                          status < 500 ? "invalid_request_error" : "api_error");
 }
 
 static void put_error(const struct sim_error *error, struct dr_buf *buf) {

@@ -342,4 +342,36 @@ PEER_CALL void shut(struct fixture *fixture) {
     dr_json_reader_free(fixture->reader);
 }
 
+/* --- refusals --- */
+
+struct refusal_case {
+    const char *body;
+    const char *said; /* in the words of the refusal */
+};
+
+/* `peer` holds the refusal, status 400, then. */
+PEER_CALL void peer_expect_refusal(struct fixture *fixture, struct peer *peer, const char *line,
+                                   const char *headers, const struct refusal_case *refusal) {
+    peer_call(fixture, peer, line, headers, refusal->body);
+    if (peer->status == 400 && peer_has(peer, refusal->said)) return;
+    peer_give_up(refusal->body, dr_buf_slice(&peer->body));
+}
+
+struct route_case {
+    const char *line;
+    const char *headers;
+    uint16_t status;
+    const char *said;
+};
+
+PEER_CALL void peer_expect_route(struct fixture *fixture, const struct route_case *route,
+                                 const char *body) {
+    struct peer peer;
+    peer_call(fixture, &peer, route->line, route->headers, body);
+    if (peer.status != route->status || !peer_has(&peer, route->said)) {
+        peer_give_up(route->line, dr_buf_slice(&peer.raw));
+    }
+    peer_close(&peer);
+}
+
 #endif

@@ -14,94 +14,84 @@
 #define RESULT(id) "{\"type\":\"tool_result\",\"tool_use_id\":\"" id "\",\"content\":\"r\"}"
 #define BLOCKS(blocks) "{\"role\":\"user\",\"content\":[" blocks "]}"
 
+static const struct refusal_case messages_cases[] = {
+    {"{", "not valid JSON"},
+    {"[]", "should be an object"},
+    {"{\"model\":\"c\",\"messages\":[" USER("x") "]}", "max_tokens: Field required"},
+    {"{\"max_tokens\":1,\"messages\":[" USER("x") "]}", "model: Field required"},
+    {"{\"max_tokens\":1,\"model\":\"c\"}", "messages: Field required"},
+    {CLAUDE("", ""), "at least one message"},
+    {CLAUDE(USER("x"), ",\"n\":1"), "n: Extra inputs are not permitted"},
+    {CLAUDE(USER("x"), ",\"stream\":\"yes\""), "stream: Input should be a boolean"},
+    {CLAUDE(USER("x"), ",\"temperature\":1.5"), "temperature: range: 0..1"},
+    {CLAUDE(USER("x"), ",\"temperature\":1,\"top_p\":1"), "cannot both be specified"},
+    {CLAUDE(USER("x"), ",\"stop_sequences\":[\" \"]"), "non-whitespace"},
+    {CLAUDE(USER("x"), ",\"metadata\":{\"user\":\"u\"}"), "metadata.user: Extra inputs"},
+    {CLAUDE(USER("x"), ",\"service_tier\":\"flex\""), "service_tier"},
+    {CLAUDE(USER("x"), ",\"system\":[{\"type\":\"text\",\"text\":\"\"}]"), "non-empty"},
+    {CLAUDE(USER("x"), ",\"tool_choice\":{\"type\":\"auto\"}"), "while providing `tools`"},
+    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a b\",\"input_schema\":{\"type\":\"object\"}}]"),
+     "tools.0.custom.name"},
+    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\"}]"),
+     "tools.0.custom.input_schema: Field required"},
+    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"input_schema\":{}}]"),
+     "input_schema.type: Field required"},
+    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"parameters\":{},\"input_schema\":{\"type\":"
+                       "\"object\"}}]"),
+     "tools.0.custom.parameters: Extra inputs"},
+    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}},"
+                       "{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}}]"),
+     "must be unique"},
+    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}}],"
+                       "\"tool_choice\":{\"type\":\"tool\",\"name\":\"b\"}"),
+     "Tool 'b' not found"},
+    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}}],"
+                       "\"tool_choice\":{\"type\":\"none\",\"disable_parallel_tool_use\":true}"),
+     "Extra inputs"},
+    {CLAUDE(USER("x"), ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1000}"), "1024"},
+    {CLAUDE(USER("x"), ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":4000}"),
+     "must be greater than"},
+    {CLAUDE(USER("x"), ",\"temperature\":0.5,\"thinking\":{\"type\":\"enabled\","
+                       "\"budget_tokens\":1024}"),
+     "may only be set to 1"},
+    {CLAUDE(USER("x"), ",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":"
+                       "{\"type\":\"object\"}}}"),
+     "additionalProperties"},
+    {CLAUDE("{\"role\":\"system\",\"content\":\"x\"}", ""), "Unexpected role"},
+    {CLAUDE("{\"role\":\"assistant\",\"content\":\"x\"}", ""), "first message must use"},
+    {CLAUDE("{\"role\":\"user\",\"content\":\"\"}", ""), "must have non-empty content"},
+    {CLAUDE(BLOCKS("{\"type\":\"text\",\"text\":\"\"}"), ""), "must be non-empty"},
+    {CLAUDE(BLOCKS("{\"type\":\"image_url\",\"image_url\":{}}"), ""), "Input tag 'image_url'"},
+    {CLAUDE(BLOCKS("{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":"
+                   "\"image/tiff\",\"data\":\"AAAA\"}}"),
+            ""),
+     "source.media_type"},
+    {CLAUDE(BLOCKS("{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":"
+                   "\"image/png\",\"data\":\"data:AAAA\"}}"),
+            ""),
+     "Invalid base64"},
+    {CLAUDE(BLOCKS(RESULT("a")), ""), "unexpected `tool_use_id`"},
+    {CLAUDE(USER("x") "," CALLS, ""), "without `tool_result` blocks"},
+    {CLAUDE(USER("x") "," CALLS "," USER("y"), ""), "without `tool_result` blocks"},
+    {CLAUDE(USER("x") "," CALLS "," BLOCKS("{\"type\":\"text\",\"text\":\"y\"}," RESULT("a")), ""),
+     "without `tool_result` blocks"},
+    {CLAUDE(USER("x") "," CALLS "," BLOCKS(RESULT("a") "," RESULT("a")), ""),
+     "must have a single result"},
+    {CLAUDE(USER("x") "," CALLS "," BLOCKS(RESULT("b")), ""), "unexpected `tool_use_id`"},
+    {CLAUDE(USER("x") "," CALLS "," BLOCKS(RESULT("a")),
+            ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1024}"),
+     "Expected `thinking`"},
+    {CLAUDE(USER("x") ",{\"role\":\"assistant\",\"content\":\"so \"}", ""), "trailing whitespace"},
+    {"{\"model\":\"sim:nonsense\",\"max_tokens\":1,\"messages\":[" USER("x") "]}",
+     "unknown fault word"},
+};
+
 static void test_messages_refuses_what_anthropic_refuses(void **state) {
     (void)state;
-    static const struct {
-        const char *body;
-        const char *said;
-    } cases[] = {
-        {"{", "not valid JSON"},
-        {"[]", "should be an object"},
-        {"{\"model\":\"c\",\"messages\":[" USER("x") "]}", "max_tokens: Field required"},
-        {"{\"max_tokens\":1,\"messages\":[" USER("x") "]}", "model: Field required"},
-        {"{\"max_tokens\":1,\"model\":\"c\"}", "messages: Field required"},
-        {CLAUDE("", ""), "at least one message"},
-        {CLAUDE(USER("x"), ",\"n\":1"), "n: Extra inputs are not permitted"},
-        {CLAUDE(USER("x"), ",\"stream\":\"yes\""), "stream: Input should be a boolean"},
-        {CLAUDE(USER("x"), ",\"temperature\":1.5"), "temperature: range: 0..1"},
-        {CLAUDE(USER("x"), ",\"temperature\":1,\"top_p\":1"), "cannot both be specified"},
-        {CLAUDE(USER("x"), ",\"stop_sequences\":[\" \"]"), "non-whitespace"},
-        {CLAUDE(USER("x"), ",\"metadata\":{\"user\":\"u\"}"), "metadata.user: Extra inputs"},
-        {CLAUDE(USER("x"), ",\"service_tier\":\"flex\""), "service_tier"},
-        {CLAUDE(USER("x"), ",\"system\":[{\"type\":\"text\",\"text\":\"\"}]"), "non-empty"},
-        {CLAUDE(USER("x"), ",\"tool_choice\":{\"type\":\"auto\"}"), "while providing `tools`"},
-        {CLAUDE(USER("x"),
-                ",\"tools\":[{\"name\":\"a b\",\"input_schema\":{\"type\":\"object\"}}]"),
-         "tools.0.custom.name"},
-        {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\"}]"),
-         "tools.0.custom.input_schema: Field required"},
-        {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"input_schema\":{}}]"),
-         "input_schema.type: Field required"},
-        {CLAUDE(USER("x"),
-                ",\"tools\":[{\"name\":\"a\",\"parameters\":{},\"input_schema\":{\"type\":"
-                "\"object\"}}]"),
-         "tools.0.custom.parameters: Extra inputs"},
-        {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}},"
-                           "{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}}]"),
-         "must be unique"},
-        {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}}],"
-                           "\"tool_choice\":{\"type\":\"tool\",\"name\":\"b\"}"),
-         "Tool 'b' not found"},
-        {CLAUDE(USER("x"),
-                ",\"tools\":[{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}}],"
-                "\"tool_choice\":{\"type\":\"none\",\"disable_parallel_tool_use\":true}"),
-         "Extra inputs"},
-        {CLAUDE(USER("x"), ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1000}"), "1024"},
-        {CLAUDE(USER("x"), ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":4000}"),
-         "must be greater than"},
-        {CLAUDE(USER("x"), ",\"temperature\":0.5,\"thinking\":{\"type\":\"enabled\","
-                           "\"budget_tokens\":1024}"),
-         "may only be set to 1"},
-        {CLAUDE(USER("x"), ",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":"
-                           "{\"type\":\"object\"}}}"),
-         "additionalProperties"},
-        {CLAUDE("{\"role\":\"system\",\"content\":\"x\"}", ""), "Unexpected role"},
-        {CLAUDE("{\"role\":\"assistant\",\"content\":\"x\"}", ""), "first message must use"},
-        {CLAUDE("{\"role\":\"user\",\"content\":\"\"}", ""), "must have non-empty content"},
-        {CLAUDE(BLOCKS("{\"type\":\"text\",\"text\":\"\"}"), ""), "must be non-empty"},
-        {CLAUDE(BLOCKS("{\"type\":\"image_url\",\"image_url\":{}}"), ""), "Input tag 'image_url'"},
-        {CLAUDE(BLOCKS("{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":"
-                       "\"image/tiff\",\"data\":\"AAAA\"}}"),
-                ""),
-         "source.media_type"},
-        {CLAUDE(BLOCKS("{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":"
-                       "\"image/png\",\"data\":\"data:AAAA\"}}"),
-                ""),
-         "Invalid base64"},
-        {CLAUDE(BLOCKS(RESULT("a")), ""), "unexpected `tool_use_id`"},
-        {CLAUDE(USER("x") "," CALLS, ""), "without `tool_result` blocks"},
-        {CLAUDE(USER("x") "," CALLS "," USER("y"), ""), "without `tool_result` blocks"},
-        {CLAUDE(USER("x") "," CALLS "," BLOCKS("{\"type\":\"text\",\"text\":\"y\"}," RESULT("a")),
-                ""),
-         "without `tool_result` blocks"},
-        {CLAUDE(USER("x") "," CALLS "," BLOCKS(RESULT("a") "," RESULT("a")), ""),
-         "must have a single result"},
-        {CLAUDE(USER("x") "," CALLS "," BLOCKS(RESULT("b")), ""), "unexpected `tool_use_id`"},
-        {CLAUDE(USER("x") "," CALLS "," BLOCKS(RESULT("a")),
-                ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1024}"),
-         "Expected `thinking`"},
-        {CLAUDE(USER("x") ",{\"role\":\"assistant\",\"content\":\"so \"}", ""),
-         "trailing whitespace"},
-        {"{\"model\":\"sim:nonsense\",\"max_tokens\":1,\"messages\":[" USER("x") "]}",
-         "unknown fault word"},
-    };
     struct fixture fixture = open_plain();
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof messages_cases / sizeof messages_cases[0]; i++) {
         struct peer peer;
-        peer_call(&fixture, &peer, MESSAGES, ANTHROPIC_KEY, cases[i].body);
-        if (peer.status != 400 || !peer_has(&peer, cases[i].said)) {
-            fail_msg("%s: %d %.*s", cases[i].body, peer.status, DR_FMT(dr_buf_slice(&peer.body)));
-        }
+        peer_expect_refusal(&fixture, &peer, MESSAGES, ANTHROPIC_KEY, &messages_cases[i]);
         dr_json root = read_json(&fixture, dr_buf_slice(&peer.body));
         assert_text(at(root, "type"), "error");
         assert_text(at(at(root, "error"), "type"), "invalid_request_error");
@@ -118,86 +108,78 @@ static void test_messages_refuses_what_anthropic_refuses(void **state) {
 #define DECLARED(declaration, more) \
     GEMINI(HELLO, ",\"tools\":[{\"functionDeclarations\":[" declaration "]}]" more)
 
+static const struct refusal_case generate_cases[] = {
+    {"{", "Invalid JSON payload"},
+    {"[]", "Root is not an object"},
+    {"{}", "contents is not specified"},
+    {"{\"contents\":[]}", "contents is not specified"},
+    {GEMINI(HELLO, ",\"messages\":[]"), "Unknown name \\\"messages\\\""},
+    {GEMINI(HELLO, ",\"stream\":true"), "Unknown name \\\"stream\\\""},
+    {CONFIG("\"max_tokens\":1"), "Unknown name \\\"max_tokens\\\" at 'generation_config'"},
+    {CONFIG("\"temperature\":\"warm\""), "generation_config.temperature"},
+    {CONFIG("\"temperature\":2.1"), "temperature: must be in the range"},
+    {CONFIG("\"maxOutputTokens\":0"), "maxOutputTokens"},
+    {CONFIG("\"candidateCount\":9"), "candidateCount"},
+    {CONFIG("\"seed\":2147483648"), "TYPE_INT32"},
+    {CONFIG("\"stopSequences\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\"]"), "at most 5"},
+    {CONFIG("\"logprobs\":2"), "response_logprobs"},
+    {CONFIG("\"responseMimeType\":\"text/xml\""), "allowed mimetypes"},
+    {CONFIG("\"responseSchema\":{\"type\":\"OBJECT\"}"), "only allowed when"},
+    {CONFIG("\"responseMimeType\":\"application/json\",\"responseSchema\":{\"type\":"
+            "\"OBJECT\",\"oneOf\":[]}"),
+     "Unknown name \\\"oneOf\\\" at 'generation_config.response_schema'"},
+    {CONFIG("\"responseMimeType\":\"application/json\",\"responseSchema\":{},"
+            "\"responseJsonSchema\":{}"),
+     "exclude each other"},
+    {CONFIG("\"thinkingConfig\":{\"thinkingBudget\":1,\"thinkingLevel\":\"LOW\"}"), "only one of"},
+    {CONFIG("\"thinkingConfig\":{\"thinkingLevel\":\"deep\"}"), "thinking_level"},
+    {DECLARED("{\"name\":\"9a\"}", ""), "Invalid function name"},
+    {DECLARED("{\"name\":\"a\",\"input_schema\":{}}", ""), "Unknown name \\\"input_schema\\\""},
+    {DECLARED("{\"name\":\"a\",\"parameters\":{\"type\":[\"STRING\"]}}", ""),
+     "parameters.type': expected a string"},
+    {DECLARED("{\"name\":\"a\"},{\"name\":\"a\"}", ""), "Duplicate function"},
+    {DECLARED("{\"name\":\"a\"}",
+              ",\"toolConfig\":{\"functionCallingConfig\":{\"mode\":\"required\"}}"),
+     "function_calling_config.mode"},
+    {DECLARED("{\"name\":\"a\"}", ",\"toolConfig\":{\"functionCallingConfig\":{\"mode\":"
+                                  "\"AUTO\",\"allowedFunctionNames\":[\"a\"]}}"),
+     "only when the function calling mode is ANY"},
+    {DECLARED("{\"name\":\"a\"}", ",\"toolConfig\":{\"functionCallingConfig\":{\"mode\":"
+                                  "\"ANY\",\"allowedFunctionNames\":[\"b\"]}}"),
+     "is not among"},
+    {DECLARED("{\"name\":\"a\"}",
+              ",\"generationConfig\":{\"responseMimeType\":\"application/json\"}"),
+     "is unsupported"},
+    {GEMINI(HELLO, ",\"toolConfig\":{\"functionCallingConfig\":{\"mode\":\"ANY\"}}"),
+     "without function_declarations"},
+    {GEMINI(PARTS("assistant", TEXT_PART("x")), ""), "valid role: user, model"},
+    {GEMINI(PARTS("user", ""), ""), "must not be empty"},
+    {GEMINI(PARTS("user", "{}"), ""), "one initialized field"},
+    {GEMINI(PARTS("user", "{\"text\":\"a\",\"fileData\":{\"fileUri\":\"x\"}}"), ""), "already set"},
+    {GEMINI(PARTS("user", "{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"data:,\"}}"), ""),
+     "Base64 decoding failed"},
+    {GEMINI(PARTS("user", RESPONSE_PART("a")), ""), "immediately after"},
+    {GEMINI(HELLO "," PARTS("model", CALL_PART("a")), ""), "number of function response parts"},
+    {GEMINI(HELLO "," PARTS("model", CALL_PART("a")) "," HELLO, ""),
+     "number of function response parts"},
+    {GEMINI(HELLO "," PARTS("model", CALL_PART("a") "," CALL_PART("b")) "," PARTS(
+                "user", RESPONSE_PART("a")),
+            ""),
+     "number of function response parts"},
+    {GEMINI(HELLO "," PARTS("model", CALL_PART("a") "," CALL_PART("b")) "," PARTS(
+                "user", RESPONSE_PART("b") "," RESPONSE_PART("a")),
+            ""),
+     "'b' was not expected"},
+    {GEMINI(HELLO, ",\"systemInstruction\":{\"parts\":[{\"fileData\":{\"fileUri\":\"x\"}}]}"),
+     "takes text alone"},
+};
+
 static void test_generate_refuses_what_google_refuses(void **state) {
     (void)state;
-    static const struct {
-        const char *body;
-        const char *said;
-    } cases[] = {
-        {"{", "Invalid JSON payload"},
-        {"[]", "Root is not an object"},
-        {"{}", "contents is not specified"},
-        {"{\"contents\":[]}", "contents is not specified"},
-        {GEMINI(HELLO, ",\"messages\":[]"), "Unknown name \\\"messages\\\""},
-        {GEMINI(HELLO, ",\"stream\":true"), "Unknown name \\\"stream\\\""},
-        {CONFIG("\"max_tokens\":1"), "Unknown name \\\"max_tokens\\\" at 'generation_config'"},
-        {CONFIG("\"temperature\":\"warm\""), "generation_config.temperature"},
-        {CONFIG("\"temperature\":2.1"), "temperature: must be in the range"},
-        {CONFIG("\"maxOutputTokens\":0"), "maxOutputTokens"},
-        {CONFIG("\"candidateCount\":9"), "candidateCount"},
-        {CONFIG("\"seed\":2147483648"), "TYPE_INT32"},
-        {CONFIG("\"stopSequences\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\"]"), "at most 5"},
-        {CONFIG("\"logprobs\":2"), "response_logprobs"},
-        {CONFIG("\"responseMimeType\":\"text/xml\""), "allowed mimetypes"},
-        {CONFIG("\"responseSchema\":{\"type\":\"OBJECT\"}"), "only allowed when"},
-        {CONFIG("\"responseMimeType\":\"application/json\",\"responseSchema\":{\"type\":"
-                "\"OBJECT\",\"oneOf\":[]}"),
-         "Unknown name \\\"oneOf\\\" at 'generation_config.response_schema'"},
-        {CONFIG("\"responseMimeType\":\"application/json\",\"responseSchema\":{},"
-                "\"responseJsonSchema\":{}"),
-         "exclude each other"},
-        {CONFIG("\"thinkingConfig\":{\"thinkingBudget\":1,\"thinkingLevel\":\"LOW\"}"),
-         "only one of"},
-        {CONFIG("\"thinkingConfig\":{\"thinkingLevel\":\"deep\"}"), "thinking_level"},
-        {DECLARED("{\"name\":\"9a\"}", ""), "Invalid function name"},
-        {DECLARED("{\"name\":\"a\",\"input_schema\":{}}", ""), "Unknown name \\\"input_schema\\\""},
-        {DECLARED("{\"name\":\"a\",\"parameters\":{\"type\":[\"STRING\"]}}", ""),
-         "parameters.type': expected a string"},
-        {DECLARED("{\"name\":\"a\"},{\"name\":\"a\"}", ""), "Duplicate function"},
-        {DECLARED("{\"name\":\"a\"}",
-                  ",\"toolConfig\":{\"functionCallingConfig\":{\"mode\":\"required\"}}"),
-         "function_calling_config.mode"},
-        {DECLARED("{\"name\":\"a\"}", ",\"toolConfig\":{\"functionCallingConfig\":{\"mode\":"
-                                      "\"AUTO\",\"allowedFunctionNames\":[\"a\"]}}"),
-         "only when the function calling mode is ANY"},
-        {DECLARED("{\"name\":\"a\"}", ",\"toolConfig\":{\"functionCallingConfig\":{\"mode\":"
-                                      "\"ANY\",\"allowedFunctionNames\":[\"b\"]}}"),
-         "is not among"},
-        {DECLARED("{\"name\":\"a\"}",
-                  ",\"generationConfig\":{\"responseMimeType\":\"application/json\"}"),
-         "is unsupported"},
-        {GEMINI(HELLO, ",\"toolConfig\":{\"functionCallingConfig\":{\"mode\":\"ANY\"}}"),
-         "without function_declarations"},
-        {GEMINI(PARTS("assistant", TEXT_PART("x")), ""), "valid role: user, model"},
-        {GEMINI(PARTS("user", ""), ""), "must not be empty"},
-        {GEMINI(PARTS("user", "{}"), ""), "one initialized field"},
-        {GEMINI(PARTS("user", "{\"text\":\"a\",\"fileData\":{\"fileUri\":\"x\"}}"), ""),
-         "already set"},
-        {GEMINI(PARTS("user", "{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"data:,\"}}"),
-                ""),
-         "Base64 decoding failed"},
-        {GEMINI(PARTS("user", RESPONSE_PART("a")), ""), "immediately after"},
-        {GEMINI(HELLO "," PARTS("model", CALL_PART("a")), ""), "number of function response parts"},
-        {GEMINI(HELLO "," PARTS("model", CALL_PART("a")) "," HELLO, ""),
-         "number of function response parts"},
-        {GEMINI(HELLO "," PARTS("model", CALL_PART("a") "," CALL_PART("b")) "," PARTS(
-                    "user", RESPONSE_PART("a")),
-                ""),
-         "number of function response parts"},
-        {GEMINI(HELLO "," PARTS("model", CALL_PART("a") "," CALL_PART("b")) "," PARTS(
-                    "user", RESPONSE_PART("b") "," RESPONSE_PART("a")),
-                ""),
-         "'b' was not expected"},
-        {GEMINI(HELLO, ",\"systemInstruction\":{\"parts\":[{\"fileData\":{\"fileUri\":\"x\"}}]}"),
-         "takes text alone"},
-    };
     struct fixture fixture = open_plain();
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof generate_cases / sizeof generate_cases[0]; i++) {
         struct peer peer;
-        peer_call(&fixture, &peer, GENERATE, GOOGLE_KEY, cases[i].body);
-        if (peer.status != 400 || !peer_has(&peer, cases[i].said)) {
-            fail_msg("%s: %d %.*s", cases[i].body, peer.status, DR_FMT(dr_buf_slice(&peer.body)));
-        }
+        peer_expect_refusal(&fixture, &peer, GENERATE, GOOGLE_KEY, &generate_cases[i]);
         dr_json error = at(read_json(&fixture, dr_buf_slice(&peer.body)), "error");
         assert_int_equal(number(at(error, "code")), 400);
         assert_text(at(error, "status"), "INVALID_ARGUMENT");
@@ -208,12 +190,7 @@ static void test_generate_refuses_what_google_refuses(void **state) {
 
 static void test_routes_and_keys_are_checked_in_each_dialects_words(void **state) {
     (void)state;
-    static const struct {
-        const char *line;
-        const char *headers;
-        uint16_t status;
-        const char *said;
-    } cases[] = {
+    static const struct route_case cases[] = {
         {MESSAGES, ANTHROPIC_KEY, 200, "\"type\":\"message\""},
         {MESSAGES "?beta=true", ANTHROPIC_KEY, 200, "\"type\":\"message\""},
         {MESSAGES, VERSION KEY, 200, "\"type\":\"message\""},
@@ -239,13 +216,7 @@ static void test_routes_and_keys_are_checked_in_each_dialects_words(void **state
     };
     struct fixture fixture = open_plain();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct peer peer;
-        peer_call(&fixture, &peer, cases[i].line, cases[i].headers, CLAUDE(USER("hello"), ""));
-        if (peer.status != cases[i].status || !peer_has(&peer, cases[i].said)) {
-            fail_msg("%s %s: %d %.*s", cases[i].line, cases[i].headers, peer.status,
-                     DR_FMT(dr_buf_slice(&peer.body)));
-        }
-        peer_close(&peer);
+        peer_expect_route(&fixture, &cases[i], CLAUDE(USER("hello"), ""));
     }
     shut(&fixture);
 }

@@ -292,10 +292,7 @@ static void test_images_are_seen(void **state) {
 
 static void test_bad_requests_are_refused_with_the_parameter(void **state) {
     (void)state;
-    static const struct {
-        const char *body;
-        const char *said;
-    } cases[] = {
+    static const struct refusal_case cases[] = {
         {"", "could not parse"},
         {"{\"model\":", "could not parse"},
         {"[]", "must be a JSON object"},
@@ -339,10 +336,7 @@ static void test_bad_requests_are_refused_with_the_parameter(void **state) {
     struct fixture fixture = open_plain();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct peer peer;
-        peer_ask(&fixture, &peer, "", cases[i].body);
-        if (peer.status != 400 || !peer_has(&peer, cases[i].said)) {
-            fail_msg("%s: %d %.*s", cases[i].body, peer.status, DR_FMT(dr_buf_slice(&peer.body)));
-        }
+        peer_expect_refusal(&fixture, &peer, CHAT, KEY, &cases[i]);
         dr_json error = at(read_json(&fixture, dr_buf_slice(&peer.body)), "error");
         assert_text(at(error, "type"), "invalid_request_error");
         peer_close(&peer);
@@ -352,12 +346,7 @@ static void test_bad_requests_are_refused_with_the_parameter(void **state) {
 
 static void test_routes_keys_and_steering_headers_are_checked(void **state) {
     (void)state;
-    static const struct {
-        const char *line;
-        const char *headers;
-        uint16_t status;
-        const char *said;
-    } cases[] = {
+    static const struct route_case cases[] = {
         {CHAT, "", 401, "invalid_api_key"},
         {CHAT, "Authorization: Bearer \r\n", 401, "invalid_api_key"},
         {CHAT, "Authorization: Basic abc\r\n", 401, "invalid_api_key"},
@@ -377,15 +366,7 @@ static void test_routes_keys_and_steering_headers_are_checked(void **state) {
     };
     struct fixture fixture = open_plain();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct peer peer;
-        peer_connect(&fixture, &peer);
-        peer_send(&peer, cases[i].line, cases[i].headers, ASK(""));
-        UNTIL(&fixture, peer_is_over(&peer));
-        if (peer.status != cases[i].status || !peer_has(&peer, cases[i].said)) {
-            fail_msg("%s %s: %d %.*s", cases[i].line, cases[i].headers, peer.status,
-                     DR_FMT(dr_buf_slice(&peer.body)));
-        }
-        peer_close(&peer);
+        peer_expect_route(&fixture, &cases[i], ASK(""));
     }
     shut(&fixture);
 }

@@ -1,5 +1,5 @@
-/* Which dialect a request speaks, told by its target alone. Must not look at heads or bodies: those
- * are the dialects'. */
+/* Which dialect a request speaks, told by its target alone, and what dialects share. Must not look
+ * at heads or bodies: those are the dialects'. */
 #include "sim/sim_dialect.h"
 
 /* Google's methods stand behind the model's name; anything may stand before it, as with Vertex's
@@ -42,4 +42,16 @@ const struct sim_dialect *sim_dialect_find(dr_slice target, enum sim_route_found
     if (dr_slice_is(path, DR_LIT("/chat/completions"))) *ret_route = SIM_ROUTE_CHAT;
     if (dr_slice_is(path, DR_LIT("/models"))) *ret_route = SIM_ROUTE_MODELS;
     return &sim_chat;
+}
+
+struct sim_error sim_error_find(const struct sim_error *errors, size_t count, uint16_t status,
+                                const char *general) {
+    for (size_t i = 0; i < count; i++) {
+        if (errors[i].status == status) return errors[i];
+    }
+    return (struct sim_error){
+        .status = status,
+        .type = general,
+        .message = "A failure was asked for (simulated)",
+    };
 }

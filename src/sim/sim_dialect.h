@@ -19,6 +19,11 @@ struct sim_error {
     uint32_t retry_after_s;
 };
 
+/* The one of that status; where a dialect has no words of its own, general ones of the type
+ * `general`. */
+struct sim_error sim_error_find(const struct sim_error *errors, size_t count, uint16_t status,
+                                const char *general);
+
 /* What the target of a request tells; all false and empty where nothing. */
 struct sim_target {
     dr_slice model; /* percent-encoded */
