@@ -182,10 +182,11 @@ static void end_lending(struct dr_sse_reader *reader) {
 /* The length of a line "event: NAME" at the front, with its LF; 0 when there is none, or one that
  * has to be looked at more closely. */
 static size_t name_line_len(dr_slice bytes) {
-    if (bytes.len < NAME_LINE_BYTES_MAX || memcmp(bytes.data, "event: ", 7) != 0) return 0;
-    const char *lf = memchr(bytes.data + 7, '\n', NAME_LINE_BYTES_MAX - 7);
-    if (!lf || memchr(bytes.data + 7, '\r', (size_t)(lf - bytes.data) - 7)) return 0;
-    return (size_t)(lf - bytes.data) + 1;
+    const dr_slice line = dr_slice_first(bytes, NAME_LINE_BYTES_MAX);
+    if (line.len < 8 || memcmp(line.data, "event: ", 7) != 0) return 0;
+    const char *lf = memchr(line.data + 7, '\n', line.len - 7);
+    if (!lf || memchr(line.data + 7, '\r', (size_t)(lf - line.data) - 7)) return 0;
+    return (size_t)(lf - line.data) + 1;
 }
 
 /* The shape of nearly all events, one data line, maybe a name before it, and an empty line, read in

@@ -143,19 +143,6 @@ static void test_events_are_read_as_whatwg_says(void **state) {
         {"comment", TEXT(": waiting\n\n"), "||-|."},
         {"comment before an event", TEXT(": waiting\ndata: x\n\n"), "||x|."},
         {"openrouter's comment", TEXT(": OPENROUTER PROCESSING\n\ndata: {}\n\n"), "||-|.||{}|."},
-        {"names", TEXT(": x\n\nevent: e\ndata: a\n\nevent:  f\ndata: b\n\nevent: \ndata: c\n\n"),
-         "||-|.e||a|. f||b|.||c|."},
-        {"names among other ends",
-         TEXT(": x\n\nevent: e\rdata: a\n\nevent: e\r\ndata: b\n\nevent: e\ndata: c\r\n\nevent: e\n"
-              "data: d\rdata: f\n\n"),
-         "||-|.e||a|.e||b|.e||c|.e||d\nf|."},
-        {"a name of 40 and one of 41 bytes",
-         TEXT(": x\n\nevent: 1234567890123456789012345678901234567890\ndata: a\n\n"
-              "event: 12345678901234567890123456789012345678901\ndata: b\n\n"),
-         "||-|.1234567890123456789012345678901234567890||a|."
-         "12345678901234567890123456789012345678901||b|."},
-        {"a name, then no data", TEXT(": x\n\nevent: e\nid: 7\ndata: a\n\nevent: e\n\n"),
-         "||-|.e|7|a|.e||-|."},
         {"name alone", TEXT("event: ping\n\n"), "ping||-|."},
         {"field's case counts", TEXT("Data: x\ndata : y\n data: z\n\n"), "||-|."},
         {"longer and shorter fields", TEXT("dataset: x\ndat: y\nd\n:\n\n"), "||-|."},
@@ -193,6 +180,26 @@ static void test_events_are_read_as_whatwg_says(void **state) {
         assert_true(dr_slice_is(dr_buf_slice(&whole.events), DR_LIT("||a\0b|.")));
         clear_transcript(&whole);
     }
+}
+
+static void test_an_events_name_is_read_whatever_stands_behind_it(void **state) {
+    (void)state;
+    static const struct reading_case cases[] = {
+        {"names", TEXT(": x\n\nevent: e\ndata: a\n\nevent:  f\ndata: b\n\nevent: \ndata: c\n\n"),
+         "||-|.e||a|. f||b|.||c|."},
+        {"names among other ends",
+         TEXT(": x\n\nevent: e\rdata: a\n\nevent: e\r\ndata: b\n\nevent: e\ndata: c\r\n\nevent: e\n"
+              "data: d\rdata: f\n\n"),
+         "||-|.e||a|.e||b|.e||c|.e||d\nf|."},
+        {"a name of 40 and one of 41 bytes",
+         TEXT(": x\n\nevent: 1234567890123456789012345678901234567890\ndata: a\n\n"
+              "event: 12345678901234567890123456789012345678901\ndata: b\n\n"),
+         "||-|.1234567890123456789012345678901234567890||a|."
+         "12345678901234567890123456789012345678901||b|."},
+        {"a name, then no data", TEXT(": x\n\nevent: e\nid: 7\ndata: a\n\nevent: e\n\n"),
+         "||-|.e|7|a|.e||-|."},
+    };
+    for (size_t i = 0; i < COUNT(cases); ++i) check_case(&cases[i], 4096);
 }
 
 static void test_an_event_that_was_cut_is_told_what_it_lacks(void **state) {
@@ -347,6 +354,7 @@ static void test_recorded_streams_come_out_whole_at_every_cut(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events_are_read_as_whatwg_says),
+        cmocka_unit_test(test_an_events_name_is_read_whatever_stands_behind_it),
         cmocka_unit_test(test_an_event_that_was_cut_is_told_what_it_lacks),
         cmocka_unit_test(test_an_event_may_have_n_bytes_and_not_one_more),
         cmocka_unit_test(test_whole_events_are_read_where_they_lie),
