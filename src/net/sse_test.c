@@ -279,6 +279,8 @@ static void test_exhausted_memory_is_told_and_sticks(void **state) {
 
 /* --- recorded streams ------------------------------------------------------------------------- */
 
+enum { EVERY_CUT_BYTES = 4096 };
+
 static void read_file(const char *path, struct dr_buf *ret_bytes) {
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
@@ -316,7 +318,9 @@ static void check_recording(const char *path) {
         const dr_slice window =
             dr_slice_first(dr_slice_from(input, end - event.raw.len), event.raw.len + 40);
         struct transcript uncut = read_cut(window, window.len, 1, 1 << 22);
-        for (size_t cut = 0; cut <= window.len; ++cut) {
+        /* Every cut of all but a few very long events. */
+        const size_t step = 1 + window.len / EVERY_CUT_BYTES;
+        for (size_t cut = 0; cut <= window.len; cut += step) {
             parts = read_cut(window, cut, window.len + 1, 1 << 22);
             compare(path, end - event.raw.len + cut, &parts, &uncut);
         }
