@@ -215,8 +215,8 @@ static void find_segment(const struct fixture *fixture, char path[4 * SAMPLE_PAT
     assert_true(path[0] != '\0');
 }
 
-/* Cuts the file. Behind the cut may come zeros: then those that were there are not lost. Returns how
- * far the file is as it was. */
+/* Cuts the file. Behind the cut may come zeros: then those that were there are not lost. Returns
+ * how far the file is as it was. */
 static uint64_t cut_segment(const char *path, uint64_t cut, bool has_zeros) {
     char bytes[8 * JOURNAL_RECORD_BYTES_MAX];
     const int file = open(path, O_RDWR);
