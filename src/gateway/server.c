@@ -92,7 +92,7 @@ static enum dr_status start_workers(struct server *server, struct dr_error *erro
     struct dr_entropy entropy = {0};
     uint64_t seed;
     dr_entropy_take(&entropy, &seed, sizeof seed);
-    server->sessions = session_table_new(seed);
+    server->sessions = session_table_new(seed, SESSION_BYTES_OF_ALL);
     server->replays = replay_table_new(seed);
     if (!server->sessions || !server->replays) return no_memory(error);
     dr_places_init(&server->connection_places, server->snapshot->config->connections_max);

@@ -2,7 +2,8 @@
  *
  * Invariants, under the mutex
  * - A session is held by one turn, or waited for by none.
- * - Only sessions that nobody holds are let go.
+ * - Only sessions that nobody holds are in the lists by use, so that the first of a list is always
+ *   the next to be let go.
  * - A turn in no queue that has not arrived is on its way by its mailbox. */
 #include "gateway/session_shared.h"
 
@@ -17,15 +18,15 @@
 enum { SESSIONS_MAX = 1 << 20 };
 
 struct session_account {
-    struct dr_list sessions; /* the longest unused first */
-    size_t count;
+    struct dr_list sessions; /* that nobody holds, the longest unused first */
+    size_t count;            /* of all */
     size_t id_len;
     char id[];
 };
 
 struct session {
     struct dr_list node;    /* of the account */
-    struct dr_list by_use;  /* of all, the longest unused first */
+    struct dr_list by_use;  /* of the table */
     struct dr_list waiting; /* turns */
     struct session_account *account;
     struct dr_buf messages;
@@ -53,16 +54,19 @@ struct session_table {
     pthread_mutex_t mutex;
     struct dr_map by_key;
     struct dr_map accounts;
-    struct dr_list by_use;
+    struct dr_list by_use; /* that nobody holds, the longest unused first */
+    size_t bytes;          /* of all messages */
+    size_t bytes_max;
 };
 
-struct session_table *session_table_new(uint64_t seed) {
+struct session_table *session_table_new(uint64_t seed, size_t bytes_max) {
     struct session_table *table = dr_alloc_zero(1, sizeof *table);
     if (!table) return NULL;
     pthread_mutex_init(&table->mutex, NULL);
     dr_map_init(&table->by_key, SESSIONS_MAX, seed);
     dr_map_init(&table->accounts, SESSIONS_MAX, seed);
     dr_list_init(&table->by_use);
+    table->bytes_max = bytes_max;
     return table;
 }
 
@@ -72,6 +76,7 @@ static void session_delete(struct session_table *table, struct session *session)
     (void)dr_map_take(&table->by_key, dr_slice_of(session->key, session->key_len));
     dr_list_remove(&session->node);
     dr_list_remove(&session->by_use);
+    table->bytes -= session->messages.len;
     dr_buf_clear(&session->messages);
     dr_free(session);
     if (--account->count > 0) return;
@@ -100,14 +105,24 @@ size_t session_table_count(struct session_table *table) {
 /* --- finding and making
  * ------------------------------------------------------------------------- */
 
+/* NULL when every session of the list is held. */
+static struct session *oldest_of(struct session_table *table) {
+    if (dr_list_is_empty(&table->by_use)) return NULL;
+    return dr_list_item(table->by_use.next, struct session, by_use);
+}
+
 static void let_go_of_unused(struct session_table *table, dr_instant now) {
-    struct dr_list *next;
-    for (struct dr_list *node = table->by_use.next; node != &table->by_use; node = next) {
-        struct session *session = dr_list_item(node, struct session, by_use);
-        next = node->next;
-        if (session->is_held) continue;
-        if (dr_instant_us_since(now, session->used) < session->idle_ms * 1000) return;
-        session_delete(table, session);
+    struct session *oldest;
+    while ((oldest = oldest_of(table)) &&
+           dr_instant_us_since(now, oldest->used) >= oldest->idle_ms * 1000) {
+        session_delete(table, oldest);
+    }
+}
+
+static void let_go_beyond_bound(struct session_table *table) {
+    struct session *oldest;
+    while (table->bytes > table->bytes_max && (oldest = oldest_of(table))) {
+        session_delete(table, oldest);
     }
 }
 
@@ -115,16 +130,11 @@ static void let_go_of_unused(struct session_table *table, dr_instant now) {
 static bool make_room(struct session_table *table, struct session_account *account,
                       uint32_t count_max) {
     if (account->count < count_max) return true;
-    for (struct dr_list *node = account->sessions.next; node != &account->sessions;
-         node = node->next) {
-        struct session *session = dr_list_item(node, struct session, node);
-        if (session->is_held) continue;
-        account->count++; /* so that the account itself stays */
-        session_delete(table, session);
-        account->count--;
-        return true;
-    }
-    return false;
+    if (dr_list_is_empty(&account->sessions)) return false;
+    account->count++; /* so that the account itself stays */
+    session_delete(table, dr_list_item(account->sessions.next, struct session, node));
+    account->count--;
+    return true;
 }
 
 static struct session_account *account_of(struct session_table *table, dr_slice id) {
@@ -169,17 +179,21 @@ static struct session *session_new(struct session_table *table, dr_slice key, dr
     account->count++;
     dr_buf_init(&session->messages, SIZE_MAX / 2); /* each turn brings its bound */
     dr_list_init(&session->waiting);
+    dr_list_init(&session->node);
     dr_list_init(&session->by_use);
-    dr_list_put_last(&account->sessions, &session->node);
-    dr_list_put_last(&table->by_use, &session->by_use);
     return session;
 }
 
-static void session_note_use(struct session_table *table, struct session *session, dr_instant now) {
-    session->used = now;
+static void session_hold(struct session *session) {
+    session->is_held = true;
     dr_list_remove(&session->node);
-    dr_list_put_last(&session->account->sessions, &session->node);
     dr_list_remove(&session->by_use);
+}
+
+static void session_let_go(struct session_table *table, struct session *session, dr_instant now) {
+    session->is_held = false;
+    session->used = now;
+    dr_list_put_last(&session->account->sessions, &session->node);
     dr_list_put_last(&table->by_use, &session->by_use);
 }
 
@@ -193,12 +207,11 @@ static bool turn_begin(struct session_table *table, struct session_turn *turn, d
     if (!session) session = session_new(table, key, account_id, limits);
     if (!session) return false;
     session->idle_ms = limits->idle_ms;
-    session_note_use(table, session, now);
     turn->session = session;
     if (session->is_held) {
         dr_list_put_last(&session->waiting, &turn->node);
     } else {
-        session->is_held = true;
+        session_hold(session);
         turn->has_arrived = true;
     }
     return true;
@@ -260,8 +273,10 @@ static void turn_arrive(struct dr_message *message) {
     turn->granted(turn->owner);
 }
 
-static void session_add(struct session *session, dr_slice messages, size_t bytes_max) {
+static void session_add(struct session_table *table, struct session *session, dr_slice messages,
+                        size_t bytes_max) {
     struct dr_buf *kept = &session->messages;
+    const size_t before = kept->len;
     if (messages.len == 0 || session->is_full) return;
     if (kept->len + messages.len + 1 > bytes_max || !dr_buf_reserve(kept, messages.len + 1)) {
         session->is_full = true; /* a gap would be worse than an end */
@@ -269,11 +284,12 @@ static void session_add(struct session *session, dr_slice messages, size_t bytes
     }
     if (kept->len > 0) dr_buf_put_char(kept, ',');
     dr_buf_put(kept, messages);
+    table->bytes += kept->len - before;
 }
 
-static void session_pass_on(struct session_table *table, struct session *session) {
+static void session_pass_on(struct session_table *table, struct session *session, dr_instant now) {
     if (dr_list_is_empty(&session->waiting)) {
-        session->is_held = false;
+        session_let_go(table, session, now);
         if (session->messages.len == 0 && !session->is_full) session_delete(table, session);
         return;
     }
@@ -288,9 +304,9 @@ void session_give_back(struct session_turn *turn, dr_slice messages, dr_instant 
     bool is_over = true;
     pthread_mutex_lock(&table->mutex);
     if (turn->has_arrived) {
-        session_add(turn->session, messages, turn->bytes_max);
-        session_note_use(table, turn->session, now);
-        session_pass_on(table, turn->session);
+        session_add(table, turn->session, messages, turn->bytes_max);
+        session_pass_on(table, turn->session, now);
+        let_go_beyond_bound(table);
     } else if (!dr_list_is_empty(&turn->node)) {
         dr_list_remove(&turn->node);
     } else {

@@ -1,7 +1,8 @@
 /* Conversations that are kept for clients (`"session":"NAME"`), for all workers: a table behind a
  * mutex. A session belongs to an account; its turns are taken one after another, in the order they
  * were asked for. What is kept is JSON: the messages, joined by commas. Bounded per account (the
- * one unused longest gives way), in bytes, and in time. */
+ * one unused longest gives way), in bytes, and in time; and in bytes of all accounts together,
+ * where again the one unused longest gives way, whosever it is. */
 #ifndef DR_GATEWAY_SESSION_SHARED_H
 #define DR_GATEWAY_SESSION_SHARED_H
 
@@ -20,8 +21,10 @@ struct session_limits {
 /* A turn that waits for its session or holds it. All calls on it from the thread that took it. */
 struct session_turn;
 
-/* NULL when out of memory. `seed` keys the hash. */
-struct session_table *session_table_new(uint64_t seed);
+enum { SESSION_BYTES_OF_ALL = 1024 * 1024 * 1024 };
+
+/* NULL when out of memory. `seed` keys the hash; `bytes_max` bounds all messages together. */
+struct session_table *session_table_new(uint64_t seed, size_t bytes_max);
 /* No turn is left. Accepts NULL. */
 void session_table_free(struct session_table *table);
 size_t session_table_count(struct session_table *table);
