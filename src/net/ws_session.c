@@ -59,7 +59,8 @@ struct dr_ws_session {
     bool is_told;             /* `ended` was */
     bool is_reading;
     bool was_full;
-    bool minds_stall; /* the stall timer runs */
+    bool minds_stall; /* the stall timer runs: something was written since it fired */
+    bool waited;      /* some of that had not gone when it was looked at */
     bool has_ended;   /* the peer's FIN has come */
 
     struct dr_ws_reader reader;
@@ -68,7 +69,7 @@ struct dr_ws_session {
     struct dr_list node;
     struct dr_timer timer; /* OPEN: the next ping; later: the end of patience */
     struct dr_timer stall_timer;
-    int64_t taken;         /* of `written`, gone to the system when the stall timer started */
+    uint64_t taken;        /* of `written`, gone to the system then */
     const char *owed_text; /* static storage */
 };
 
@@ -255,12 +256,12 @@ static void session_enter_ending(struct dr_ws_session *session) {
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
+/* From the first write on: what is left of it is often known only when the turn has ended, and
+ * nothing may be written any more. */
 static void session_mind_stall(struct dr_ws_session *session) {
     if (session->state != SESSION_OPEN || session->minds_stall) return;
-    const size_t pending = dr_stream_pending(session->stream);
-    if (pending == 0) return;
     session->minds_stall = true;
-    session->taken = (int64_t)(session->written - pending);
+    session->waited = false;
     dr_timer_start(&session->stall_timer, session->hub->loop, session->options->stall_ms);
 }
 
@@ -392,7 +393,6 @@ bool dr_ws_session_is_full(const struct dr_ws_session *session) {
 
 static void session_mind_drained(struct dr_ws_session *session) {
     if (session->state != SESSION_OPEN || dr_ws_session_pending(session) > 0) return;
-    session_stop_minding(session);
     if (!session->was_full) return;
     session->was_full = false;
     if (session->events->drained) session->events->drained(session->owner);
@@ -608,14 +608,18 @@ static void session_timed_out(void *owner) {
     session_close_stream(session, dr_ws_session_pending(session) > 0);
 }
 
+/* A stall is seen at the second look: nothing has gone since the first. */
 static void session_stalled(void *owner) {
     struct dr_ws_session *session = owner;
     const size_t pending = dr_stream_pending(session->stream);
+    const uint64_t taken = session->written - pending;
     session->minds_stall = false;
     if (session->state != SESSION_OPEN || pending == 0) return;
-    const bool moves = (int64_t)(session->written - pending) > session->taken;
+    const bool moves = !session->waited || taken > session->taken;
     if (moves || (session->events->stalled && session->events->stalled(session->owner, pending))) {
         session_mind_stall(session);
+        session->waited = true;
+        session->taken = taken;
         return;
     }
     if (session->state != SESSION_OPEN) return; /* the owner has closed it */

@@ -2,8 +2,12 @@
 #include "net/ws_session.h"
 
 #include "base/alloc.h"
+#include "net/stream_private.h"
 #include "net/stream_probe.h"
 #include "net/ws_probe.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { PIPE_BYTES = 4096 };
 
@@ -427,6 +431,37 @@ static void test_a_peer_that_never_reads_is_closed_after_a_time(void **state) {
     talk_close(&talk);
 }
 
+/* Over a socket what is left of a small write shows only at the end of the turn. */
+static void test_a_stall_is_seen_though_nothing_more_is_sent(void **state) {
+    (void)state;
+    struct talk talk = talk_of();
+    struct dr_stream *stream;
+    int fds[2];
+    talk.options.ping_ms = 86400000; /* a ping would be one more */
+    talk.options.stall_ms = 20;
+    talk.options.close_ms = 20;
+    assert_int_equal(dr_loop_new(&talk.loop, NULL), DR_OK);
+    assert_int_equal(dr_ws_hub_new(talk.loop, &talk.hub, NULL), DR_OK);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(dr_stream_tcp_accept(talk.loop, fds[0], &stream, NULL), DR_OK);
+    talk.session = dr_ws_session_new(talk.hub, DR_WS_SERVER, &talk.options, &talk_events, &talk);
+    assert_non_null(talk.session);
+    dr_ws_session_start(talk.session, stream, DR_NONE);
+    char text[1000];
+    memset(text, 'x', sizeof text);
+    const dr_slice part = dr_slice_of(text, sizeof text);
+    while (dr_stream_pending(stream) == 0) {
+        assert_int_equal(dr_ws_session_send_text(talk.session, &part, 1), DR_OK);
+        run_turns(&talk); /* what is left shows */
+    }
+    RUN_UNTIL(talk.loop, talk.ended == 1);
+    assert_int_equal(talk.code, 1008);
+    RUN_UNTIL(talk.loop, talk.closed == 1);
+    assert_int_equal(close(fds[1]), 0);
+    dr_ws_hub_free(talk.hub);
+    dr_loop_free(talk.loop);
+}
+
 static void test_more_than_the_cap_ends_a_session_in_the_same_turn(void **state) {
     (void)state;
     struct talk talk = talk_of();
@@ -573,6 +608,7 @@ int main(void) {
         cmocka_unit_test(test_a_lost_connection_is_told_once),
         cmocka_unit_test(test_a_slow_reader_fills_and_drains),
         cmocka_unit_test(test_a_peer_that_never_reads_is_closed_after_a_time),
+        cmocka_unit_test(test_a_stall_is_seen_though_nothing_more_is_sent),
         cmocka_unit_test(test_more_than_the_cap_ends_a_session_in_the_same_turn),
         cmocka_unit_test(test_pings_that_are_never_read_end_at_the_cap),
         cmocka_unit_test(test_a_paused_session_reads_nothing),
