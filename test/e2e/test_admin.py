@@ -15,6 +15,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import DROVER, Gateway, free_port
+from socket_chat import HELLO, open_socket, receive, send
+from socket_chat import ask as ask_socket
 
 ADMIN = "sk-drover-admin-demo"
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
@@ -343,6 +345,32 @@ def test_counts_move_by_exactly_the_requests_made(own_gateway):
     journal = value(after, "drover_journal_records", "drover_journal_records_total")
     assert journal == len(admin(own_gateway, "GET", "requests")["data"])
     assert value(after, "process_resident_memory_bytes") > 1e6
+
+
+def test_answers_over_a_websocket_are_counted_as_such(own_gateway):
+    with open_socket(own_gateway) as socket:
+        for name in ("a", "b"):
+            assert ask_socket(socket, {**HELLO, "id": name}).error is None
+        assert ask_socket(socket, {**HELLO, "id": "c", "model": "none"}).error["status"] == 404
+        send(socket, {**HELLO, "id": "d", "model": "sim:stall_mid"})
+        assert receive(socket)["accepted"] is True
+        assert "content" in receive(socket)
+        during = metrics(own_gateway)
+        assert value(during, "drover_requests_in_flight", transport="ws") == 1
+        send(socket, {"type": "cancel", "id": "d"})
+        assert receive(socket)["finish_reason"] == "cancelled"
+    after = metrics(own_gateway)
+    assert value(after, "drover_requests_in_flight", transport="ws") == 0
+    labels = {"model": "gpt-4.1", "target": "sim", "transport": "ws", "status": "200"}
+    assert value(after, "drover_requests", "drover_requests_total", **labels) == 2
+    for name in ("drover_request_duration_seconds", "drover_time_to_first_token_seconds"):
+        assert value(after, name, name + "_count", **labels) == 2
+    for kind in ("prompt", "completion"):
+        assert value(after, "drover_tokens", "drover_tokens_total", kind=kind, **labels) > 0
+    assert value(after, "drover_charged_usd", "drover_charged_usd_total", **labels) > 0
+    for status, count in (("404", 1), ("499", 1)):
+        assert value(after, "drover_requests", "drover_requests_total", transport="ws",
+                     status=status) == count
 
 
 def test_every_metric_is_in_the_manual(gateway):

@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
@@ -89,6 +90,30 @@ def relay(tmp_path_factory):
                        limits="ws_message_bytes: 1MiB", timeouts="request_head: 1s, idle: 1s")) as started:
         yield started
     provider.close()
+
+
+class Mute(threading.Thread):
+    """A peer that says nothing, not even a pong."""
+
+    def __init__(self, relay):
+        super().__init__()
+        self.raw = Raw(relay)
+        self.raw.socket.settimeout(40)
+        self.start()
+
+    def run(self):
+        began = time.monotonic()
+        self.frame = self.raw.frame()
+        self.seconds = time.monotonic() - began
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mute(relay):
+    """Its time passes beside the other tests."""
+    thread = Mute(relay)
+    yield thread
+    thread.join()
+    thread.raw.socket.close()
 
 
 @pytest.fixture
@@ -242,3 +267,11 @@ def test_a_peer_that_never_reads_pauses_its_provider_and_is_closed_with_1008(tmp
             assert code == 1008 and json.loads(messages[0])["accepted"] is True
             assert "finish_reason" not in json.loads(messages[-1])
     provider.close()
+
+
+# --- a peer that is silent
+
+
+def test_who_is_silent_is_pinged_after_25_seconds(mute):
+    mute.join(40)
+    assert mute.frame == (PING, b"") and 24 < mute.seconds < 28
