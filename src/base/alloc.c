@@ -40,6 +40,11 @@ void *dr_realloc(void *block, size_t size) {
     return realloc(block, size ? size : 1);
 }
 
+void *dr_alloc_sheet(void) {
+    if (!may_allocate()) return NULL;
+    return aligned_alloc(DR_SHEET_BYTES, DR_SHEET_BYTES);
+}
+
 void dr_free(void *block) {
     free(block);
 }

@@ -125,5 +125,6 @@ bool openai_pattern_fits(const struct openai_pattern *pattern, struct answer_bui
     }
     answer_builder_add_text(builder, pattern->kind, pattern->choice_index,
                             dr_slice_of(payload.data + start, end - start));
+    builder->chunk.is_plain = true;
     return true;
 }

@@ -181,6 +181,10 @@ void attempt_expect(struct attempt *attempt, const void *const places[ATTEMPT_PL
     dr_http_ask_expect(attempt->ask, all, DR_HTTP_ASK_PLACES);
 }
 
+void attempt_expect_last(struct attempt *attempt, const void *place) {
+    if (attempt->ask) dr_http_ask_expect_last(attempt->ask, place);
+}
+
 /* --- what the provider sends
  * -------------------------------------------------------------------- */
 

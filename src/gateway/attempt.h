@@ -106,5 +106,7 @@ void attempt_resume(struct attempt *attempt);
 /* What the owner touches at each event (see dr_stream_expect), beside the attempt itself. */
 enum { ATTEMPT_PLACES = DR_HTTP_ASK_PLACES - 2 };
 void attempt_expect(struct attempt *attempt, const void *const places[ATTEMPT_PLACES]);
+/* Instead of the last of them. */
+void attempt_expect_last(struct attempt *attempt, const void *place);
 
 #endif

@@ -41,6 +41,8 @@ struct downstream_kind {
     /* What passing an event on will touch: see dr_stream_expect. False when there is nothing to be
      * named; NULL likewise. */
     bool (*places)(const struct downstream *downstream, const void *places[DOWNSTREAM_PLACES]);
+    /* The last of these places, as it is behind each piece of the answer. NULL: it stays. */
+    const void *(*next_place)(const struct downstream *downstream);
     /* The exchange has been admitted. May be NULL. */
     void (*admitted)(struct downstream *downstream);
     /* The client of the HTTP call has left: whether the answer goes on all the same. NULL is
@@ -54,7 +56,7 @@ struct downstream_kind {
     void (*put)(struct downstream *downstream, const struct answer_chunk *chunk, dr_slice raw);
     /* Everything put so far goes out now. */
     void (*flush)(struct downstream *downstream);
-    /* Says that the answer is still to come. */
+    /* Says that the answer is still to come. NULL: nothing has to be said. */
     void (*wait)(struct downstream *downstream);
     /* The end of a good answer: `last` are the bytes of its last piece. Nothing follows. */
     void (*end)(struct downstream *downstream, dr_slice last, const struct downstream_close *close);

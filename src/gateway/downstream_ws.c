@@ -16,20 +16,42 @@ enum { TAILS_BYTES_KEPT = 256 * 1024 };
 /* --- frames
  * ------------------------------------------------------------------------------------- */
 
-void ws_session_send_frame(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
-                           dr_slice tail) {
-    static const dr_slice head = {"{\"id\":", 6};
-    static const dr_slice seq_head = {",\"seq\":", 7};
+static const dr_slice frame_head = {"{\"id\":", 6};
+static const dr_slice seq_head = {",\"seq\":", 7};
+
+/* More than a frame has beside its id and tail. */
+enum { FRAME_BYTES_MORE = DR_WS_HEAD_BYTES_MAX + 6 + 7 + DR_U64_TEXT_BYTES };
+
+static char *put_frame(char *at, dr_slice id_json, uint64_t seq, dr_slice tail) {
     char number[DR_U64_TEXT_BYTES];
     const size_t number_len = dr_u64_text(seq, number);
-    const size_t len = head.len + id_json.len + seq_head.len + number_len + tail.len;
-    char *at = dr_ws_session_put_text(session, len);
-    if (!at) return;
-    at = mempcpy(at, head.data, head.len);
+    const size_t len = frame_head.len + id_json.len + seq_head.len + number_len + tail.len;
+    at += dr_ws_write_head(at, DR_WS_OPCODE_TEXT, len, NULL);
+    at = mempcpy(at, frame_head.data, frame_head.len);
     at = mempcpy(at, id_json.data, id_json.len);
     at = mempcpy(at, seq_head.data, seq_head.len);
     at = mempcpy(at, number, number_len);
-    memcpy(at, tail.data, tail.len);
+    return mempcpy(at, tail.data, tail.len);
+}
+
+void ws_session_send_frame(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
+                           dr_slice tail) {
+    char *at = dr_ws_session_begin_frames(session, FRAME_BYTES_MORE + id_json.len + tail.len);
+    if (at) dr_ws_session_end_frames(session, put_frame(at, id_json, seq, tail));
+}
+
+size_t ws_session_send_row(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
+                           dr_slice row) {
+    size_t count = 0;
+    dr_slice tail;
+    for (dr_slice rest = row; replay_row_next(&rest, &tail);) count++;
+    if (count == 0) return 0;
+    char *at =
+        dr_ws_session_begin_frames(session, row.len + count * (FRAME_BYTES_MORE + id_json.len));
+    if (!at) return count;
+    while (replay_row_next(&row, &tail)) at = put_frame(at, id_json, seq++, tail);
+    dr_ws_session_end_frames(session, at);
+    return count;
 }
 
 /* Where the next tail goes. Those of one piece gather there, and leave with it. */
@@ -37,22 +59,27 @@ static struct dr_buf *tails_of(const struct ws_answer *answer) {
     return &answer->exchange->worker->tails;
 }
 
-/* To who listens, and into the record for who may come back. */
+/* For who may come back. */
+static void put_in_record(struct ws_answer *answer) {
+    const struct dr_buf *tails = tails_of(answer);
+    if (dr_buf_status(tails) == DR_OK) {
+        replay_put_row(&answer->pen, dr_buf_slice(tails));
+    } else {
+        replay_lose(&answer->pen);
+    }
+}
+
+/* To who listens, and into the record. */
 static void send_tails(struct ws_answer *answer) {
     struct dr_buf *tails = tails_of(answer);
-    struct dr_ws_session *session =
-        answer->connection ? ws_connection_session(answer->connection) : NULL;
-    const dr_slice row = dr_buf_slice(tails);
-    dr_slice tail;
-    if (dr_buf_status(tails) != DR_OK) {
-        /* Out of memory: a gap would go unseen. */
-        if (session) dr_ws_session_reset(session);
-    } else {
-        if (answer->replay && row.len > 0) replay_put_row(answer->replay, row);
-        for (dr_slice rest = row; replay_row_next(&rest, &tail);) {
-            answer->seq++;
-            if (session) ws_session_send_frame(session, answer->id_json, answer->seq, tail);
-        }
+    struct dr_ws_session *session = answer->session;
+    if (session) ws_answer_pay_accepted(answer);
+    if (answer->pen.replay) put_in_record(answer);
+    if (session && dr_buf_status(tails) == DR_OK) {
+        const dr_slice row = dr_buf_slice(tails);
+        answer->seq += ws_session_send_row(session, answer->id_json, answer->seq + 1, row);
+    } else if (session) {
+        dr_ws_session_reset(session); /* a gap would go unseen */
     }
     if (!session) ws_answer_mind_loss(answer);
     dr_buf_reset(tails);
@@ -63,6 +90,12 @@ static void put_request_id(struct dr_buf *tail, dr_slice request_id) {
     if (request_id.len == 0) return;
     dr_buf_put(tail, DR_LIT(",\"request_id\":"));
     dr_json_put_string(tail, request_id);
+}
+
+void ws_put_accepted_tail(struct dr_buf *tail, dr_slice request_id) {
+    dr_buf_put(tail, DR_LIT(",\"accepted\":true"));
+    put_request_id(tail, request_id);
+    dr_buf_put_char(tail, '}');
 }
 
 /* OpenAI's object with two members more. */
@@ -91,20 +124,24 @@ void ws_put_refusal_tail(struct dr_buf *tail, const struct refusal *refusal, dr_
 static size_t ws_pending(const struct downstream *downstream) {
     const struct ws_answer *answer = downstream->answer;
     if (!answer) return 0;
-    if (!answer->connection) return answer->replay ? replay_pending(answer->replay) : 0;
-    struct dr_ws_session *session = ws_connection_session(answer->connection);
+    struct dr_ws_session *session = answer->session;
+    if (!session) return answer->pen.replay ? replay_pending(&answer->pen) : 0;
     return dr_ws_session_is_full(session) ? dr_ws_session_pending(session) : 0;
 }
 
 static bool ws_places(const struct downstream *downstream, const void *places[DOWNSTREAM_PLACES]) {
     const struct ws_answer *answer = downstream->answer;
-    if (!answer || !answer->connection) return false;
-    struct dr_ws_session *session = ws_connection_session(answer->connection);
+    if (!answer || !answer->session) return false;
     places[0] = answer;
-    places[1] = session;
-    places[2] = dr_ws_session_stream(session);
-    places[3] = answer->replay ? (const void *)answer->replay : answer;
+    places[1] = answer->session;
+    places[2] = dr_ws_session_stream(answer->session);
+    places[3] = replay_place(&answer->pen);
     return true;
+}
+
+static const void *ws_next_place(const struct downstream *downstream) {
+    const struct ws_answer *answer = downstream->answer;
+    return answer ? replay_place(&answer->pen) : NULL;
 }
 
 static void ws_admitted(struct downstream *downstream) {
@@ -112,11 +149,12 @@ static void ws_admitted(struct downstream *downstream) {
     ws_answer_record(answer);
     struct dr_buf *tail = tails_of(answer);
     const size_t begin = replay_tail_begin(tail);
-    dr_buf_put(tail, DR_LIT(",\"accepted\":true"));
-    put_request_id(tail, answer->request_id);
-    dr_buf_put_char(tail, '}');
+    ws_put_accepted_tail(tail, answer->request_id);
     replay_tail_end(tail, begin);
-    send_tails(answer);
+    if (answer->pen.replay) put_in_record(answer);
+    dr_buf_reset(tail);
+    answer->seq = 1;
+    ws_answer_owe_accepted(answer);
 }
 
 static void ws_begin(struct downstream *downstream, dr_slice headers) {
@@ -193,6 +231,22 @@ static void put_text(struct ws_answer *answer, const struct answer_event *event,
     dr_buf_put(tail, name);
     dr_json_put_string(tail, event->text);
     dr_buf_put_char(tail, '}');
+    replay_tail_end(tail, begin);
+}
+
+/* The same for words that stand in JSON as they are. */
+static void put_plain_words(struct ws_answer *answer, const struct answer_event *event) {
+    static const dr_slice before = {",\"content\":\"", 12};
+    struct dr_buf *tail = tails_of(answer);
+    const size_t begin = replay_tail_begin(tail);
+    put_choice(tail, event->choice_index);
+    char *at = dr_buf_reserve(tail, before.len + event->text.len + 2);
+    if (!at) return;
+    at = mempcpy(at, before.data, before.len);
+    at = mempcpy(at, event->text.data, event->text.len);
+    at[0] = '"';
+    at[1] = '}';
+    dr_buf_commit(tail, before.len + event->text.len + 2);
     replay_tail_end(tail, begin);
 }
 
@@ -283,16 +337,38 @@ static void join_halves(struct ws_answer *answer, struct answer_chunk *chunk) {
         if (!is_empty_text(&event)) chunk->events[kept++] = event;
     }
     chunk->event_count = kept;
-    if (dr_buf_status(joined) != DR_OK && answer->connection) {
-        dr_ws_session_reset(ws_connection_session(answer->connection)); /* as for a tail */
+    if (dr_buf_status(joined) != DR_OK && answer->session) {
+        dr_ws_session_reset(answer->session); /* as for a tail */
     }
+}
+
+/* The words of a chunk with nothing else in it that is new: nearly all are such. NULL when it has
+ * to be looked at in full. */
+static const struct answer_event *plain_words(const struct ws_answer *answer,
+                                              const struct answer_chunk *chunk) {
+    const struct answer_event *event = chunk->events;
+    size_t count = chunk->event_count;
+    if (count > 0 && event->kind == ANSWER_START && answer->model_len > 0) {
+        event++;
+        count--;
+    }
+    if (count != 1 || event->kind != ANSWER_TEXT || event->text.len == 0) return NULL;
+    return answer->turn || openai_halves_concern(&answer->halves, chunk) ? NULL : event;
 }
 
 static void ws_put(struct downstream *downstream, const struct answer_chunk *chunk, dr_slice raw) {
     struct ws_answer *answer = downstream->answer;
-    struct answer_chunk numbered = *chunk;
     (void)raw; /* the events tell all that a frame can */
-    if (answer->replay) replay_fetch(answer->replay);
+    const struct answer_event *words = plain_words(answer, chunk);
+    if (words) {
+        if (chunk->is_plain) {
+            put_plain_words(answer, words);
+        } else {
+            put_text(answer, words, DR_LIT(",\"content\":"));
+        }
+        return;
+    }
+    struct answer_chunk numbered = *chunk;
     openai_call_numbers_apply(&answer->calls, &numbered);
     join_halves(answer, &numbered);
     if (answer->turn) answer->turn->signs_thinking = signs_thinking(answer);
@@ -324,10 +400,6 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
 static void ws_flush(struct downstream *downstream) {
     const struct dr_buf *tails = tails_of(downstream->answer);
     if (tails->len > 0 || dr_buf_status(tails) != DR_OK) send_tails(downstream->answer);
-}
-
-static void ws_wait(struct downstream *downstream) {
-    (void)downstream; /* the session pings */
 }
 
 /* --- the end
@@ -390,11 +462,12 @@ const struct downstream_kind downstream_ws = {
     .streamed = &downstream_ws,
     .pending = ws_pending,
     .places = ws_places,
+    .next_place = ws_next_place,
     .admitted = ws_admitted,
     .begin = ws_begin,
     .put = ws_put,
     .flush = ws_flush,
-    .wait = ws_wait,
+    .wait = NULL, /* the session pings */
     .end = ws_end,
     .refuse = ws_refuse,
 };

@@ -112,6 +112,13 @@ struct refusal refusal_of(enum refusal_reason reason) {
     };
 }
 
+struct refusal refusal_of_lost(void) {
+    struct refusal refusal = refusal_of(REFUSAL_NOT_RESUMABLE);
+    refusal.message = DR_LIT("The rest of this answer is lost: there was no room to keep it, or it "
+                             "was given up. Send the request again.");
+    return refusal;
+}
+
 struct refusal refusal_of_status(uint16_t status, dr_slice message) {
     struct refusal refusal;
     switch (status) {

@@ -59,6 +59,8 @@ struct refusal {
 
 /* The table's row, with its own sentence. */
 struct refusal refusal_of(enum refusal_reason reason);
+/* Of an answer that was resumed and the rest of which is missing. */
+struct refusal refusal_of_lost(void);
 /* The row for an HTTP-level refusal (400, 408, 413, 431, 501, 503, 505) with the sentence given. */
 struct refusal refusal_of_status(uint16_t status, dr_slice message);
 /* What a client is told of a provider's failure. The sentence is made in `arena`, all slices

@@ -77,7 +77,8 @@ enum step_result relay(struct exchange *exchange) {
                                                              : REFUSAL_INTERNAL_ERROR);
     }
     if (status) return STEP_REFUSED;
-    if (exchange->prompt.is_streamed && !dr_timer_is_running(&exchange->wait_timer)) {
+    if (exchange->prompt.is_streamed && exchange->downstream.kind->wait &&
+        !dr_timer_is_running(&exchange->wait_timer)) {
         dr_timer_start(&exchange->wait_timer, exchange->worker->loop, WAIT_MS);
     }
     return STEP_WAIT;
@@ -299,11 +300,15 @@ static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice 
 static void relay_piece_end(void *owner) {
     struct exchange *exchange = owner;
     if (!exchange->is_committed) return;
-    exchange->downstream.kind->flush(&exchange->downstream);
-    dr_timer_put_off(&exchange->wait_timer, exchange->worker->loop, WAIT_MS);
-    if (downstream_pending(&exchange->downstream) > PENDING_BYTES_HIGH) {
-        attempt_pause(&exchange->attempt);
+    struct downstream *downstream = &exchange->downstream;
+    downstream->kind->flush(downstream);
+    if (downstream->kind->wait) {
+        dr_timer_put_off(&exchange->wait_timer, exchange->worker->loop, WAIT_MS);
     }
+    if (downstream->kind->next_place) {
+        attempt_expect_last(&exchange->attempt, downstream->kind->next_place(downstream));
+    }
+    if (downstream_pending(downstream) > PENDING_BYTES_HIGH) attempt_pause(&exchange->attempt);
 }
 
 /* Some servers end without [DONE]: a finish reason makes the answer whole, otherwise it was cut. */

@@ -1,37 +1,44 @@
 /* Records of answers under way and kept. Must not know what frames say.
  *
- * Locks: the table's before a record's, never the other way round.
+ * A record is one long row, written on a chain of leaves: of each frame a *word* (the length of its
+ * tail and 1) and the tail, filled up to whole words. Behind the last frame stands the word 0.
+ * The writer puts its frames behind that word first and then sets it in one atomic step, by which
+ * they become a reader's: as long as nobody follows it needs no lock. That somebody does it is told
+ * by its mailbox, and what it has put until then it tells of then.
+ *
+ * Locks: the table's before a record's before the pool's, never the other way round.
  * Counts of a record: the table, the writer, the follower, a message under way to the writer. */
 #include "gateway/replay_shared.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/map.h"
+#include "gateway/leaf_pool_shared.h"
 
 enum {
     RECORDS_MAX = 1 << 20,
     PENDING_BYTES_HIGH = 16 * 1024,
     ENDED_BYTES_MAX = 64 * 1024 * 1024, /* of all that have ended; the oldest give way */
-    FIRST_BYTES = 2048,                 /* of a record: most answers grow beyond the least */
+    WORD_BYTES = 4,
 };
+_Static_assert(LEAF_BYTES % WORD_BYTES == 0, "no word stands on two leaves");
 
-/* What each frame touches stands together in front: with thousands of answers under way none of it
- * is in a cache any more. */
 struct replay {
     pthread_mutex_t mutex;
     struct replay_follower *follower;
-    uint64_t count;       /* frames ever put */
-    struct dr_buf frames; /* a row of tails */
-    uint64_t base;        /* bytes dropped in front */
-    bool is_kept;         /* all frames are there */
+    struct leaf *first; /* of those not dropped; NULL: all were */
+    bool is_kept;       /* all frames are there */
     bool is_over;
+    bool is_lost; /* the latest frames are not there */
 
     uint32_t users;
     struct replay_table *table;
-    struct replay_writer writer; /* owner NULL: closed */
+    struct replay_pen *pen; /* NULL: closed */
+    struct replay_writer writer;
     struct dr_message message;
     unsigned facts; /* to be told */
     bool is_posted;
@@ -53,11 +60,18 @@ struct replay_table {
     struct dr_map by_id;
     struct dr_list ended;
     size_t ended_bytes;
+    struct leaf_pool *leaves;
 };
 
-struct replay_table *replay_table_new(uint64_t seed) {
+struct replay_table *replay_table_new(uint64_t seed, size_t bytes_max) {
     struct replay_table *table = dr_alloc_zero(1, sizeof *table);
-    if (!table) return NULL;
+    struct leaf_pool *leaves = leaf_pool_new(bytes_max);
+    if (!table || !leaves) {
+        leaf_pool_free(leaves);
+        dr_free(table);
+        return NULL;
+    }
+    table->leaves = leaves;
     pthread_mutex_init(&table->mutex, NULL);
     dr_map_init(&table->by_id, RECORDS_MAX, seed);
     dr_list_init(&table->ended);
@@ -66,7 +80,7 @@ struct replay_table *replay_table_new(uint64_t seed) {
 
 static void replay_free(struct replay *replay) {
     dr_assert(!replay->follower && !replay->is_posted);
-    dr_buf_clear(&replay->frames);
+    leaf_give_back(replay->table->leaves, replay->first);
     pthread_mutex_destroy(&replay->mutex);
     dr_free(replay);
 }
@@ -104,38 +118,116 @@ void replay_table_free(struct replay_table *table) {
     }
     dr_assert(table->by_id.count == 0);
     dr_map_clear(&table->by_id);
+    leaf_pool_free(table->leaves);
     pthread_mutex_destroy(&table->mutex);
     dr_free(table);
+}
+
+void replay_table_trim(struct replay_table *table) {
+    leaf_pool_trim(table->leaves);
+}
+
+static bool table_drop_oldest(struct replay_table *table) {
+    pthread_mutex_lock(&table->mutex);
+    const bool has_one = !dr_list_is_empty(&table->ended);
+    if (has_one) table_drop(table, dr_list_item(table->ended.next, struct replay, node));
+    pthread_mutex_unlock(&table->mutex);
+    return has_one;
+}
+
+/* Where there is no more room, what has ended makes some. */
+static struct leaf *table_take_leaf(struct replay_table *table) {
+    struct leaf *leaf = leaf_take(table->leaves);
+    while (!leaf && table_drop_oldest(table)) leaf = leaf_take(table->leaves);
+    return leaf;
+}
+
+/* --- rows
+ * --------------------------------------------------------------------------------------- */
+
+static size_t whole_words(size_t len) {
+    return (len + WORD_BYTES - 1) & ~(size_t)(WORD_BYTES - 1);
+}
+
+size_t replay_tail_begin(struct dr_buf *row) {
+    const uint32_t word = 0;
+    const size_t begin = row->len;
+    dr_buf_put(row, dr_slice_of((const char *)&word, sizeof word));
+    return begin;
+}
+
+void replay_tail_end(struct dr_buf *row, size_t begin) {
+    if (dr_buf_status(row)) return;
+    const size_t len = row->len - begin - WORD_BYTES;
+    const uint32_t word = (uint32_t)len + 1;
+    dr_buf_put(row, dr_slice_of("\0\0\0", whole_words(len) - len));
+    memcpy(row->data + begin, &word, sizeof word);
+}
+
+bool replay_row_next(dr_slice *row, dr_slice *ret_tail) {
+    uint32_t word;
+    if (row->len == 0) return false;
+    dr_assert(row->len >= sizeof word);
+    memcpy(&word, row->data, sizeof word);
+    dr_assert(word > 0);
+    *row = dr_slice_from(*row, sizeof word);
+    *ret_tail = dr_slice_first(*row, word - 1);
+    *row = dr_slice_from(*row, whole_words(word - 1));
+    return true;
+}
+
+static _Atomic uint32_t *word_at(struct leaf *leaf, uint32_t at) {
+    dr_assert_slow(at % WORD_BYTES == 0 && at < LEAF_BYTES);
+    return (_Atomic uint32_t *)(void *)(leaf->bytes + at);
 }
 
 /* --- the writer's side
  * -------------------------------------------------------------------------- */
 
-struct replay *replay_open(struct replay_table *table, dr_slice request_id, dr_slice account_id,
-                           int64_t keep_ms, const struct replay_writer *writer, dr_instant now) {
+static struct replay *replay_new(struct replay_table *table, dr_slice request_id,
+                                 dr_slice account_id) {
     struct replay *replay = dr_alloc_zero(1, sizeof *replay + request_id.len + account_id.len);
     if (!replay) return NULL;
+    replay->first = table_take_leaf(table);
+    if (!replay->first) {
+        dr_free(replay);
+        return NULL;
+    }
+    atomic_init(word_at(replay->first, 0), 0);
     pthread_mutex_init(&replay->mutex, NULL);
     replay->table = table;
     replay->users = 2;
-    replay->writer = *writer;
-    replay->keep_ms = keep_ms;
     replay->is_kept = true;
     replay->is_listed = true;
     replay->id_len = request_id.len;
     replay->account_len = account_id.len;
     memcpy(replay->texts, request_id.data, request_id.len);
     memcpy(replay->texts + request_id.len, account_id.data, account_id.len);
-    dr_buf_init(&replay->frames, SIZE_MAX / 2); /* the writer is paused before it grows far */
     dr_list_init(&replay->node);
+    return replay;
+}
+
+bool replay_open(struct replay_pen *pen, struct replay_table *table, dr_slice request_id,
+                 dr_slice account_id, int64_t keep_ms, const struct replay_writer *writer,
+                 dr_instant now) {
+    struct replay *replay = replay_new(table, request_id, account_id);
+    *pen = (struct replay_pen){.replay = NULL};
+    if (!replay) return false;
+    replay->pen = pen;
+    replay->writer = *writer;
+    replay->keep_ms = keep_ms;
+    pen->leaf = replay->first;
     pthread_mutex_lock(&table->mutex);
     table_tidy(table, now);
     const enum dr_status status =
         dr_map_put(&table->by_id, dr_slice_of(replay->texts, replay->id_len), replay);
     pthread_mutex_unlock(&table->mutex);
-    if (status == DR_OK) return replay;
-    replay_free(replay);
-    return NULL;
+    if (status == DR_OK) {
+        pen->replay = replay;
+    } else {
+        replay_free(replay);
+    }
+    return status == DR_OK;
 }
 
 /* Under the record's mutex. */
@@ -146,22 +238,45 @@ static void tell_follower(struct replay *replay) {
     dr_mailbox_post(follower->mailbox, &follower->message);
 }
 
+/* Drops what the follower has taken, or all when there is none; under the record's mutex. */
+static void drop_taken(struct replay *replay) {
+    const struct leaf *kept = replay->follower ? replay->follower->leaf : NULL;
+    while (replay->first != kept) {
+        struct leaf *leaf = replay->first;
+        replay->first = leaf->next;
+        leaf->next = NULL;
+        leaf_give_back(replay->table->leaves, leaf);
+    }
+}
+
+/* What it was not told of is seen now; under the record's mutex. */
+static void pen_learn_of_follower(struct replay_pen *pen) {
+    struct replay *replay = pen->replay;
+    pen->is_followed = replay->follower != NULL;
+    tell_follower(replay);
+    if (replay->follower || replay->is_kept) return;
+    drop_taken(replay); /* nobody can come back for it */
+    pen->leaf = NULL;
+}
+
 static void writer_told(struct dr_message *message) {
     struct replay *replay = dr_list_item(message, struct replay, message);
     pthread_mutex_lock(&replay->mutex);
     const unsigned facts = replay->facts;
     const struct replay_writer writer = replay->writer;
+    const bool is_open = replay->pen != NULL;
     replay->facts = 0;
     replay->is_posted = false;
+    if (is_open) pen_learn_of_follower(replay->pen);
     pthread_mutex_unlock(&replay->mutex);
     /* Closing is this thread's own, so the owner is there still. */
-    if (writer.owner) writer.told(writer.owner, facts);
+    if (is_open) writer.told(writer.owner, facts);
     replay_release(replay);
 }
 
 /* Under the record's mutex. */
 static void tell_writer(struct replay *replay, unsigned fact) {
-    if (!replay->writer.owner) return;
+    if (!replay->pen) return;
     replay->facts |= fact;
     if (replay->is_posted) return;
     replay->is_posted = true;
@@ -170,119 +285,121 @@ static void tell_writer(struct replay *replay, unsigned fact) {
     dr_mailbox_post(replay->writer.mailbox, &replay->message);
 }
 
-/* Drops what the follower has taken, or all when there is none; under the record's mutex. */
-static void drop_taken(struct replay *replay) {
-    const size_t taken =
-        replay->follower ? (size_t)(replay->follower->at - replay->base) : replay->frames.len;
-    dr_buf_consume(&replay->frames, taken);
-    replay->base += taken;
+const void *replay_place(const struct replay_pen *pen) {
+    return pen->leaf ? pen->leaf->bytes + pen->at : (const void *)pen;
 }
 
-/* Whether there is room for `len` bytes more, of `count` frames; under the record's mutex. False
- * when they are not to be kept, or there is no memory for them. */
-static bool make_room(struct replay *replay, size_t len, uint64_t count) {
-    struct dr_buf *frames = &replay->frames;
-    replay->count += count;
-    if (replay->is_kept && frames->len + len > REPLAY_BYTES_MAX) replay->is_kept = false;
-    if (!replay->is_kept) drop_taken(replay);
-    if (!replay->is_kept && !replay->follower) return false;
-    const bool is_first = frames->capacity == 0 && len < FIRST_BYTES;
-    const bool has_room = dr_buf_reserve(frames, is_first ? FIRST_BYTES : len) != NULL;
-    /* Out of memory: nobody can resume it any more, and who follows it misses these frames. */
-    if (!has_room) replay->is_kept = false;
-    tell_follower(replay);
-    return has_room;
-}
-
-/* Without the mutex: only this thread moves the frames. */
-void replay_fetch(const struct replay *replay) {
-    const struct dr_buf *frames = &replay->frames;
-    if (frames->len < frames->capacity) __builtin_prefetch(frames->data + frames->len, 1);
-}
-
-void replay_put(struct replay *replay, dr_slice tail) {
-    const uint32_t len = (uint32_t)tail.len;
-    pthread_mutex_lock(&replay->mutex);
-    if (make_room(replay, sizeof len + tail.len, 1)) {
-        dr_buf_put(&replay->frames, dr_slice_of((const char *)&len, sizeof len));
-        dr_buf_put(&replay->frames, tail);
+/* Writes the row behind what is there, where no reader looks before the word in front of it is set.
+ * False, and nothing has changed, when there is no room for it. */
+static bool pen_put(struct replay_pen *pen, dr_slice row) {
+    struct leaf *const first = pen->leaf;
+    struct leaf *leaf = first;
+    uint32_t at = pen->at + WORD_BYTES;
+    uint32_t word;
+    memcpy(&word, row.data, sizeof word);
+    for (dr_slice rest = dr_slice_from(row, sizeof word);;) {
+        const size_t len = rest.len < LEAF_BYTES - at ? rest.len : LEAF_BYTES - at;
+        memcpy(leaf->bytes + at, rest.data, len);
+        rest = dr_slice_from(rest, len);
+        at += (uint32_t)len;
+        if (at < LEAF_BYTES) break;
+        leaf->next = table_take_leaf(pen->replay->table);
+        if (!leaf->next) {
+            leaf_give_back(pen->replay->table->leaves, first->next);
+            first->next = NULL;
+            return false;
+        }
+        leaf = leaf->next;
+        at = 0;
     }
-    pthread_mutex_unlock(&replay->mutex);
-}
-
-size_t replay_tail_begin(struct dr_buf *row) {
-    const uint32_t len = 0;
-    const size_t begin = row->len;
-    dr_buf_put(row, dr_slice_of((const char *)&len, sizeof len));
-    return begin;
-}
-
-void replay_tail_end(struct dr_buf *row, size_t begin) {
-    if (dr_buf_status(row)) return;
-    const uint32_t len = (uint32_t)(row->len - begin - sizeof len);
-    memcpy(row->data + begin, &len, sizeof len);
-}
-
-bool replay_row_next(dr_slice *row, dr_slice *ret_tail) {
-    uint32_t len;
-    if (row->len == 0) return false;
-    dr_assert(row->len >= sizeof len);
-    memcpy(&len, row->data, sizeof len);
-    *row = dr_slice_from(*row, sizeof len);
-    *ret_tail = dr_slice_first(*row, len);
-    *row = dr_slice_from(*row, len);
+    atomic_store_explicit(word_at(leaf, at), 0, memory_order_relaxed);
+    atomic_store_explicit(word_at(first, pen->at), word, memory_order_release);
+    pen->leaf = leaf;
+    pen->at = at;
+    pen->bytes += row.len;
     return true;
 }
 
-void replay_put_row(struct replay *replay, dr_slice row) {
-    uint64_t count = 0;
-    dr_slice tail;
-    for (dr_slice rest = row; replay_row_next(&rest, &tail);) count++;
+/* Nothing is written any more: a gap would be worse than an end. */
+static void pen_give_up(struct replay_pen *pen) {
+    struct replay *replay = pen->replay;
+    pen->leaf = NULL;
     pthread_mutex_lock(&replay->mutex);
-    if (make_room(replay, row.len, count)) dr_buf_put(&replay->frames, row);
+    replay->is_kept = false;
+    replay->is_lost = true;
+    drop_taken(replay);
+    tell_follower(replay);
     pthread_mutex_unlock(&replay->mutex);
 }
 
-bool replay_is_kept(struct replay *replay) {
+/* A row that somebody waits for, or that is not to be kept. */
+static bool pen_put_followed(struct replay_pen *pen, dr_slice row, bool is_kept) {
+    struct replay *replay = pen->replay;
+    pthread_mutex_lock(&replay->mutex);
+    if (!is_kept) {
+        replay->is_kept = false;
+        drop_taken(replay);
+    }
+    const bool is_wanted = replay->first != NULL;
+    pthread_mutex_unlock(&replay->mutex);
+    if (!is_wanted || !pen_put(pen, row)) return false;
+    pthread_mutex_lock(&replay->mutex);
+    tell_follower(replay);
+    pthread_mutex_unlock(&replay->mutex);
+    return true;
+}
+
+void replay_put_row(struct replay_pen *pen, dr_slice row) {
+    if (!pen->leaf || row.len == 0) return;
+    const bool is_kept = pen->bytes + row.len <= REPLAY_BYTES_MAX;
+    const bool is_plain = is_kept && !pen->is_followed;
+    if (!(is_plain ? pen_put(pen, row) : pen_put_followed(pen, row, is_kept))) pen_give_up(pen);
+}
+
+void replay_lose(struct replay_pen *pen) {
+    if (pen->leaf) pen_give_up(pen);
+}
+
+bool replay_is_kept(const struct replay_pen *pen) {
+    struct replay *replay = pen->replay;
     pthread_mutex_lock(&replay->mutex);
     const bool is_kept = replay->is_kept;
     pthread_mutex_unlock(&replay->mutex);
     return is_kept;
 }
 
-bool replay_is_followed(struct replay *replay) {
+bool replay_is_followed(const struct replay_pen *pen) {
+    struct replay *replay = pen->replay;
     pthread_mutex_lock(&replay->mutex);
     const bool is_followed = replay->follower != NULL;
     pthread_mutex_unlock(&replay->mutex);
     return is_followed;
 }
 
-static size_t untaken(const struct replay *replay) {
-    if (!replay->follower) return 0;
-    return (size_t)(replay->base + replay->frames.len - replay->follower->at);
-}
-
-size_t replay_pending(struct replay *replay) {
+size_t replay_pending(const struct replay_pen *pen) {
+    struct replay *replay = pen->replay;
     pthread_mutex_lock(&replay->mutex);
-    const size_t waiting = untaken(replay);
+    const size_t waiting = replay->follower ? (size_t)(pen->bytes - replay->follower->taken) : 0;
     const size_t pending = waiting > PENDING_BYTES_HIGH ? waiting : 0;
     if (pending > 0) replay->is_waiting = true;
     pthread_mutex_unlock(&replay->mutex);
     return pending;
 }
 
-void replay_close(struct replay *replay, bool is_over, dr_instant now) {
+void replay_close(struct replay_pen *pen, bool is_over, dr_instant now) {
+    struct replay *replay = pen->replay;
     struct replay_table *table = replay->table;
     pthread_mutex_lock(&table->mutex);
     pthread_mutex_lock(&replay->mutex);
-    replay->writer.owner = NULL;
+    replay->pen = NULL;
     replay->is_over = is_over;
     const bool is_kept = is_over && replay->is_kept;
     replay->ended = now;
-    dr_buf_trim(&replay->frames); /* it may be kept for long */
-    replay->ended_bytes = replay->frames.capacity + sizeof *replay;
+    replay->ended_bytes =
+        sizeof *replay + (size_t)(pen->bytes / LEAF_BYTES + 1) * sizeof(struct leaf);
     tell_follower(replay);
     pthread_mutex_unlock(&replay->mutex);
+    pen->replay = NULL;
     if (is_kept) {
         dr_list_put_last(&table->ended, &replay->node);
         table->ended_bytes += replay->ended_bytes;
@@ -297,29 +414,78 @@ void replay_close(struct replay *replay, bool is_over, dr_instant now) {
 /* --- the follower's side
  * ------------------------------------------------------------------------ */
 
+static void follower_free(struct replay_follower *follower) {
+    replay_release(follower->replay);
+    dr_buf_clear(&follower->joined);
+    dr_free(follower);
+}
+
 static void follower_told(struct dr_message *message) {
     struct replay_follower *follower = dr_list_item(message, struct replay_follower, message);
     struct replay *replay = follower->replay;
     pthread_mutex_lock(&replay->mutex);
     follower->is_posted = false;
     pthread_mutex_unlock(&replay->mutex);
-    if (!follower->has_left) {
+    if (follower->has_left) {
+        follower_free(follower);
+    } else {
         follower->told(follower);
-        return;
     }
-    replay_release(replay);
-    dr_free(follower);
 }
 
-/* Bytes of the first `count` frames; under the record's mutex. */
-static uint64_t bytes_of_frames(const struct replay *replay, uint64_t count) {
-    uint64_t at = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        uint32_t len;
-        memcpy(&len, replay->frames.data + at, sizeof len);
-        at += sizeof len + len;
+/* Goes on by `len` bytes, and copies them to `to` unless it is NULL. What is there is published,
+ * and the leaves it stands on with it; also the leaf behind one that is full. */
+static void follower_advance(struct replay_follower *follower, size_t len, char *to) {
+    follower->taken += len;
+    for (;;) {
+        const size_t here = len < LEAF_BYTES - follower->at ? len : LEAF_BYTES - follower->at;
+        if (to) to = mempcpy(to, follower->leaf->bytes + follower->at, here);
+        follower->at += (uint32_t)here;
+        len -= here;
+        if (follower->at < LEAF_BYTES) return;
+        follower->leaf = follower->leaf->next;
+        follower->at = 0;
     }
-    return at;
+}
+
+/* 0: no frame, yet. */
+static uint32_t follower_word(const struct replay_follower *follower) {
+    return atomic_load_explicit(word_at(follower->leaf, follower->at), memory_order_acquire);
+}
+
+/* The next frame, whose word is known. False when out of memory. */
+static bool follower_take(struct replay_follower *follower, uint32_t word, dr_slice *ret_tail) {
+    const size_t len = word - 1;
+    dr_buf_reset(&follower->joined);
+    follower_advance(follower, WORD_BYTES, NULL);
+    if (len <= LEAF_BYTES - follower->at) {
+        *ret_tail = dr_slice_of(follower->leaf->bytes + follower->at, len);
+        follower_advance(follower, whole_words(len), NULL);
+        return true;
+    }
+    char *room = dr_buf_reserve(&follower->joined, whole_words(len));
+    if (!room) return false;
+    follower_advance(follower, whole_words(len), room);
+    *ret_tail = dr_slice_of(room, len);
+    return true;
+}
+
+/* To behind the first `count` frames; false when there are fewer. Under the record's mutex. */
+static bool follower_begin(struct replay_follower *follower, struct replay *replay,
+                           uint64_t count) {
+    follower->replay = replay;
+    follower->leaf = replay->first;
+    follower->at = 0;
+    follower->taken = 0;
+    follower->seq = count;
+    follower->message.run = follower_told;
+    dr_buf_init(&follower->joined, SIZE_MAX / 2); /* the writer has bounds for events */
+    for (; count > 0; count--) {
+        const uint32_t word = follower_word(follower);
+        if (word == 0) return false;
+        follower_advance(follower, WORD_BYTES + whole_words(word - 1), NULL);
+    }
+    return true;
 }
 
 static struct replay *table_find(struct replay_table *table, dr_slice request_id,
@@ -331,6 +497,22 @@ static struct replay *table_find(struct replay_table *table, dr_slice request_id
     return dr_slice_is(owner, account_id) ? replay : NULL;
 }
 
+/* Under both mutexes. */
+static enum dr_status record_follow(struct replay *replay, uint64_t after,
+                                    struct replay_follower *follower) {
+    struct replay_follower *older = replay->follower;
+    if (!replay->is_kept) return DR_CLOSED;
+    if (!follower_begin(follower, replay, after)) return DR_INVALID;
+    if (older) {
+        older->is_moved = true;
+        tell_follower(replay);
+    }
+    replay->follower = follower;
+    replay->users++;
+    tell_writer(replay, REPLAY_MOVED);
+    return DR_OK;
+}
+
 enum dr_status replay_follow(struct replay_table *table, dr_slice request_id, dr_slice account_id,
                              uint64_t after, dr_instant now, struct replay_follower *follower) {
     enum dr_status status = DR_CLOSED;
@@ -338,52 +520,41 @@ enum dr_status replay_follow(struct replay_table *table, dr_slice request_id, dr
     struct replay *replay = table_find(table, request_id, account_id, now);
     if (replay) {
         pthread_mutex_lock(&replay->mutex);
-        if (replay->is_kept && after > replay->count) status = DR_INVALID;
-        if (replay->is_kept && after <= replay->count) {
-            struct replay_follower *older = replay->follower;
-            status = DR_OK;
-            if (older) {
-                older->is_moved = true;
-                tell_follower(replay);
-            }
-            follower->replay = replay;
-            follower->at = bytes_of_frames(replay, after);
-            follower->seq = after;
-            follower->message.run = follower_told;
-            replay->follower = follower;
-            replay->users++;
-            tell_writer(replay, REPLAY_MOVED);
-        }
+        status = record_follow(replay, after, follower);
         pthread_mutex_unlock(&replay->mutex);
     }
     pthread_mutex_unlock(&table->mutex);
     return status;
 }
 
-enum replay_state replay_read(struct replay_follower *follower, void *owner,
-                              bool (*take)(void *owner, uint64_t seq, dr_slice tail)) {
+/* Under the record's mutex. */
+static enum replay_state follower_read(struct replay_follower *follower, void *owner,
+                                       bool (*take)(void *owner, uint64_t seq, dr_slice tail)) {
     struct replay *replay = follower->replay;
-    enum replay_state state = REPLAY_WAITS;
-    pthread_mutex_lock(&replay->mutex);
-    if (follower->is_moved) {
-        pthread_mutex_unlock(&replay->mutex);
-        return REPLAY_IS_MOVED;
-    }
+    uint32_t word;
     bool wants_more = true;
-    while (wants_more && follower->at < replay->base + replay->frames.len) {
-        const char *at = replay->frames.data + (follower->at - replay->base);
-        uint32_t len;
-        memcpy(&len, at, sizeof len);
-        wants_more = take(owner, ++follower->seq, dr_slice_of(at + sizeof len, len));
-        follower->at += sizeof len + len;
+    if (follower->is_moved) return REPLAY_IS_MOVED;
+    while (wants_more && (word = follower_word(follower)) != 0) {
+        dr_slice tail;
+        if (!follower_take(follower, word, &tail)) return REPLAY_LOST;
+        wants_more = take(owner, ++follower->seq, tail);
     }
-    const bool has_all = follower->at == replay->base + replay->frames.len;
-    /* The writer has left: nothing more will come. */
-    if (has_all && !replay->writer.owner) state = REPLAY_ENDED;
-    if (replay->is_waiting && has_all) {
+    if (follower_word(follower) != 0) return REPLAY_WAITS;
+    if (replay->is_waiting) {
         replay->is_waiting = false;
         tell_writer(replay, REPLAY_DRAINED);
     }
+    if (replay->is_lost) return REPLAY_LOST;
+    /* The writer has left: nothing more will come. */
+    if (!replay->pen) return replay->is_over ? REPLAY_ENDED : REPLAY_LOST;
+    return REPLAY_WAITS;
+}
+
+enum replay_state replay_read(struct replay_follower *follower, void *owner,
+                              bool (*take)(void *owner, uint64_t seq, dr_slice tail)) {
+    struct replay *replay = follower->replay;
+    pthread_mutex_lock(&replay->mutex);
+    const enum replay_state state = follower_read(follower, owner, take);
     pthread_mutex_unlock(&replay->mutex);
     return state;
 }
@@ -405,7 +576,5 @@ void replay_leave(struct replay_follower *follower) {
     }
     const bool is_posted = follower->is_posted;
     pthread_mutex_unlock(&replay->mutex);
-    if (is_posted) return;
-    replay_release(replay);
-    dr_free(follower);
+    if (!is_posted) follower_free(follower);
 }

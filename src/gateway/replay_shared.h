@@ -3,7 +3,9 @@
  * of its exchange and *followed* by the thread of the connection that resumed it.
  *
  * A record keeps the tails of its frames, at most 1 MiB of them. One that grew longer can be
- * resumed no more; it is a queue for the follower that it has, if it has one. */
+ * resumed no more; it is a queue for the follower that it has, if it has one. All records together
+ * take at most REPLAY_BYTES_OF_ALL: beyond that those that ended first give way, and when there is
+ * none, the answer that found no room can be resumed no more. */
 #ifndef DR_GATEWAY_REPLAY_SHARED_H
 #define DR_GATEWAY_REPLAY_SHARED_H
 
@@ -14,15 +16,21 @@
 #include "base/status.h"
 #include "net/mailbox.h"
 
+struct leaf;
 struct replay;
 struct replay_table;
 
-enum { REPLAY_BYTES_MAX = 1024 * 1024 };
+enum {
+    REPLAY_BYTES_MAX = 1024 * 1024,
+    REPLAY_BYTES_OF_ALL = 256 * 1024 * 1024,
+};
 
-/* NULL when out of memory. `seed` keys the hash. */
-struct replay_table *replay_table_new(uint64_t seed);
+/* NULL when out of memory. `seed` keys the hash; `bytes_max` bounds all records together. */
+struct replay_table *replay_table_new(uint64_t seed, size_t bytes_max);
 /* Nobody writes or follows any more. Accepts NULL. */
 void replay_table_free(struct replay_table *table);
+/* Gives memory that no record uses back to the system; for idle times. */
+void replay_table_trim(struct replay_table *table);
 
 /* --- the writer's side */
 
@@ -40,30 +48,43 @@ struct replay_writer {
     void *owner;
 };
 
-/* Begins a record that is kept for `keep_ms` after its end. NULL when out of memory. Given, to
- * replay_close. */
-struct replay *replay_open(struct replay_table *table, dr_slice request_id, dr_slice account_id,
-                           int64_t keep_ms, const struct replay_writer *writer, dr_instant now);
-/* Fetches the place of the next frames into the cache; to be called some time before. */
-void replay_fetch(const struct replay *replay);
-/* One more frame. */
-void replay_put(struct replay *replay, dr_slice tail);
-/* The same for a row of tails, in one go. A row is begun empty; a tail is what is put into it
- * between the two calls. */
+/* What the writer writes with; embedded in what it touches with each frame anyway, since with
+ * thousands of answers under way none of it is in a cache any more. Zeroed, or opened. */
+struct replay_pen {
+    struct replay *replay; /* NULL: nothing is recorded */
+
+    /* Private part. */
+    struct leaf *leaf; /* where the next frame goes; NULL: nowhere any more */
+    uint32_t at;       /* bytes of it that are written */
+    bool is_followed;  /* as far as the writer has been told */
+    uint64_t bytes;    /* ever written */
+};
+
+/* Begins a record that is kept for `keep_ms` after its end. False when out of memory. The pen is
+ * kept until replay_close. */
+bool replay_open(struct replay_pen *pen, struct replay_table *table, dr_slice request_id,
+                 dr_slice account_id, int64_t keep_ms, const struct replay_writer *writer,
+                 dr_instant now) DR_MUST_USE;
+/* Where the next frame goes, to be fetched into the cache some time before; never to be read. */
+const void *replay_place(const struct replay_pen *pen);
+/* Frames are put in rows. A row is begun empty; a tail is what is put into it between the two
+ * calls. */
 size_t replay_tail_begin(struct dr_buf *row);
 void replay_tail_end(struct dr_buf *row, size_t begin);
-void replay_put_row(struct replay *replay, dr_slice row);
+void replay_put_row(struct replay_pen *pen, dr_slice row);
+/* A row could not be made: from here on the record is of no use. */
+void replay_lose(struct replay_pen *pen);
 /* Takes the next tail off; false when there is none. */
 bool replay_row_next(dr_slice *row, dr_slice *ret_tail);
 /* Whether it can be resumed still. */
-bool replay_is_kept(struct replay *replay);
-bool replay_is_followed(struct replay *replay);
+bool replay_is_kept(const struct replay_pen *pen);
+bool replay_is_followed(const struct replay_pen *pen);
 /* Bytes that its follower has yet to take, 0 when they are few. After more, REPLAY_DRAINED or
  * REPLAY_LEFT is told. */
-size_t replay_pending(struct replay *replay);
+size_t replay_pending(const struct replay_pen *pen);
 /* Nothing is written or told any more. `is_over`: the last frame has been put, and the record is
  * kept; otherwise nobody can resume it. */
-void replay_close(struct replay *replay, bool is_over, dr_instant now);
+void replay_close(struct replay_pen *pen, bool is_over, dr_instant now);
 
 /* --- the follower's side */
 
@@ -76,8 +97,11 @@ struct replay_follower {
     /* Private part. */
     struct dr_message message;
     struct replay *replay;
-    uint64_t at; /* bytes before the next frame, since the record's beginning */
+    struct leaf *leaf; /* where the next frame begins */
+    uint32_t at;
+    uint64_t taken; /* bytes before it, since the record's beginning */
     uint64_t seq;
+    struct dr_buf joined; /* a frame that stands on several leaves */
     bool is_posted;
     bool is_moved;
     bool has_left;
@@ -91,6 +115,7 @@ enum dr_status replay_follow(struct replay_table *table, dr_slice request_id, dr
 enum replay_state {
     REPLAY_WAITS, /* all has been read, or `take` wanted no more */
     REPLAY_ENDED, /* the last frame has been taken */
+    REPLAY_LOST,  /* what follows is missing, and will not come any more */
     REPLAY_IS_MOVED,
 };
 /* Hands on what there is, frame by frame; `take` may not call anything here, and returns false when

@@ -8,25 +8,31 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
+
+enum { ROOM = 16 * 1024 * 1024 };
 
 struct stage {
     struct dr_loop *loop;
     struct dr_mailbox *mailbox;
     struct replay_table *table;
-    struct replay *replay;
+    struct replay_pen pen;
+    unsigned facts; /* what the writer was told */
     struct dr_buf row;
     struct dr_buf line; /* what the follower took: "2=two " */
 };
 
 static void writer_told(void *owner, unsigned facts) {
-    (void)owner;
-    (void)facts;
+    ((struct stage *)owner)->facts |= facts;
 }
+
+static int told_count;
 
 static void follower_told(struct replay_follower *follower) {
     (void)follower;
+    told_count++;
 }
 
 static bool note(void *owner, uint64_t seq, dr_slice tail) {
@@ -34,40 +40,61 @@ static bool note(void *owner, uint64_t seq, dr_slice tail) {
     return true;
 }
 
-static struct stage stage_of(void) {
-    struct stage stage = {.loop = NULL};
-    assert_int_equal(dr_loop_new(&stage.loop, NULL), DR_OK);
-    assert_int_equal(dr_mailbox_open(stage.loop, &stage.mailbox, NULL), DR_OK);
-    stage.table = replay_table_new(1);
-    assert_non_null(stage.table);
-    dr_buf_init(&stage.row, 4 * REPLAY_BYTES_MAX);
-    dr_buf_init(&stage.line, 4 * REPLAY_BYTES_MAX);
-    const struct replay_writer writer = {stage.mailbox, writer_told, &stage};
-    stage.replay = replay_open(stage.table, DR_LIT("r1"), DR_LIT("a1"), 60000, &writer,
-                               dr_loop_now(stage.loop));
-    assert_non_null(stage.replay);
-    return stage;
+static bool open_record(struct stage *stage, struct replay_pen *pen, const char *id) {
+    const struct replay_writer writer = {stage->mailbox, writer_told, stage};
+    return replay_open(pen, stage->table, dr_slice_text(id), DR_LIT("a1"), 60000, &writer,
+                       dr_loop_now(stage->loop));
+}
+
+/* With a record "r1". */
+static void stage_open(struct stage *stage, size_t bytes_of_all) {
+    *stage = (struct stage){.loop = NULL};
+    told_count = 0;
+    assert_int_equal(dr_loop_new(&stage->loop, NULL), DR_OK);
+    assert_int_equal(dr_mailbox_open(stage->loop, &stage->mailbox, NULL), DR_OK);
+    stage->table = replay_table_new(1, bytes_of_all);
+    assert_non_null(stage->table);
+    dr_buf_init(&stage->row, 4 * REPLAY_BYTES_MAX);
+    dr_buf_init(&stage->line, 4 * REPLAY_BYTES_MAX);
+    assert_true(open_record(stage, &stage->pen, "r1"));
+}
+
+static void turn(struct stage *stage) {
+    for (int i = 0; i < 3; i++) dr_loop_run_once(stage->loop, 0);
 }
 
 static void stage_close(struct stage *stage) {
-    for (int i = 0; i < 3; i++) dr_loop_run_once(stage->loop, 0);
+    turn(stage);
     dr_mailbox_close(stage->mailbox);
-    for (int i = 0; i < 3; i++) dr_loop_run_once(stage->loop, 0);
+    turn(stage);
     replay_table_free(stage->table);
     dr_buf_clear(&stage->row);
     dr_buf_clear(&stage->line);
     dr_loop_free(stage->loop);
 }
 
+/* A row of one frame, or of two when `second` is not NULL. */
 static void put_rows(struct stage *stage, const char *first, const char *second) {
     const char *tails[] = {first, second};
     dr_buf_reset(&stage->row);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2 && tails[i]; i++) {
         const size_t begin = replay_tail_begin(&stage->row);
         dr_buf_put(&stage->row, dr_slice_text(tails[i]));
         replay_tail_end(&stage->row, begin);
     }
-    replay_put_row(stage->replay, dr_buf_slice(&stage->row));
+    replay_put_row(&stage->pen, dr_buf_slice(&stage->row));
+}
+
+/* A row of one frame of `len` bytes. */
+static void put_long(struct stage *stage, struct replay_pen *pen, size_t len, char byte) {
+    dr_buf_reset(&stage->row);
+    const size_t begin = replay_tail_begin(&stage->row);
+    char *room = dr_buf_reserve(&stage->row, len);
+    assert_non_null(room);
+    memset(room, byte, len);
+    dr_buf_commit(&stage->row, len);
+    replay_tail_end(&stage->row, begin);
+    replay_put_row(pen, dr_buf_slice(&stage->row));
 }
 
 static struct replay_follower *follow(struct stage *stage, uint64_t after) {
@@ -90,7 +117,8 @@ static void expect_line(struct stage *stage, const char *line) {
 
 static void test_a_row_can_be_walked_tail_by_tail(void **state) {
     (void)state;
-    struct stage stage = stage_of();
+    struct stage stage;
+    stage_open(&stage, ROOM);
     put_rows(&stage, "one", "");
     dr_slice rest = dr_buf_slice(&stage.row);
     dr_slice tail;
@@ -99,20 +127,21 @@ static void test_a_row_can_be_walked_tail_by_tail(void **state) {
     assert_true(replay_row_next(&rest, &tail));
     assert_int_equal(tail.len, 0);
     assert_false(replay_row_next(&rest, &tail));
-    replay_close(stage.replay, true, dr_loop_now(stage.loop));
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
     stage_close(&stage);
 }
 
 static void test_rows_and_single_frames_are_counted_alike(void **state) {
     (void)state;
-    struct stage stage = stage_of();
+    struct stage stage;
+    stage_open(&stage, ROOM);
     put_rows(&stage, "one", "two");
-    replay_put(stage.replay, DR_LIT("three"));
+    put_rows(&stage, "three", NULL);
     struct replay_follower *follower = follow(&stage, 1);
     assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_WAITS);
     expect_line(&stage, "2=two 3=three ");
     put_rows(&stage, "four", "five");
-    replay_close(stage.replay, true, dr_loop_now(stage.loop));
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
     assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_ENDED);
     expect_line(&stage, "4=four 5=five ");
     replay_leave(follower);
@@ -121,9 +150,10 @@ static void test_rows_and_single_frames_are_counted_alike(void **state) {
 
 static void test_a_kept_record_can_be_read_behind_its_end(void **state) {
     (void)state;
-    struct stage stage = stage_of();
+    struct stage stage;
+    stage_open(&stage, ROOM);
     put_rows(&stage, "one", "two");
-    replay_close(stage.replay, true, dr_loop_now(stage.loop));
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
     struct replay_follower *follower = follow(&stage, 0);
     assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_ENDED);
     expect_line(&stage, "1=one 2=two ");
@@ -133,19 +163,172 @@ static void test_a_kept_record_can_be_read_behind_its_end(void **state) {
 
 static void test_a_row_beyond_the_limit_ends_the_keeping(void **state) {
     (void)state;
-    struct stage stage = stage_of();
+    struct stage stage;
+    stage_open(&stage, ROOM);
     put_rows(&stage, "one", "two");
-    assert_true(replay_is_kept(stage.replay));
-    dr_buf_reset(&stage.row);
-    const size_t begin = replay_tail_begin(&stage.row);
-    char *room = dr_buf_reserve(&stage.row, REPLAY_BYTES_MAX);
-    assert_non_null(room);
-    memset(room, 'x', REPLAY_BYTES_MAX);
-    dr_buf_commit(&stage.row, REPLAY_BYTES_MAX);
-    replay_tail_end(&stage.row, begin);
-    replay_put_row(stage.replay, dr_buf_slice(&stage.row));
-    assert_false(replay_is_kept(stage.replay));
-    replay_close(stage.replay, true, dr_loop_now(stage.loop));
+    assert_true(replay_is_kept(&stage.pen));
+    put_long(&stage, &stage.pen, REPLAY_BYTES_MAX, 'x');
+    assert_false(replay_is_kept(&stage.pen));
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
+    stage_close(&stage);
+}
+
+/* What lies on several leaves, at each offset to their borders. */
+static void test_frames_of_any_length_come_back_as_they_were(void **state) {
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, ROOM);
+    size_t sum = 0;
+    for (size_t len = 0; len < 9000; len += 61) put_long(&stage, &stage.pen, len, 'y');
+    struct replay_follower *follower = follow(&stage, 1);
+    assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_WAITS);
+    dr_slice rest = dr_buf_slice(&stage.line);
+    for (size_t len = 61, seq = 2; len < 9000; len += 61, seq++) {
+        char head[32];
+        const int head_len = snprintf(head, sizeof head, "%zu=", seq);
+        assert_true(dr_slice_starts(rest, dr_slice_of(head, (size_t)head_len)));
+        rest = dr_slice_from(rest, (size_t)head_len);
+        for (size_t i = 0; i < len; i++) assert_int_equal(rest.data[i], 'y');
+        rest = dr_slice_from(rest, len + 1);
+        sum += len;
+    }
+    assert_int_equal(rest.len, 0);
+    assert_true(sum > 0);
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
+    replay_leave(follower);
+    stage_close(&stage);
+}
+
+static void test_a_follower_that_was_not_yet_told_of_hears_of_what_was_put(void **state) {
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, ROOM);
+    struct replay_follower *follower = follow(&stage, 0);
+    put_rows(&stage, "one", NULL); /* before the writer knows */
+    turn(&stage);
+    assert_int_equal(stage.facts, REPLAY_MOVED);
+    assert_int_equal(told_count, 1);
+    put_rows(&stage, "two", NULL);
+    turn(&stage);
+    assert_int_equal(told_count, 2);
+    assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_WAITS);
+    expect_line(&stage, "1=one 2=two ");
+    replay_leave(follower);
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
+    stage_close(&stage);
+}
+
+static void test_more_frames_than_there_are_cannot_be_skipped(void **state) {
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, ROOM);
+    put_rows(&stage, "one", "two");
+    struct replay_follower *follower = dr_alloc_zero(1, sizeof *follower);
+    assert_int_equal(replay_follow(stage.table, DR_LIT("r1"), DR_LIT("a1"), 3,
+                                   dr_loop_now(stage.loop), follower),
+                     DR_INVALID);
+    assert_int_equal(replay_follow(stage.table, DR_LIT("r1"), DR_LIT("a2"), 2,
+                                   dr_loop_now(stage.loop), follower),
+                     DR_CLOSED);
+    dr_free(follower);
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
+    stage_close(&stage);
+}
+
+static void test_a_record_beyond_the_limit_is_a_queue_for_its_follower(void **state) {
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, ROOM);
+    struct replay_follower *follower = follow(&stage, 0);
+    turn(&stage);
+    for (int i = 0; i < 100; i++) {
+        put_long(&stage, &stage.pen, REPLAY_BYTES_MAX / 2, 'z'); /* more than there is room for */
+        dr_buf_reset(&stage.line);
+        assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_WAITS);
+        assert_true(stage.line.len > REPLAY_BYTES_MAX / 2);
+    }
+    assert_false(replay_is_kept(&stage.pen));
+    assert_true(replay_pending(&stage.pen) == 0);
+    replay_leave(follower);
+    turn(&stage);
+    put_rows(&stage, "nobody", NULL);
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
+    stage_close(&stage);
+}
+
+static void test_what_finds_no_room_is_told_to_the_follower_as_lost(void **state) {
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, DR_SHEET_BYTES);
+    struct replay_pen others[8];
+    for (size_t i = 0; i < 8; i++) {
+        char id[] = {'o', (char)('0' + i), '\0'};
+        assert_true(open_record(&stage, &others[i], id));
+    }
+    struct replay_follower *follower = follow(&stage, 0);
+    put_rows(&stage, "one", NULL);
+    turn(&stage);
+    /* Answers under way take all the room there is. */
+    for (size_t i = 0; i < 8; i++) put_long(&stage, &others[i], REPLAY_BYTES_MAX / 2, 'o');
+    put_long(&stage, &stage.pen, REPLAY_BYTES_MAX / 2, 'x');
+    assert_false(replay_is_kept(&stage.pen));
+    assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_LOST);
+    expect_line(&stage, "1=one ");
+    replay_leave(follower);
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
+    for (size_t i = 0; i < 8; i++) replay_close(&others[i], true, dr_loop_now(stage.loop));
+    stage_close(&stage);
+}
+
+static void test_an_answer_that_was_given_up_has_no_end(void **state) {
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, ROOM);
+    struct replay_follower *follower = follow(&stage, 0);
+    put_rows(&stage, "one", NULL);
+    replay_close(&stage.pen, false, dr_loop_now(stage.loop));
+    assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_LOST);
+    expect_line(&stage, "1=one ");
+    replay_leave(follower);
+    stage_close(&stage);
+}
+
+static void test_records_that_ended_make_room_for_those_under_way(void **state) {
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, DR_SHEET_BYTES);
+    put_long(&stage, &stage.pen, REPLAY_BYTES_MAX - 100, 'x');
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
+    struct replay_pen pens[2];
+    assert_true(open_record(&stage, &pens[0], "r2"));
+    assert_true(open_record(&stage, &pens[1], "r3"));
+    for (size_t i = 0; i < 2; i++) {
+        put_long(&stage, &pens[i], REPLAY_BYTES_MAX * 9 / 10, 'x');
+        assert_true(replay_is_kept(&pens[i]));
+    }
+    struct replay_follower *follower = dr_alloc_zero(1, sizeof *follower);
+    assert_int_equal(replay_follow(stage.table, DR_LIT("r1"), DR_LIT("a1"), 0,
+                                   dr_loop_now(stage.loop), follower),
+                     DR_CLOSED);
+    dr_free(follower);
+    for (size_t i = 0; i < 2; i++) replay_close(&pens[i], true, dr_loop_now(stage.loop));
+    stage_close(&stage);
+}
+
+static void test_out_of_memory_there_is_no_record(void **state) {
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, ROOM);
+    for (uint64_t nth = 1; nth <= 3; nth++) {
+        struct replay_pen pen;
+        dr_alloc_fail_at(nth);
+        const bool is_open = open_record(&stage, &pen, "r2");
+        dr_alloc_fail_at(0);
+        assert_int_equal(is_open, pen.replay != NULL);
+        if (is_open) replay_close(&pen, false, dr_loop_now(stage.loop));
+        if (nth == 1) assert_false(is_open);
+    }
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
     stage_close(&stage);
 }
 
@@ -155,6 +338,14 @@ int main(void) {
         cmocka_unit_test(test_rows_and_single_frames_are_counted_alike),
         cmocka_unit_test(test_a_kept_record_can_be_read_behind_its_end),
         cmocka_unit_test(test_a_row_beyond_the_limit_ends_the_keeping),
+        cmocka_unit_test(test_frames_of_any_length_come_back_as_they_were),
+        cmocka_unit_test(test_a_follower_that_was_not_yet_told_of_hears_of_what_was_put),
+        cmocka_unit_test(test_more_frames_than_there_are_cannot_be_skipped),
+        cmocka_unit_test(test_a_record_beyond_the_limit_is_a_queue_for_its_follower),
+        cmocka_unit_test(test_what_finds_no_room_is_told_to_the_follower_as_lost),
+        cmocka_unit_test(test_an_answer_that_was_given_up_has_no_end),
+        cmocka_unit_test(test_records_that_ended_make_room_for_those_under_way),
+        cmocka_unit_test(test_out_of_memory_there_is_no_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@ enum {
 /* In its exchange's arena. */
 struct sse_answer {
     struct exchange *exchange;
-    struct replay *replay;
+    struct replay_pen pen;
     struct dr_timer lost_timer;
     uint64_t seq;
 };
@@ -37,7 +37,7 @@ static dr_slice key_of(dr_slice request_id, char key[KEY_BYTES]) {
  * ----------------------------------------------------------------- */
 
 static bool is_heard(const struct sse_answer *answer) {
-    return answer->exchange->downstream.call || replay_is_followed(answer->replay);
+    return answer->exchange->downstream.call || replay_is_followed(&answer->pen);
 }
 
 /* It is gone from its downstream. */
@@ -45,7 +45,7 @@ static void answer_close(struct sse_answer *answer, bool is_over) {
     struct exchange *exchange = answer->exchange;
     dr_timer_stop(&answer->lost_timer);
     exchange->downstream.kept = NULL;
-    replay_close(answer->replay, is_over, dr_loop_now(exchange->worker->loop));
+    replay_close(&answer->pen, is_over, dr_loop_now(exchange->worker->loop));
 }
 
 static void answer_lost_for_long(void *owner) {
@@ -58,7 +58,7 @@ static void answer_lost_for_long(void *owner) {
 /* Nobody listens now: whoever does not come back in time has lost it. */
 static void answer_mind_loss(struct sse_answer *answer) {
     const struct exchange *exchange = answer->exchange;
-    const bool may_return = replay_is_kept(answer->replay);
+    const bool may_return = replay_is_kept(&answer->pen);
     const int64_t resume_ms = exchange->edition->snapshot->config->resume_ms;
     if (is_heard(answer)) return;
     if (may_return && dr_timer_is_running(&answer->lost_timer)) return;
@@ -88,10 +88,11 @@ static struct sse_answer *answer_new(struct exchange *exchange) {
     if (!answer) return NULL;
     const struct replay_writer writer = {worker->mailbox, answer_told, answer};
     answer->exchange = exchange;
-    answer->replay = replay_open(
-        worker->replays, key_of(dr_slice_of(exchange->request_id, REQUEST_ID_BYTES), key),
-        exchange->key->key.account_id, resume_ms, &writer, dr_loop_now(worker->loop));
-    if (!answer->replay) return NULL;
+    const dr_slice name = key_of(dr_slice_of(exchange->request_id, REQUEST_ID_BYTES), key);
+    if (!replay_open(&answer->pen, worker->replays, name, exchange->key->key.account_id, resume_ms,
+                     &writer, dr_loop_now(worker->loop))) {
+        return NULL;
+    }
     dr_timer_init(&answer->lost_timer, answer, answer_lost_for_long);
     return answer;
 }
@@ -101,7 +102,7 @@ static struct sse_answer *answer_new(struct exchange *exchange) {
 
 static size_t kept_pending(const struct downstream *downstream) {
     if (downstream->call) return dr_http_call_pending(downstream->call);
-    return downstream->kept ? replay_pending(downstream->kept->replay) : 0;
+    return downstream->kept ? replay_pending(&downstream->kept->pen) : 0;
 }
 
 static void kept_begin(struct downstream *downstream, dr_slice headers) {
@@ -123,28 +124,43 @@ static void kept_admitted(struct downstream *downstream) {
 /* Gathered until the flush, which ends every piece. */
 static void kept_put_event(struct downstream *downstream, dr_slice raw) {
     const struct exchange *exchange = downstream->owner.object;
-    struct dr_buf *events = &exchange->worker->events;
+    struct dr_buf *row = &exchange->worker->events;
     struct sse_answer *answer = downstream->kept;
-    const size_t start = events->len;
+    const size_t begin = replay_tail_begin(row);
     if (answer) {
-        dr_buf_put(events, DR_LIT("id: "));
-        dr_buf_put_u64(events, ++answer->seq);
-        dr_buf_put_char(events, '\n');
+        dr_buf_put(row, DR_LIT("id: "));
+        dr_buf_put_u64(row, ++answer->seq);
+        dr_buf_put_char(row, '\n');
     }
-    dr_buf_put(events, raw);
-    if (answer && dr_buf_status(events) == DR_OK) {
-        replay_put(answer->replay, dr_slice_from(dr_buf_slice(events), start));
-    }
+    dr_buf_put(row, raw);
+    replay_tail_end(row, begin);
+}
+
+/* The events without what stands between them in a row. */
+static dr_slice joined(dr_slice row, struct dr_buf *out) {
+    dr_slice tail;
+    dr_buf_reset(out);
+    while (replay_row_next(&row, &tail)) dr_buf_put(out, tail);
+    return dr_buf_slice(out);
 }
 
 static void kept_flush(struct downstream *downstream) {
     const struct exchange *exchange = downstream->owner.object;
-    struct dr_buf *events = &exchange->worker->events;
-    if (events->len > 0 && downstream->call) {
-        dr_http_call_put(downstream->call, dr_buf_slice(events));
+    struct dr_buf *row = &exchange->worker->events;
+    struct dr_buf *frame = &exchange->worker->frame;
+    const bool is_whole = dr_buf_status(row) == DR_OK;
+    const dr_slice events = joined(is_whole ? dr_buf_slice(row) : DR_NONE, frame);
+    if (downstream->kept && is_whole) replay_put_row(&downstream->kept->pen, dr_buf_slice(row));
+    if (downstream->kept && !is_whole) replay_lose(&downstream->kept->pen);
+    if (downstream->call && is_whole && dr_buf_status(frame) == DR_OK) {
+        if (events.len > 0) dr_http_call_put(downstream->call, events);
+    } else if (downstream->call && downstream->kept) {
+        dr_http_call_abort(downstream->call); /* out of memory: a gap would go unseen */
+        downstream->call = NULL;
     }
-    dr_buf_reset(events);
-    if (events->capacity > GATHERED_BYTES) dr_buf_clear(events);
+    dr_buf_reset(row);
+    if (row->capacity > GATHERED_BYTES) dr_buf_clear(row);
+    if (frame->capacity > GATHERED_BYTES) dr_buf_clear(frame);
     if (downstream->kept) answer_mind_loss(downstream->kept);
 }
 
@@ -203,7 +219,7 @@ static void kept_refuse(struct downstream *downstream, const struct refusal *ref
 static bool kept_lost(struct downstream *downstream) {
     struct sse_answer *answer = downstream->kept;
     if (!answer) return false;
-    if (!is_heard(answer) && !replay_is_kept(answer->replay)) {
+    if (!is_heard(answer) && !replay_is_kept(&answer->pen)) {
         answer_close(answer, false);
         return false;
     }
@@ -232,18 +248,33 @@ const struct downstream_kind downstream_sse_kept = {
 
 struct sse_follow {
     struct replay_follower follower; /* first: its memory is this object's */
+    struct worker_follow follow;
     struct http_owner owner;
     struct dr_http_call *call;
     struct worker *worker;
     struct dr_timer wait_timer;
 };
 
+static void put_refusal(struct dr_buf *frame, const struct refusal *refusal) {
+    dr_buf_put(frame, DR_LIT("data: "));
+    refusal_put_json(frame, refusal);
+    dr_buf_put(frame, DR_LIT("\n\n"));
+}
+
 static void follow_close(struct sse_follow *follow) {
-    struct worker *worker = follow->worker;
     dr_timer_stop(&follow->wait_timer);
+    worker_drop_follow(follow->worker, &follow->follow);
     replay_leave(&follow->follower);
-    worker->lookup_count--;
-    worker_note_idle(worker);
+}
+
+static void follow_cut(void *owner) {
+    struct sse_follow *follow = owner;
+    struct dr_buf *frame = &follow->worker->frame;
+    const struct refusal refusal = refusal_of(REFUSAL_DRAINING);
+    dr_buf_reset(frame);
+    put_refusal(frame, &refusal);
+    dr_http_call_end(follow->call, dr_buf_slice(frame));
+    follow_close(follow);
 }
 
 static bool follow_take(void *owner, uint64_t seq, dr_slice tail) {
@@ -253,6 +284,12 @@ static bool follow_take(void *owner, uint64_t seq, dr_slice tail) {
     return frame->len < GATHERED_BYTES;
 }
 
+/* What is missing must not look like an end. */
+static void put_lost(struct dr_buf *frame) {
+    const struct refusal refusal = refusal_of_lost();
+    put_refusal(frame, &refusal);
+}
+
 static void follow_pump(struct sse_follow *follow) {
     struct dr_buf *frame = &follow->worker->frame;
     while (dr_http_call_pending(follow->call) <= PENDING_BYTES_HIGH) {
@@ -260,6 +297,7 @@ static void follow_pump(struct sse_follow *follow) {
         const enum replay_state state = replay_read(&follow->follower, frame, follow_take);
         if (state != REPLAY_WAITS) {
             if (state == REPLAY_IS_MOVED) dr_buf_put(frame, DR_LIT(": moved\n\n"));
+            if (state == REPLAY_LOST) put_lost(frame);
             dr_http_call_end(follow->call, dr_buf_slice(frame));
             follow_close(follow);
             return;
@@ -354,7 +392,8 @@ void route_chat_events(const struct http_visit *visit) {
         dr_free(follow);
         return;
     }
-    worker->lookup_count++; /* a draining worker waits for it */
+    follow->follow = (struct worker_follow){.cut = follow_cut, .owner = follow};
+    worker_add_follow(worker, &follow->follow);
     dr_http_call_set_owner(visit->call, &follow->owner);
     dr_http_call_begin(visit->call, 200, follow_head(visit));
     dr_http_call_put(visit->call, DR_LIT(": resumed\n\n"));

@@ -16,6 +16,7 @@
 enum {
     TRIM_MS = 1000,    /* after the last exchange has ended */
     TRIM_RUNNING = 32, /* fewer at once leave nothing worth giving back */
+    FOLLOW_MS = 250,   /* for the ends of answers that were cut, maybe by another worker */
 };
 
 struct worker_drain {
@@ -39,6 +40,7 @@ struct worker_thread {
     struct worker_drain drains[2];
     size_t drain_count;
     struct dr_timer drain_timer;
+    struct dr_timer follow_timer;
     struct dr_timer trim_timer;
     struct dr_deferred settle_idle;
     bool is_cut;
@@ -99,7 +101,8 @@ static void worker_check_idle(void *owner) {
     struct worker_thread *thread = owner;
     struct worker *worker = &thread->worker;
     if (!worker->is_draining || thread->is_idle) return;
-    if (!dr_list_is_empty(&worker->exchanges) || worker->lookup_count > 0) return;
+    if (!dr_list_is_empty(&worker->exchanges) || !dr_list_is_empty(&worker->follows)) return;
+    if (worker->lookup_count > 0) return;
     if (worker->is_listening) {
         worker->is_listening = false;
         dr_listener_close(worker->listener);
@@ -112,6 +115,7 @@ static void worker_check_idle(void *owner) {
     if (dr_ws_hub_session_count(worker->ws) > 0) return;
     thread->is_idle = true;
     dr_timer_stop(&thread->drain_timer);
+    dr_timer_stop(&thread->follow_timer);
     thread->idle_message.run = worker_tell_idle;
     dr_mailbox_post(thread->options.server_mailbox, &thread->idle_message);
 }
@@ -131,6 +135,7 @@ static void worker_trim(void *owner) {
     dr_block_pool_clear(&worker->blocks);
     dr_http_pool_trim(worker->pool);
     dr_http_server_trim(worker->http);
+    replay_table_trim(worker->replays);
     dr_alloc_trim();
 }
 
@@ -138,6 +143,25 @@ void worker_note_idle(struct worker *worker) {
     if (may_trim(worker)) dr_timer_start(&worker->thread->trim_timer, worker->loop, TRIM_MS);
     if (!worker->is_draining) return;
     dr_deferred_queue(&worker->thread->settle_idle, worker->loop);
+}
+
+void worker_add_follow(struct worker *worker, struct worker_follow *follow) {
+    dr_list_put_last(&worker->follows, &follow->node);
+}
+
+void worker_drop_follow(struct worker *worker, struct worker_follow *follow) {
+    dr_list_remove(&follow->node);
+    worker_note_idle(worker);
+}
+
+/* Their answers have ended: who has not taken the end by now does not read. */
+static void worker_cut_follows(void *owner) {
+    struct worker *worker = &((struct worker_thread *)owner)->worker;
+    while (!dr_list_is_empty(&worker->follows)) {
+        struct worker_follow *follow =
+            dr_list_item(worker->follows.next, struct worker_follow, node);
+        follow->cut(follow->owner);
+    }
 }
 
 static void worker_cut(void *owner) {
@@ -153,6 +177,7 @@ static void worker_cut(void *owner) {
         pipeline_run(exchange);
     }
     thread->is_cut = true;
+    dr_timer_start(&thread->follow_timer, worker->loop, FOLLOW_MS);
     dr_http_server_drain(worker->http);
     dr_deferred_queue(&thread->settle_idle, worker->loop);
 }
@@ -226,6 +251,7 @@ static enum dr_status worker_open(struct worker_thread *thread, struct dr_error 
     worker->replays = thread->options.replays;
     worker->thread = thread;
     dr_timer_init(&thread->drain_timer, thread, worker_cut);
+    dr_timer_init(&thread->follow_timer, thread, worker_cut_follows);
     dr_timer_init(&thread->trim_timer, thread, worker_trim);
     dr_deferred_init(&thread->settle_idle, thread, worker_check_idle);
     enum dr_status status = worker_memory_init(worker, error);

@@ -30,6 +30,13 @@ struct edition {
     size_t users;                    /* exchanges, and 1 while it is the current one */
 };
 
+/* An answer that a connection of this worker has resumed; embedded. */
+struct worker_follow {
+    struct dr_list node;
+    void (*cut)(void *owner); /* the drain's time is over: it ends itself */
+    void *owner;
+};
+
 struct worker {
     uint32_t index;
     struct dr_loop *loop;
@@ -64,10 +71,11 @@ struct worker {
     struct dr_list exchanges;       /* running */
     struct dr_list spare_exchanges; /* memory for the next ones */
     size_t spare_exchange_count;
-    size_t running;      /* exchanges */
-    size_t running_peak; /* since memory was last given back */
-    size_t lookup_count; /* waiting for the store */
-    uint64_t key_turn;   /* which of a provider's keys comes next */
+    size_t running;         /* exchanges */
+    size_t running_peak;    /* since memory was last given back */
+    size_t lookup_count;    /* waiting for the store */
+    struct dr_list follows; /* struct worker_follow */
+    uint64_t key_turn;      /* which of a provider's keys comes next */
     struct counters counters;
 
     /* Private part: life of the thread. */
@@ -129,6 +137,9 @@ struct edition *edition_new(struct worker *worker, struct snapshot *snapshot,
  * that has them can tell its clients that it is out of memory. Clear accepts a half-made one. */
 enum dr_status worker_memory_init(struct worker *worker, struct dr_error *error) DR_MUST_USE;
 void worker_memory_clear(struct worker *worker);
+/* A draining worker waits for it, but no longer than for exchanges. */
+void worker_add_follow(struct worker *worker, struct worker_follow *follow);
+void worker_drop_follow(struct worker *worker, struct worker_follow *follow);
 /* An exchange has closed: a draining worker may end now, an idle one may give memory back. */
 void worker_note_idle(struct worker *worker);
 

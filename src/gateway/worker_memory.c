@@ -62,6 +62,7 @@ struct edition *edition_new(struct worker *worker, struct snapshot *snapshot,
 
 enum dr_status worker_memory_init(struct worker *worker, struct dr_error *error) {
     dr_list_init(&worker->exchanges);
+    dr_list_init(&worker->follows);
     dr_list_init(&worker->spare_exchanges);
     dr_buf_init(&worker->head, HEAD_BYTES);
     dr_buf_init(&worker->body, SCRATCH_BODY_BYTES_MAX);

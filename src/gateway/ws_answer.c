@@ -2,7 +2,15 @@
  * Must not know frames in, nor what frames out say. */
 #include "gateway/ws_answer.h"
 
+#include "base/json.h"
 #include "gateway/exchange.h"
+#include "net/ws_session.h"
+
+/* A provider that is near answers within this time: then the first frame needs no write and no
+ * packet of its own. */
+enum { ACCEPTED_MS = 2 };
+enum { CACHE_LINE_BYTES = 64 };
+_Static_assert(offsetof(struct ws_answer, id_text) <= 2 * CACHE_LINE_BYTES - 32, "short ids too");
 
 static void answer_told(void *owner, unsigned facts);
 
@@ -14,15 +22,19 @@ void ws_answer_end_turn(struct ws_answer *answer, enum chat_turn_end end) {
 }
 
 static void answer_close_replay(struct ws_answer *answer, bool is_over) {
-    if (!answer->replay) return;
-    replay_close(answer->replay, is_over, dr_loop_now(answer->exchange->worker->loop));
-    answer->replay = NULL;
+    if (!answer->pen.replay) return;
+    replay_close(&answer->pen, is_over, dr_loop_now(answer->exchange->worker->loop));
+}
+
+static void answer_stop_timers(struct ws_answer *answer) {
+    dr_timer_stop(&answer->lost_timer);
+    dr_timer_stop(&answer->accepted_timer);
 }
 
 /* Nobody will ever hear it. The exchange settles, and the answer is gone. */
 static void answer_abandon(struct ws_answer *answer) {
     struct exchange *exchange = answer->exchange;
-    dr_timer_stop(&answer->lost_timer);
+    answer_stop_timers(answer);
     ws_answer_end_turn(answer, CHAT_TURN_CUT);
     answer_close_replay(answer, false);
     exchange_note_gone(exchange);
@@ -34,14 +46,64 @@ static void answer_lost_for_long(void *owner) {
     answer_abandon(answer);
 }
 
-void ws_answer_init(struct ws_answer *answer, struct exchange *exchange) {
+static void accepted_waited(void *owner) {
+    ws_answer_pay_accepted(owner);
+}
+
+void ws_answer_owe_accepted(struct ws_answer *answer) {
+    answer->owes_accepted = true;
+    dr_timer_start(&answer->accepted_timer, answer->exchange->worker->loop, ACCEPTED_MS);
+}
+
+void ws_answer_pay_accepted(struct ws_answer *answer) {
+    struct dr_buf *tail = &answer->exchange->worker->frame;
+    if (!answer->owes_accepted) return;
+    answer->owes_accepted = false;
+    dr_timer_stop(&answer->accepted_timer);
+    dr_buf_reset(tail);
+    ws_put_accepted_tail(tail, answer->request_id);
+    if (dr_buf_status(tail) == DR_OK) {
+        ws_session_send_frame(answer->session, answer->id_json, 1, dr_buf_slice(tail));
+    } else {
+        dr_ws_session_reset(answer->session);
+    }
+}
+
+/* Where a line of the cache begins, so that what stands first in it takes no line more. */
+static struct ws_answer *take_place(struct dr_arena *arena) {
+    char *place = dr_arena_alloc_zero(arena, sizeof(struct ws_answer) + CACHE_LINE_BYTES);
+    if (!place) return NULL;
+    return (struct ws_answer *)(void *)(place + (-(uintptr_t)place & (CACHE_LINE_BYTES - 1)));
+}
+
+static bool answer_keep_id(struct ws_answer *answer, dr_slice id) {
+    struct exchange *exchange = answer->exchange;
+    struct dr_buf *json = &exchange->worker->frame;
+    answer->id = answer->request_id;
+    if (id.data && !dr_arena_copy(&exchange->arena, id, &answer->id)) return false;
+    dr_buf_reset(json);
+    dr_json_put_string(json, answer->id);
+    if (dr_buf_status(json)) return false;
+    if (json->len > sizeof answer->id_text) {
+        return dr_arena_copy(&exchange->arena, dr_buf_slice(json), &answer->id_json);
+    }
+    memcpy(answer->id_text, json->data, json->len);
+    answer->id_json = dr_slice_of(answer->id_text, json->len);
+    return true;
+}
+
+struct ws_answer *ws_answer_new(struct exchange *exchange, dr_slice id) {
+    struct ws_answer *answer = take_place(&exchange->arena);
+    if (!answer) return NULL;
     answer->exchange = exchange;
     answer->request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES);
     dr_timer_init(&answer->lost_timer, answer, answer_lost_for_long);
+    dr_timer_init(&answer->accepted_timer, answer, accepted_waited);
+    return answer_keep_id(answer, id) ? answer : NULL;
 }
 
 bool ws_answer_is_heard(const struct ws_answer *answer) {
-    return answer->connection || (answer->replay && replay_is_followed(answer->replay));
+    return answer->session || (answer->pen.replay && replay_is_followed(&answer->pen));
 }
 
 void ws_answer_record(struct ws_answer *answer) {
@@ -51,24 +113,36 @@ void ws_answer_record(struct ws_answer *answer) {
     const int64_t resume_ms = exchange->edition->snapshot->config->resume_ms;
     if (resume_ms == 0) return;
     /* Without memory for it the answer can't be resumed, that is all. */
-    answer->replay = replay_open(worker->replays, answer->request_id, exchange->key->key.account_id,
-                                 resume_ms, &writer, dr_loop_now(worker->loop));
+    (void)!replay_open(&answer->pen, worker->replays, answer->request_id,
+                       exchange->key->key.account_id, resume_ms, &writer,
+                       dr_loop_now(worker->loop));
+}
+
+static bool may_be_resumed(const struct ws_answer *answer) {
+    return answer->pen.replay && replay_is_kept(&answer->pen);
 }
 
 /* Nobody listens now: whoever does not come back in time has lost it. */
 void ws_answer_mind_loss(struct ws_answer *answer) {
     const struct exchange *exchange = answer->exchange;
-    const bool may_return = answer->replay && replay_is_kept(answer->replay);
+    const bool may_return = may_be_resumed(answer);
     const int64_t resume_ms = exchange->edition->snapshot->config->resume_ms;
     if (ws_answer_is_heard(answer)) return;
     if (may_return && dr_timer_is_running(&answer->lost_timer)) return;
     dr_timer_start(&answer->lost_timer, exchange->worker->loop, may_return ? resume_ms : 0);
 }
 
-void ws_answer_lose(struct ws_answer *answer) {
+static void answer_leave_connection(struct ws_answer *answer) {
     ws_connection_drop_answer(answer->connection, answer);
     answer->connection = NULL;
-    if (!ws_answer_is_heard(answer) && !(answer->replay && replay_is_kept(answer->replay))) {
+    answer->session = NULL;
+    answer->owes_accepted = false;
+    dr_timer_stop(&answer->accepted_timer);
+}
+
+void ws_answer_lose(struct ws_answer *answer) {
+    answer_leave_connection(answer);
+    if (!ws_answer_is_heard(answer) && !may_be_resumed(answer)) {
         answer_abandon(answer);
         return;
     }
@@ -77,7 +151,7 @@ void ws_answer_lose(struct ws_answer *answer) {
 }
 
 void ws_answer_over(struct ws_answer *answer, enum chat_turn_end end) {
-    dr_timer_stop(&answer->lost_timer);
+    answer_stop_timers(answer);
     ws_answer_end_turn(answer, end);
     answer_close_replay(answer, true);
     if (answer->connection) ws_connection_drop_answer(answer->connection, answer);
@@ -90,8 +164,7 @@ static void answer_told(void *owner, unsigned facts) {
         dr_timer_stop(&answer->lost_timer);
         if (answer->connection) {
             ws_connection_send_moved(answer->connection, answer->id_json);
-            ws_connection_drop_answer(answer->connection, answer);
-            answer->connection = NULL;
+            answer_leave_connection(answer);
         }
     }
     ws_answer_mind_loss(answer);

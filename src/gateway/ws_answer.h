@@ -15,39 +15,48 @@ struct worker;
 struct dr_ws_session;
 struct ws_connection;
 
-enum { WS_FINISH_BYTES_MAX = 64, WS_MODEL_BYTES_MAX = 256 };
+enum { WS_FINISH_BYTES_MAX = 64, WS_MODEL_BYTES_MAX = 256, WS_ID_BYTES_AT_HAND = 48 };
 
 /* In its exchange's arena. */
 struct ws_answer {
-    /* what every frame needs */
+    /* what every frame needs, in two lines of the cache: see ws_answer_new */
+    struct dr_ws_session *session; /* NULL: lost, or resumed elsewhere */
+    struct replay_pen pen;         /* its record is NULL when it can't be resumed */
     struct exchange *exchange;
-    struct ws_connection *connection; /* NULL: lost, or resumed elsewhere */
-    struct replay *replay;            /* NULL when it can't be resumed */
-    struct chat_turn *turn;           /* NULL without a session */
-    dr_slice id_json;                 /* with quotes */
-    uint64_t seq;                     /* of the latest frame */
+    uint64_t seq;           /* of the latest frame */
+    struct chat_turn *turn; /* NULL without a session */
+    dr_slice id_json;       /* with quotes */
+    struct openai_halves halves;
+    uint16_t model_len;
+    bool owes_accepted;                /* its first frame waits for company */
+    char id_text[WS_ID_BYTES_AT_HAND]; /* of `id_json`, unless it is longer */
 
-    struct dr_list node; /* the connection's running answers */
+    struct ws_connection *connection; /* NULL with `session` */
+    struct dr_list node;              /* the connection's running answers */
     struct dr_timer lost_timer;
+    struct dr_timer accepted_timer;
     dr_slice id; /* as the client wrote it, or one made up */
     dr_slice request_id;
     dr_slice frame; /* the ask's, while its session's turn is awaited; in the arena */
     struct openai_call_numbers calls;
-    struct openai_halves halves;
     uint32_t thought_count; /* blocks of thinking so far */
     bool has_words;         /* of the present one */
     uint8_t finish_len;
-    uint16_t model_len;
     char finish[WS_FINISH_BYTES_MAX];
     char model[WS_MODEL_BYTES_MAX];
 };
 
 /* The answer has ended, or its connection: it is the connection's no more. */
 void ws_connection_drop_answer(struct ws_connection *connection, struct ws_answer *answer);
-/* Of zeroed memory. */
-void ws_answer_init(struct ws_answer *answer, struct exchange *exchange);
+/* In the exchange's arena. `id` is copied; DR_NONE: the request's is taken. NULL when out of
+ * memory. */
+struct ws_answer *ws_answer_new(struct exchange *exchange, dr_slice id);
 /* From here on it can be resumed. */
 void ws_answer_record(struct ws_answer *answer);
+/* Its first frame is to be sent, with the next one or in a moment. */
+void ws_answer_owe_accepted(struct ws_answer *answer);
+/* If it waits still: sends it now. */
+void ws_answer_pay_accepted(struct ws_answer *answer);
 /* Somebody listens: its connection, or one that resumed it. */
 bool ws_answer_is_heard(const struct ws_answer *answer);
 /* If nobody listens: begins to count its time, or ends it soon when nobody can come back. */
@@ -64,7 +73,12 @@ void ws_connection_send_moved(struct ws_connection *connection, dr_slice id_json
 /* One frame. What can't be sent ends the session, which tells its owner. */
 void ws_session_send_frame(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
                            dr_slice tail);
+/* The frames of a row of tails (replay_shared.h), the first of which has number `seq`. Returns how
+ * many they are. */
+size_t ws_session_send_row(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
+                           dr_slice row);
 
+void ws_put_accepted_tail(struct dr_buf *tail, dr_slice request_id);
 /* The tail of an answer that failed; `request_id` is empty where there is none. */
 void ws_put_refusal_tail(struct dr_buf *tail, const struct refusal *refusal, dr_slice request_id);
 

@@ -5,16 +5,18 @@
 
 #include "base/list.h"
 #include "gateway/replay_shared.h"
+#include "gateway/worker.h"
 
-struct worker;
 struct ws_connection;
 
 struct ws_follow {
     struct replay_follower follower; /* first: its memory is this object's */
     struct dr_list node;             /* of the connection */
+    struct worker_follow follow;
     struct ws_connection *connection;
     struct worker *worker;
-    dr_slice id, id_json;
+    dr_slice id, id_json, request_id;
+    uint64_t seq; /* of the latest frame */
     char texts[];
 };
 

@@ -116,19 +116,10 @@ static bool connection_take_key(struct ws_connection *connection, dr_slice token
 
 static struct ws_answer *answer_new(struct ws_connection *connection, struct exchange *exchange,
                                     dr_slice id) {
-    struct ws_answer *answer = dr_arena_alloc_zero(&exchange->arena, sizeof *answer);
+    struct ws_answer *answer = ws_answer_new(exchange, id);
     if (!answer) return NULL;
-    ws_answer_init(answer, exchange);
     answer->connection = connection;
-    answer->id = answer->request_id;
-    if (id.data && !dr_arena_copy(&exchange->arena, id, &answer->id)) return NULL;
-    struct dr_buf *json = &connection->worker->frame;
-    dr_buf_reset(json);
-    dr_json_put_string(json, answer->id);
-    if (dr_buf_status(json) != DR_OK ||
-        !dr_arena_copy(&exchange->arena, dr_buf_slice(json), &answer->id_json)) {
-        return NULL;
-    }
+    answer->session = connection->session;
     dr_list_put_last(&connection->answers, &answer->node);
     connection->answer_count++;
     return answer;

@@ -75,6 +75,7 @@ struct answer_chunk {
     uint64_t output_bytes; /* of text, reasoning, refusals and tool calls, for estimates */
     uint16_t lone_first;   /* halves of characters, read as U+FFFD: the first and the last; */
     uint16_t lone_last;    /* 0: none (see openai_halves_join) */
+    bool is_plain;         /* no byte of its text would be written otherwise in a JSON string */
     bool is_usage_only;    /* nothing but usage: withheld from a client that did not ask */
     bool shows_usage;      /* usage stands where OpenAI's clients look for it */
     bool is_end;

@@ -798,6 +798,12 @@ void dr_http_ask_expect(struct dr_http_ask *ask, const void *const *places, size
     dr_stream_expect(upstream->stream, upstream->places, used);
 }
 
+void dr_http_ask_expect_last(struct dr_http_ask *ask, const void *place) {
+    if (ask->stage == ASK_RECEIVING) {
+        ask->upstream->places[DR_HTTP_UPSTREAM_PLACES - 1] = place;
+    }
+}
+
 void dr_http_ask_gather(struct dr_http_ask *ask) {
     if (ask->stage != ASK_RECEIVING || ask->is_paused) return;
     dr_stream_gather(ask->upstream->stream);

@@ -56,9 +56,10 @@ struct dr_ws_session {
     uint16_t owed_code;       /* `ended` is to be told with it; 0: nothing is owed */
     uint8_t state;            /* enum session_state */
     uint8_t unanswered_pings; /* since the last byte came */
-    bool is_told;             /* `ended` was */
+    bool is_server;
+    bool is_told; /* `ended` was */
     bool is_reading;
-    bool was_full;
+    bool was_full;    /* at least as much waited as makes it full, or nearly as much */
     bool minds_stall; /* the stall timer runs: something was written since it fired */
     bool waited;      /* some of that had not gone when it was looked at */
     bool has_ended;   /* the peer's FIN has come */
@@ -167,6 +168,7 @@ struct dr_ws_session *dr_ws_session_new(struct dr_ws_hub *hub, enum dr_ws_role r
     session->options = options;
     session->events = events;
     session->owner = owner;
+    session->is_server = role == DR_WS_SERVER;
     dr_ws_reader_init(&session->reader, hub->pool, &options->limits, role);
     dr_timer_init(&session->timer, session, session_timed_out);
     dr_timer_init(&session->stall_timer, session, session_stalled);
@@ -290,7 +292,7 @@ static struct dr_buf *session_outbox(struct dr_ws_session *session) {
 }
 
 static const uint8_t *session_mask(struct dr_ws_session *session, uint8_t mask[4]) {
-    if (session->reader.role == DR_WS_SERVER) return NULL;
+    if (session->is_server) return NULL;
     dr_entropy_take(&session->hub->entropy, mask, 4);
     return mask;
 }
@@ -322,8 +324,7 @@ static void session_break(struct dr_ws_session *session, uint16_t code, const ch
     session_enter_ending(session);
 }
 
-static bool session_has_room(const struct dr_ws_session *session, size_t len) {
-    const size_t waiting = dr_ws_session_pending(session);
+static bool session_has_room(const struct dr_ws_session *session, size_t waiting, size_t len) {
     const size_t most = session->options->send_bytes_max;
     if (waiting == 0) return true;
     return waiting <= most && len <= most - waiting;
@@ -332,28 +333,32 @@ static bool session_has_room(const struct dr_ws_session *session, size_t len) {
 /* Whether a message of `len` bytes may be sent; what stands in its way is done with. */
 static enum dr_status session_admit(struct dr_ws_session *session, size_t len) {
     if (session->state != SESSION_OPEN) return DR_CLOSED;
-    if (session_has_room(session, DR_WS_HEAD_BYTES_MAX + len)) return DR_OK;
+    const size_t waiting = dr_ws_session_pending(session);
+    if (session_has_room(session, waiting, DR_WS_HEAD_BYTES_MAX + len)) {
+        const size_t most = waiting + DR_WS_HEAD_BYTES_MAX + len;
+        if (most > session->options->send_high_bytes) session->was_full = true;
+        return DR_OK;
+    }
     session_break(session, DR_WS_CLOSE_POLICY, "too much waits that is not read");
     return DR_TOO_LARGE;
 }
 
-char *dr_ws_session_put_text(struct dr_ws_session *session, size_t len) {
-    dr_assert(session->reader.role == DR_WS_SERVER);
+char *dr_ws_session_begin_frames(struct dr_ws_session *session, size_t len) {
+    dr_assert(session->is_server);
     if (session_admit(session, len)) return NULL;
     if (session->outbox && session->outbox->bytes.len >= GATHERED_BYTES_MAX) {
         session_write_out(session);
         if (session->state != SESSION_OPEN) return NULL;
     }
     struct dr_buf *buf = session_outbox(session);
-    char *frame = buf ? dr_buf_reserve(buf, DR_WS_HEAD_BYTES_MAX + len) : NULL;
-    if (!frame) {
-        session_lose(session, "no memory to send");
-        return NULL;
-    }
-    const size_t head_len = dr_ws_write_head(frame, DR_WS_OPCODE_TEXT, len, NULL);
-    dr_buf_commit(buf, head_len + len);
-    if (dr_ws_session_is_full(session)) session->was_full = true;
-    return frame + head_len;
+    char *frames = buf ? dr_buf_reserve(buf, len) : NULL;
+    if (!frames) session_lose(session, "no memory to send");
+    return frames;
+}
+
+void dr_ws_session_end_frames(struct dr_ws_session *session, const char *end) {
+    struct dr_buf *buf = &session->outbox->bytes;
+    dr_buf_commit(buf, (size_t)(end - buf->data) - buf->len);
 }
 
 static enum dr_status session_send(struct dr_ws_session *session, enum dr_ws_opcode opcode,
@@ -367,7 +372,6 @@ static enum dr_status session_send(struct dr_ws_session *session, enum dr_ws_opc
         return DR_NO_MEMORY;
     }
     if (session->outbox->bytes.len >= GATHERED_BYTES_MAX) session_write_out(session);
-    if (dr_ws_session_is_full(session)) session->was_full = true;
     return DR_OK;
 }
 
@@ -406,7 +410,7 @@ static void session_flushed(void *owner) {
     session_mind_drained(session);
     if (session->state != SESSION_ENDING) return;
     /* The server closes TCP first (RFC 6455 section 7.1.1). */
-    if (session->reader.role == DR_WS_SERVER || session->has_ended) {
+    if (session->is_server || session->has_ended) {
         dr_stream_finish(session->stream);
     }
     if (session->has_ended && dr_stream_pending(session->stream) == 0) {
@@ -446,7 +450,8 @@ static void session_take_close(struct dr_ws_session *session, const struct dr_ws
 /* --- reading ---------------------------------------------------------------------------------- */
 
 static void session_answer_ping(struct dr_ws_session *session, dr_slice payload) {
-    if (!session_has_room(session, payload.len + DR_WS_HEAD_BYTES_MAX)) {
+    if (!session_has_room(session, dr_ws_session_pending(session),
+                          payload.len + DR_WS_HEAD_BYTES_MAX)) {
         session_break(session, DR_WS_CLOSE_POLICY, "too much waits that is not read");
         return;
     }
@@ -592,7 +597,7 @@ static void session_ping(struct dr_ws_session *session) {
     if (!is_deaf) session->unanswered_pings++;
     dr_timer_start(&session->timer, session->hub->loop, session->options->ping_ms);
     /* A peer that does not read what waits already needs no further ping. */
-    if (!session_has_room(session, DR_WS_HEAD_BYTES_MAX)) return;
+    if (!session_has_room(session, dr_ws_session_pending(session), DR_WS_HEAD_BYTES_MAX)) return;
     if (!session_put(session, DR_WS_OPCODE_PING, NULL, 0)) {
         session_lose(session, "no memory to send");
     }

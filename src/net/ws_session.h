@@ -86,9 +86,11 @@ void dr_ws_session_start(struct dr_ws_session *session, struct dr_stream *stream
  * DR_TOO_LARGE beyond `send_bytes_max` or DR_NO_MEMORY: not sent, `ended` follows in this turn. */
 enum dr_status dr_ws_session_send_text(struct dr_ws_session *session, const dr_slice *parts,
                                        size_t part_count);
-/* The same for a server that writes the message, of `len` bytes, itself: where to, before anything
- * else is asked of the session. NULL when it is not to be sent. */
-char *dr_ws_session_put_text(struct dr_ws_session *session, size_t len);
+/* For a server that writes whole frames itself, of at most `len` bytes with their heads, which are
+ * counted like one message: where to, NULL when they are not to be sent; and where they end, before
+ * anything else is asked of the session. */
+char *dr_ws_session_begin_frames(struct dr_ws_session *session, size_t len);
+void dr_ws_session_end_frames(struct dr_ws_session *session, const char *end);
 enum dr_status dr_ws_session_send_binary(struct dr_ws_session *session, const dr_slice *parts,
                                          size_t part_count);
 /* Begins the close handshake; messages that still come are dropped. `ended` comes when the peer's

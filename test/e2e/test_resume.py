@@ -327,6 +327,27 @@ def test_a_resumed_answer_waits_for_a_slow_reader(tmp_path):
         drip.close()
 
 
+@pytest.mark.threads
+def test_a_drain_does_not_wait_for_who_resumed_and_does_not_read(tmp_path):
+    drip = Drip()
+    try:
+        with running(Relay(tmp_path, drip.url, drain_seconds=1, timeouts="between_bytes: 60s",
+                           limits="ws_send_bytes: 64KiB, event_bytes: 64KiB")) as relay, \
+                open_socket(relay, relay.key) as first:
+            told = begin(first)
+            plain = small_socket(relay)
+            with contextlib.suppress(ConnectionClosed, ConnectionResetError), \
+                    open_socket(relay, relay.key, sock=plain, max_queue=1) as second:
+                send(second, {"type": "resume", "request_id": told.frames[0]["request_id"],
+                              "after": 1, "id": "y"})
+                wait_until_stuck(drip, 1)
+                relay.process.terminate()
+                # The second, and the time that a peer has for its half of the closing handshake.
+                assert relay.process.wait(10) == 0, relay.log()
+    finally:
+        drip.close()
+
+
 def small_socket(relay):
     """A connection that holds few bytes under way."""
     plain = socket.socket()
