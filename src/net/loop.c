@@ -51,7 +51,7 @@ struct dr_loop {
 
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_idle_t hurry; /* keeps the next poll from waiting while deferred calls are left */
+    uv_idle_t hurry; /* keeps the next poll from waiting while calls are left */
     struct dr_list deferred;
     struct dr_list others_first; /* deferred calls */
 
@@ -148,8 +148,11 @@ static void round_run(struct dr_list *queue) {
     }
 }
 
+/* Comes before the poll, which does not wait while the handle is active. */
 static void hurried(uv_idle_t *idle) {
-    (void)uv_idle_stop(idle);
+    const struct dr_loop *loop = idle->data;
+    const bool is_done = dr_list_is_empty(&loop->deferred) && dr_list_is_empty(&loop->others_first);
+    if (is_done) (void)uv_idle_stop(idle);
 }
 
 static void deferred_run(struct dr_loop *loop) {
@@ -465,6 +468,7 @@ static void own_handles_init(struct dr_loop *loop) {
     (void)uv_timer_init(uv, &loop->bound);
     loop->prepare.data = loop;
     loop->check.data = loop;
+    loop->hurry.data = loop;
     loop->timer.data = loop;
     (void)uv_prepare_start(&loop->prepare, turn_ends);
     (void)uv_check_start(&loop->check, poll_ended);

@@ -293,6 +293,51 @@ static void test_a_stream_with_much_to_read_leaves_turns_to_others(void **state)
     line_close(&line);
 }
 
+/* Stops the loop when all has come, or nothing has for long. */
+struct drain {
+    struct dr_loop *loop;
+    size_t left;
+    struct dr_timer patience;
+};
+
+static void drain_received(void *owner, dr_slice bytes) {
+    struct drain *drain = owner;
+    drain->left -= bytes.len;
+    if (drain->left == 0) dr_loop_stop(drain->loop);
+}
+
+static void drain_stalled(void *owner) {
+    struct drain *drain = owner;
+    dr_loop_stop(drain->loop);
+}
+
+/* All has arrived before the first read, so nothing wakes the loop any more. */
+static void test_reading_goes_on_without_a_word_from_the_system(void **state) {
+    (void)state;
+    static const struct dr_stream_events events = {.received = drain_received};
+    static char noise[2 * MEBIBYTE];
+    const int room = 8 * MEBIBYTE;
+    struct drain drain = {0};
+    struct dr_stream *stream;
+    int fds[2];
+    assert_int_equal(dr_loop_new(&drain.loop, NULL), DR_OK);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    (void)setsockopt(fds[1], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+    assert_int_equal(dr_stream_tcp_accept(drain.loop, fds[0], &stream, NULL), DR_OK);
+    dr_stream_set_owner(stream, &events, &drain);
+    const ssize_t len = write(fds[1], noise, sizeof(noise));
+    assert_true(len > 0);
+    drain.left = (size_t)len;
+    dr_timer_init(&drain.patience, &drain, drain_stalled);
+    dr_timer_start(&drain.patience, drain.loop, 5000);
+    dr_loop_run(drain.loop);
+    dr_timer_stop(&drain.patience);
+    assert_int_equal(drain.left, 0);
+    dr_stream_close(stream);
+    (void)close(fds[1]);
+    dr_loop_free(drain.loop);
+}
+
 /* While a stream gathers the system is asked for nothing: what came meanwhile, an end too, is
  * found afterwards, and so is what comes long after. */
 static void test_nothing_is_missed_by_gathering(void **state) {
@@ -483,6 +528,7 @@ int main(void) {
         cmocka_unit_test(test_what_follows_a_rest_of_the_same_turn_stays_behind_it),
         cmocka_unit_test(test_many_streams_of_a_turn_need_no_room_for_all),
         cmocka_unit_test(test_a_stream_with_much_to_read_leaves_turns_to_others),
+        cmocka_unit_test(test_reading_goes_on_without_a_word_from_the_system),
         cmocka_unit_test(test_nothing_is_missed_by_gathering),
         cmocka_unit_test(test_a_reset_is_told_as_failure),
         cmocka_unit_test(test_writing_to_a_dead_peer_fails_in_a_later_turn),
