@@ -493,8 +493,7 @@ static int watch_set_open(struct dr_loop *loop) {
     return 0;
 }
 
-/* libuv writes by write(2), which raises SIGPIPE where the peer is gone. A handler of the program's
- * own is left alone. */
+/* A handler of the program's own is left alone. */
 static void sigpipe_ignore(void) {
     struct sigaction action;
     if (sigaction(SIGPIPE, NULL, &action)) return;

@@ -9,8 +9,8 @@
 
 struct dr_loop;
 
-/* Also makes the process ignore SIGPIPE unless it has a handler of its own: libuv writes by
- * write(2). */
+/* Also makes the process ignore SIGPIPE unless it has a handler of its own: who writes to a pipe
+ * that nobody reads, a log's say, gets an error. */
 enum dr_status dr_loop_new(struct dr_loop **ret_loop, struct dr_error *error) DR_MUST_USE;
 /* All handles opened on it must have been closed. Accepts NULL. */
 void dr_loop_free(struct dr_loop *loop);
