@@ -12,8 +12,8 @@
 enum { FAILURE_BODY_BYTES_MAX = 64 * 1024 };
 enum { RETRY_AFTER_S_MAX = 3600 };
 /* A piece that follows its predecessor this closely belongs to a burst. Gathering itself takes
- * about 200 us, so that a burst under way is still seen as one. */
-enum { BURST_US = 450 };
+ * a window, so that a burst under way is still seen as one. */
+enum { BURST_US = 2 * DR_LOOP_GATHER_US + 50 };
 
 static const struct dr_http_ask_events ask_events;
 

@@ -73,7 +73,6 @@ static void put_in_record(struct ws_answer *answer) {
 static void send_tails(struct ws_answer *answer) {
     struct dr_buf *tails = tails_of(answer);
     struct dr_ws_session *session = answer->session;
-    if (session) ws_answer_pay_accepted(answer);
     if (answer->pen.replay) put_in_record(answer);
     if (session && dr_buf_status(tails) == DR_OK) {
         const dr_slice row = dr_buf_slice(tails);
@@ -90,12 +89,6 @@ static void put_request_id(struct dr_buf *tail, dr_slice request_id) {
     if (request_id.len == 0) return;
     dr_buf_put(tail, DR_LIT(",\"request_id\":"));
     dr_json_put_string(tail, request_id);
-}
-
-void ws_put_accepted_tail(struct dr_buf *tail, dr_slice request_id) {
-    dr_buf_put(tail, DR_LIT(",\"accepted\":true"));
-    put_request_id(tail, request_id);
-    dr_buf_put_char(tail, '}');
 }
 
 /* OpenAI's object with two members more. */
@@ -149,12 +142,11 @@ static void ws_admitted(struct downstream *downstream) {
     ws_answer_record(answer);
     struct dr_buf *tail = tails_of(answer);
     const size_t begin = replay_tail_begin(tail);
-    ws_put_accepted_tail(tail, answer->request_id);
+    dr_buf_put(tail, DR_LIT(",\"accepted\":true"));
+    put_request_id(tail, answer->request_id);
+    dr_buf_put_char(tail, '}');
     replay_tail_end(tail, begin);
-    if (answer->pen.replay) put_in_record(answer);
-    dr_buf_reset(tail);
-    answer->seq = 1;
-    ws_answer_owe_accepted(answer);
+    send_tails(answer);
 }
 
 static void ws_begin(struct downstream *downstream, dr_slice headers) {
@@ -459,6 +451,7 @@ static void ws_refuse(struct downstream *downstream, const struct refusal *refus
 
 const struct downstream_kind downstream_ws = {
     .transport = TRANSPORT_WS,
+    .takes_events = true,
     .streamed = &downstream_ws,
     .pending = ws_pending,
     .places = ws_places,

@@ -56,7 +56,7 @@ static enum dr_status relay_open(struct exchange *exchange) {
         .arena = &exchange->arena,
         .request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES),
         .created_s = exchange->created.ms / 1000,
-        .takes_events = exchange->downstream.kind->transport == TRANSPORT_WS,
+        .takes_events = exchange->downstream.kind->takes_events,
         .sim_fault = exchange->sim_fault,
     };
     return attempt_open(&exchange->attempt, &ask, &attempt_events, exchange);

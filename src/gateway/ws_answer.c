@@ -4,11 +4,7 @@
 
 #include "base/json.h"
 #include "gateway/exchange.h"
-#include "net/ws_session.h"
 
-/* A provider that is near answers within this time: then the first frame needs no write and no
- * packet of its own. */
-enum { ACCEPTED_MS = 2 };
 enum { CACHE_LINE_BYTES = 64 };
 _Static_assert(offsetof(struct ws_answer, id_text) <= 2 * CACHE_LINE_BYTES - 32, "short ids too");
 
@@ -26,15 +22,10 @@ static void answer_close_replay(struct ws_answer *answer, bool is_over) {
     replay_close(&answer->pen, is_over, dr_loop_now(answer->exchange->worker->loop));
 }
 
-static void answer_stop_timers(struct ws_answer *answer) {
-    dr_timer_stop(&answer->lost_timer);
-    dr_timer_stop(&answer->accepted_timer);
-}
-
 /* Nobody will ever hear it. The exchange settles, and the answer is gone. */
 static void answer_abandon(struct ws_answer *answer) {
     struct exchange *exchange = answer->exchange;
-    answer_stop_timers(answer);
+    dr_timer_stop(&answer->lost_timer);
     ws_answer_end_turn(answer, CHAT_TURN_CUT);
     answer_close_replay(answer, false);
     exchange_note_gone(exchange);
@@ -44,29 +35,6 @@ static void answer_lost_for_long(void *owner) {
     struct ws_answer *answer = owner;
     if (ws_answer_is_heard(answer)) return;
     answer_abandon(answer);
-}
-
-static void accepted_waited(void *owner) {
-    ws_answer_pay_accepted(owner);
-}
-
-void ws_answer_owe_accepted(struct ws_answer *answer) {
-    answer->owes_accepted = true;
-    dr_timer_start(&answer->accepted_timer, answer->exchange->worker->loop, ACCEPTED_MS);
-}
-
-void ws_answer_pay_accepted(struct ws_answer *answer) {
-    struct dr_buf *tail = &answer->exchange->worker->frame;
-    if (!answer->owes_accepted) return;
-    answer->owes_accepted = false;
-    dr_timer_stop(&answer->accepted_timer);
-    dr_buf_reset(tail);
-    ws_put_accepted_tail(tail, answer->request_id);
-    if (dr_buf_status(tail) == DR_OK) {
-        ws_session_send_frame(answer->session, answer->id_json, 1, dr_buf_slice(tail));
-    } else {
-        dr_ws_session_reset(answer->session);
-    }
 }
 
 /* Where a line of the cache begins, so that what stands first in it takes no line more. */
@@ -98,7 +66,6 @@ struct ws_answer *ws_answer_new(struct exchange *exchange, dr_slice id) {
     answer->exchange = exchange;
     answer->request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES);
     dr_timer_init(&answer->lost_timer, answer, answer_lost_for_long);
-    dr_timer_init(&answer->accepted_timer, answer, accepted_waited);
     return answer_keep_id(answer, id) ? answer : NULL;
 }
 
@@ -136,8 +103,6 @@ static void answer_leave_connection(struct ws_answer *answer) {
     ws_connection_drop_answer(answer->connection, answer);
     answer->connection = NULL;
     answer->session = NULL;
-    answer->owes_accepted = false;
-    dr_timer_stop(&answer->accepted_timer);
 }
 
 void ws_answer_lose(struct ws_answer *answer) {
@@ -151,7 +116,7 @@ void ws_answer_lose(struct ws_answer *answer) {
 }
 
 void ws_answer_over(struct ws_answer *answer, enum chat_turn_end end) {
-    answer_stop_timers(answer);
+    dr_timer_stop(&answer->lost_timer);
     ws_answer_end_turn(answer, end);
     answer_close_replay(answer, true);
     if (answer->connection) ws_connection_drop_answer(answer->connection, answer);

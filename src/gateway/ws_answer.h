@@ -28,13 +28,11 @@ struct ws_answer {
     dr_slice id_json;       /* with quotes */
     struct openai_halves halves;
     uint16_t model_len;
-    bool owes_accepted;                /* its first frame waits for company */
     char id_text[WS_ID_BYTES_AT_HAND]; /* of `id_json`, unless it is longer */
 
     struct ws_connection *connection; /* NULL with `session` */
     struct dr_list node;              /* the connection's running answers */
     struct dr_timer lost_timer;
-    struct dr_timer accepted_timer;
     dr_slice id; /* as the client wrote it, or one made up */
     dr_slice request_id;
     dr_slice frame; /* the ask's, while its session's turn is awaited; in the arena */
@@ -53,10 +51,6 @@ void ws_connection_drop_answer(struct ws_connection *connection, struct ws_answe
 struct ws_answer *ws_answer_new(struct exchange *exchange, dr_slice id);
 /* From here on it can be resumed. */
 void ws_answer_record(struct ws_answer *answer);
-/* Its first frame is to be sent, with the next one or in a moment. */
-void ws_answer_owe_accepted(struct ws_answer *answer);
-/* If it waits still: sends it now. */
-void ws_answer_pay_accepted(struct ws_answer *answer);
 /* Somebody listens: its connection, or one that resumed it. */
 bool ws_answer_is_heard(const struct ws_answer *answer);
 /* If nobody listens: begins to count its time, or ends it soon when nobody can come back. */
@@ -78,7 +72,6 @@ void ws_session_send_frame(struct dr_ws_session *session, dr_slice id_json, uint
 size_t ws_session_send_row(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
                            dr_slice row);
 
-void ws_put_accepted_tail(struct dr_buf *tail, dr_slice request_id);
 /* The tail of an answer that failed; `request_id` is empty where there is none. */
 void ws_put_refusal_tail(struct dr_buf *tail, const struct refusal *refusal, dr_slice request_id);
 

@@ -104,7 +104,7 @@ enum { DR_HTTP_ASK_PLACES = 8 };
 void dr_http_ask_expect(struct dr_http_ask *ask, const void *const *places, size_t count);
 /* Instead of the last of so many. */
 void dr_http_ask_expect_last(struct dr_http_ask *ask, const void *place);
-/* Let a bursting response gather for about 200 us (dr_stream_gather). */
+/* Let a bursting response gather for DR_LOOP_GATHER_US (dr_stream_gather). */
 void dr_http_ask_gather(struct dr_http_ask *ask);
 
 struct dr_http_pool_stats {

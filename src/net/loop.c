@@ -27,7 +27,6 @@ enum {
     TIMER_CLASSES_MAX = 64,   /* distinct durations with a list of their own */
     TIMER_HINTS = 256,        /* remembers the class of a duration, direct mapped */
     DEFERRED_ROUNDS_MAX = 32, /* before the loop looks at its sockets again */
-    GATHER_US = 200,
     PUT_OFF_PARTS = 16,
     SCRATCH_KEPT_BYTES = 256 * 1024,
     WATCH_EVENTS = 256, /* taken at once; what is beyond comes in the next turn */
@@ -416,7 +415,7 @@ void dr_loop_gather(struct dr_loop *loop, struct dr_deferred *deferred) {
         return;
     }
     if (dr_list_is_empty(&loop->gathering)) {
-        const struct itimerspec after = {.it_value.tv_nsec = GATHER_US * 1000L};
+        const struct itimerspec after = {.it_value.tv_nsec = DR_LOOP_GATHER_US * 1000L};
         (void)timerfd_settime(loop->gather_fd, 0, &after, NULL);
         uv_ref((uv_handle_t *)&loop->gather_poll);
     }

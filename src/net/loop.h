@@ -59,8 +59,10 @@ void dr_deferred_init(struct dr_deferred *deferred, void *owner, void (*run)(voi
 void dr_deferred_queue(struct dr_deferred *deferred, struct dr_loop *loop);
 void dr_deferred_cancel(struct dr_deferred *deferred);
 
+/* A burst's window. */
+enum { DR_LOOP_GATHER_US = 200 };
 /* Microsecond alarms for gathering bursts: all that wait are served by one timerfd, about
- * `GATHER_US` (200) after the first was queued. Same embedding rule as `dr_deferred`. */
+ * DR_LOOP_GATHER_US after the first was queued. Same embedding rule as `dr_deferred`. */
 void dr_loop_gather(struct dr_loop *loop, struct dr_deferred *deferred);
 
 /* The turn's read buffer, 64 KiB, shared by all streams of the loop. */

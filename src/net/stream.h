@@ -65,12 +65,12 @@ void dr_stream_flush(struct dr_stream *stream);
 /* Default 1 MiB. */
 void dr_stream_set_pending_max(struct dr_stream *stream, size_t bytes);
 
-/* Reading is on from the start. While paused neither `received` nor `ended` comes; a TCP reset
- * still does where the system tells. */
+/* Reading is on from the start. While paused neither `received` nor `ended` comes; a reset is
+ * told then when something is written or waits to be. */
 void dr_stream_pause(struct dr_stream *stream);
 void dr_stream_resume(struct dr_stream *stream);
 bool dr_stream_is_paused(const struct dr_stream *stream);
-/* Pauses for about 200 us (see dr_loop_gather), so that a burst arrives in fewer, larger pieces. */
+/* Pauses for DR_LOOP_GATHER_US, so that a burst arrives in fewer, larger pieces. */
 void dr_stream_gather(struct dr_stream *stream);
 
 /* Names memory that the owner will use when bytes come: two cache lines at each place are fetched
