@@ -206,3 +206,26 @@ void fixture_assert_all_read(const char *program) {
     assert_int_equal(folder_count, READERS_COUNT);
     assert_true(file_count > 0);
 }
+
+void fixture_put_text(struct dr_buf *out, dr_slice text) {
+    if (text.len == 0) dr_buf_put_char(out, '-');
+    for (size_t i = 0; i < text.len; i++) {
+        const unsigned char byte = (unsigned char)text.data[i];
+        if (byte == '\\')
+            dr_buf_put(out, DR_LIT("\\\\"));
+        else if (byte < 0x20)
+            dr_buf_format(out, "\\x%02x", byte);
+        else
+            dr_buf_put_char(out, (char)byte);
+    }
+}
+
+void fixture_put_failure(struct dr_buf *out, const struct failure *failure) {
+    fixture_put_text(out, failure->message);
+    dr_buf_put(out, DR_LIT(" | "));
+    fixture_put_text(out, failure->type);
+    dr_buf_put(out, DR_LIT(" | "));
+    fixture_put_text(out, failure->code);
+    dr_buf_put(out, DR_LIT(" | "));
+    fixture_put_text(out, failure->param);
+}

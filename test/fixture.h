@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/random.h"
+#include "model/failure.h"
 #include "net/sse.h"
 
 /* Given: clear it. */
@@ -25,6 +26,11 @@ void fixture_read_stream(dr_slice bytes, size_t cut, size_t step, fixture_event 
                          void *owner);
 /* Every cut of a short stream, a thousand seeded ones of a long one: the events stay the same. */
 void fixture_check_cuts(const char *name, dr_slice bytes, struct dr_random *random);
+
+/* As golden texts have them: control characters escaped, "-" for an empty one. */
+void fixture_put_text(struct dr_buf *out, dr_slice text);
+/* "message | type | code | param". */
+void fixture_put_failure(struct dr_buf *out, const struct failure *failure);
 
 /* At the end of the test program `program`: each file in the folders that it answers for has been
  * read by it, and each folder there is has somebody who does. */

@@ -70,29 +70,6 @@ static void put_once(struct dr_buf *buf, dr_slice text) {
     if (buf->len == 0) dr_buf_put(buf, text);
 }
 
-static void put_plain(struct dr_buf *out, dr_slice text) {
-    if (text.len == 0) dr_buf_put_char(out, '-');
-    for (size_t i = 0; i < text.len; i++) {
-        const unsigned char byte = (unsigned char)text.data[i];
-        if (byte == '\\')
-            dr_buf_put(out, DR_LIT("\\\\"));
-        else if (byte < 0x20)
-            dr_buf_format(out, "\\x%02x", byte);
-        else
-            dr_buf_put_char(out, (char)byte);
-    }
-}
-
-static void put_failure(struct dr_buf *out, const struct failure *failure) {
-    put_plain(out, failure->message);
-    dr_buf_put(out, DR_LIT(" | "));
-    put_plain(out, failure->type);
-    dr_buf_put(out, DR_LIT(" | "));
-    put_plain(out, failure->code);
-    dr_buf_put(out, DR_LIT(" | "));
-    put_plain(out, failure->param);
-}
-
 static void note_call(struct choice *choice, const struct answer_event *event) {
     const uint32_t index = event->tool_call.index;
 
@@ -125,7 +102,7 @@ static void note_event(struct meaning *meaning, const struct answer_event *event
         meaning->has_error = true;
         assert_int_equal(event->error.kind, FAILURE_IN_STREAM);
         dr_buf_reset(&meaning->error);
-        put_failure(&meaning->error, &event->error);
+        fixture_put_failure(&meaning->error, &event->error);
         return;
     case ANSWER_END: meaning->is_ended = true; return;
     case ANSWER_SIGNATURE:
@@ -142,7 +119,7 @@ static void note_chunk(struct meaning *meaning, struct answer_chunk *chunk) {
 
 static void put_line(struct dr_buf *out, size_t number, const char *name, dr_slice text) {
     dr_buf_format(out, "choice %zu %s ", number, name);
-    put_plain(out, text);
+    fixture_put_text(out, text);
     dr_buf_put_char(out, '\n');
 }
 
@@ -152,11 +129,11 @@ static void put_choice(struct dr_buf *out, size_t number, const struct choice *c
     put_line(out, number, "refusal", dr_buf_slice(&choice->refusal));
     for (uint32_t i = 0; i < choice->call_count; i++) {
         dr_buf_format(out, "choice %zu call %u ", number, i);
-        put_plain(out, dr_buf_slice(&choice->calls[i].id));
+        fixture_put_text(out, dr_buf_slice(&choice->calls[i].id));
         dr_buf_put(out, DR_LIT(" | "));
-        put_plain(out, dr_buf_slice(&choice->calls[i].name));
+        fixture_put_text(out, dr_buf_slice(&choice->calls[i].name));
         dr_buf_put(out, DR_LIT(" | "));
-        put_plain(out, dr_buf_slice(&choice->calls[i].arguments));
+        fixture_put_text(out, dr_buf_slice(&choice->calls[i].arguments));
         dr_buf_put_char(out, '\n');
     }
     put_line(out, number, "finish", dr_buf_slice(&choice->finishes));
@@ -164,9 +141,9 @@ static void put_choice(struct dr_buf *out, size_t number, const struct choice *c
 
 static void put_meaning(struct dr_buf *out, const struct meaning *meaning) {
     dr_buf_put(out, DR_LIT("id "));
-    put_plain(out, dr_buf_slice(&meaning->id));
+    fixture_put_text(out, dr_buf_slice(&meaning->id));
     dr_buf_put(out, DR_LIT("\nmodel "));
-    put_plain(out, dr_buf_slice(&meaning->model));
+    fixture_put_text(out, dr_buf_slice(&meaning->model));
     dr_buf_put_char(out, '\n');
     for (size_t i = 0; i < CHOICES_MAX; i++) {
         if (meaning->choices[i].is_seen) put_choice(out, i, &meaning->choices[i]);
@@ -260,7 +237,7 @@ static void check_failure(const char *name, dr_slice body, dr_slice golden) {
     dr_buf_init(&out, FILE_BYTES_MAX);
     openai_read_failure(reader, body, &failure);
     dr_buf_put(&out, DR_LIT("error "));
-    put_failure(&out, &failure);
+    fixture_put_failure(&out, &failure);
     dr_buf_put_char(&out, '\n');
     if (!dr_slice_is(dr_buf_slice(&out), golden)) {
         fail_msg("%s:\n%.*s\nexpected:\n%.*s", name, DR_FMT(dr_buf_slice(&out)), DR_FMT(golden));

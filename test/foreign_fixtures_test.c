@@ -93,28 +93,9 @@ struct teller {
     size_t event_count;
 };
 
-static void put_plain(struct dr_buf *out, dr_slice text) {
-    if (text.len == 0) dr_buf_put_char(out, '-');
-    for (size_t i = 0; i < text.len; i++) {
-        const unsigned char byte = (unsigned char)text.data[i];
-        if (byte == '\\')
-            dr_buf_put(out, DR_LIT("\\\\"));
-        else if (byte < 0x20)
-            dr_buf_format(out, "\\x%02x", byte);
-        else
-            dr_buf_put_char(out, (char)byte);
-    }
-}
-
 static void put_failure(struct dr_buf *out, const struct failure *failure) {
     dr_buf_put(out, DR_LIT("error "));
-    put_plain(out, failure->message);
-    dr_buf_put(out, DR_LIT(" | "));
-    put_plain(out, failure->type);
-    dr_buf_put(out, DR_LIT(" | "));
-    put_plain(out, failure->code);
-    dr_buf_put(out, DR_LIT(" | "));
-    put_plain(out, failure->param);
+    fixture_put_failure(out, failure);
     dr_buf_put_char(out, '\n');
 }
 
@@ -162,7 +143,7 @@ static void note_event(void *owner, const struct dr_sse_event *event) {
 
     if (!event->has_data) return;
     teller->event_count++;
-    put_plain(&teller->names, event->name);
+    fixture_put_text(&teller->names, event->name);
     dr_buf_put_char(&teller->names, '\n');
     note_chat(teller, event->data);
     if (dr_slice_is(event->data, DR_LIT("[DONE]"))) return;
@@ -214,7 +195,7 @@ static void tell_stream(struct dr_buf *out, dr_slice bytes, size_t step, struct 
     for (size_t i = 0; i < KINDS_MAX && teller.said[i].type.len > 0; i++) {
         dr_buf_put(out, dr_buf_slice(&teller.said[i].type));
         dr_buf_put_char(out, ' ');
-        put_plain(out, dr_buf_slice(&teller.said[i].text));
+        fixture_put_text(out, dr_buf_slice(&teller.said[i].text));
         dr_buf_put_char(out, '\n');
     }
     put_measure(out, &teller.sum);

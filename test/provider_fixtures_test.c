@@ -95,29 +95,6 @@ static void put_once(struct dr_buf *buf, dr_slice text) {
     if (buf->len == 0) dr_buf_put(buf, text);
 }
 
-static void put_plain(struct dr_buf *out, dr_slice text) {
-    if (text.len == 0) dr_buf_put_char(out, '-');
-    for (size_t i = 0; i < text.len; i++) {
-        const unsigned char byte = (unsigned char)text.data[i];
-        if (byte == '\\')
-            dr_buf_put(out, DR_LIT("\\\\"));
-        else if (byte < 0x20)
-            dr_buf_format(out, "\\x%02x", byte);
-        else
-            dr_buf_put_char(out, (char)byte);
-    }
-}
-
-static void put_failure(struct dr_buf *out, const struct failure *failure) {
-    put_plain(out, failure->message);
-    dr_buf_put(out, DR_LIT(" | "));
-    put_plain(out, failure->type);
-    dr_buf_put(out, DR_LIT(" | "));
-    put_plain(out, failure->code);
-    dr_buf_put(out, DR_LIT(" | "));
-    put_plain(out, failure->param);
-}
-
 static void note_call(struct choice *choice, const struct answer_event *event) {
     const uint32_t index = event->tool_call.index;
 
@@ -146,15 +123,15 @@ static void note_seal(struct choice *choice, size_t number, const struct answer_
 
     dr_buf_format(&choice->seals, "choice %zu seal %s | %u | ", number,
                   kinds[event->signature.kind], event->signature.index);
-    put_plain(&choice->seals, event->signature.text);
+    fixture_put_text(&choice->seals, event->signature.text);
     dr_buf_put_char(&choice->seals, '\n');
 }
 
 static void note_source(struct choice *choice, size_t number, const struct answer_event *event) {
     dr_buf_format(&choice->sources, "choice %zu source ", number);
-    put_plain(&choice->sources, event->citation.url);
+    fixture_put_text(&choice->sources, event->citation.url);
     dr_buf_put(&choice->sources, DR_LIT(" | "));
-    put_plain(&choice->sources, event->citation.title);
+    fixture_put_text(&choice->sources, event->citation.title);
     dr_buf_put_char(&choice->sources, '\n');
 }
 
@@ -197,7 +174,7 @@ static void note_event(struct meaning *meaning, const struct answer_event *event
                          : dr_slice_is(event->error.code, DR_LIT("rate_limit_exceeded"))
                              ? FAILURE_RATE_LIMITED
                              : FAILURE_IN_STREAM);
-        put_failure(&meaning->error, &event->error);
+        fixture_put_failure(&meaning->error, &event->error);
         return;
     case ANSWER_END: meaning->is_ended = true; return;
     }
@@ -206,7 +183,7 @@ static void note_event(struct meaning *meaning, const struct answer_event *event
 
 static void put_line(struct dr_buf *out, size_t number, const char *name, dr_slice text) {
     dr_buf_format(out, "choice %zu %s ", number, name);
-    put_plain(out, text);
+    fixture_put_text(out, text);
     dr_buf_put_char(out, '\n');
 }
 
@@ -219,13 +196,13 @@ static void put_choice(struct dr_buf *out, size_t number, const struct choice *c
     for (uint32_t i = 0; i < choice->call_count; i++) {
         const dr_slice id = dr_buf_slice(&choice->calls[i].id);
         dr_buf_format(out, "choice %zu call %u ", number, i);
-        put_plain(out, id.len == MADE_UP_ID_BYTES && dr_slice_starts(id, DR_LIT("call_"))
-                           ? DR_LIT("call_*")
-                           : id);
+        fixture_put_text(out, id.len == MADE_UP_ID_BYTES && dr_slice_starts(id, DR_LIT("call_"))
+                                  ? DR_LIT("call_*")
+                                  : id);
         dr_buf_put(out, DR_LIT(" | "));
-        put_plain(out, dr_buf_slice(&choice->calls[i].name));
+        fixture_put_text(out, dr_buf_slice(&choice->calls[i].name));
         dr_buf_put(out, DR_LIT(" | "));
-        put_plain(out, dr_buf_slice(&choice->calls[i].arguments));
+        fixture_put_text(out, dr_buf_slice(&choice->calls[i].arguments));
         dr_buf_put_char(out, '\n');
     }
     if (!is_brief) {
@@ -241,9 +218,9 @@ static void put_choice(struct dr_buf *out, size_t number, const struct choice *c
 static void put_meaning(struct dr_buf *out, const struct meaning *meaning, bool is_brief) {
     if (!is_brief) {
         dr_buf_put(out, DR_LIT("id "));
-        put_plain(out, dr_buf_slice(&meaning->id));
+        fixture_put_text(out, dr_buf_slice(&meaning->id));
         dr_buf_put(out, DR_LIT("\nmodel "));
-        put_plain(out, dr_buf_slice(&meaning->model));
+        fixture_put_text(out, dr_buf_slice(&meaning->model));
         dr_buf_put_char(out, '\n');
     }
     for (size_t i = 0; i < CHOICES_MAX; i++) {
@@ -445,7 +422,7 @@ static void check_failure(const char *name, enum dialect dialect, uint16_t statu
     assert_int_equal(failure.status, status);
     assert_int_not_equal(failure.kind, FAILURE_NONE);
     dr_buf_put(&out, DR_LIT("error "));
-    put_failure(&out, &failure);
+    fixture_put_failure(&out, &failure);
     dr_buf_put_char(&out, '\n');
     compare_slices(name, "failure", dr_buf_slice(&out), golden);
     dr_buf_clear(&out);

@@ -7,7 +7,10 @@ import time
 import urllib.error
 import urllib.request
 
+import pytest
+
 from configured import ConfiguredGateway, Simulation
+from socket_chat import open_socket
 
 # name: (dialect, path of the API, the provider's name of the model, dollars per million tokens: input, output,
 # cached input). The three prices differ, so that none can be taken for another.
@@ -143,3 +146,16 @@ class FourModels:
             self.sim.stop()
         log = self.gateway.log()
         assert "ERROR: " not in log and "runtime error" not in log, log
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    running = FourModels(tmp_path_factory.mktemp("models"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def socket(house):
+    with open_socket(house.gateway, house.key) as opened:
+        yield opened

@@ -10,7 +10,7 @@ import pytest
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 
-from four_models import (BOTH, HELLO, MODELS, PICTURES, RESULTS, TOOLS, FourModels, counts, results_of)
+from four_models import BOTH, HELLO, MODELS, PICTURES, RESULTS, TOOLS, counts, house, results_of
 
 USAGE = {"include_usage": True}
 SCENARIOS = ("chat", "stream", "tools", "structured", "image")
@@ -157,13 +157,6 @@ class LangChainClient:
 
 
 CLIENTS = {"openai": OpenAIClient, "langchain": LangChainClient}
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    running = FourModels(tmp_path_factory.mktemp("models"))
-    yield running
-    running.stop()
 
 
 @pytest.fixture(scope="module")

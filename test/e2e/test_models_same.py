@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from four_models import BOTH, FORMAT, HELLO, MODELS, PICTURES, PIXEL, TOOLS, FourModels, cost, counts, nano
-from socket_chat import ask, open_socket
+from four_models import BOTH, FORMAT, HELLO, MODELS, PICTURES, PIXEL, TOOLS, cost, counts, house, nano, socket
+from socket_chat import ask
 
 CLAUDE, GEMINI = "claude-sonnet-4.5", "gemini-2.5-flash"
 PDF = "data:application/pdf;base64,JVBERi0xLjQKJSVFT0YK"
@@ -55,19 +55,6 @@ DROPPED = {
     ("json_schema beside tools", GEMINI): {"response_format.json_schema.strict"},
     ("a long prompt", GEMINI): {"messages.cache_control"},
 }
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    running = FourModels(tmp_path_factory.mktemp("models-same"))
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def socket(house):
-    with open_socket(house.gateway, house.key) as opened:
-        yield opened
 
 
 def stream(house, body):

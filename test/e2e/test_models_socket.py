@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from four_models import BOTH, FORMAT, HELLO, MODELS, PICTURES, TOOLS, FourModels, counts, nano, results_of
-from socket_chat import ask, gather, open_socket, send
+from four_models import BOTH, FORMAT, HELLO, MODELS, PICTURES, TOOLS, counts, house, nano, results_of, socket
+from socket_chat import ask, gather, send
 
 # What is asked, beside the model. `stream` means nothing here; the two-step loop has a test of its own.
 SCENARIOS = {
@@ -14,19 +14,6 @@ SCENARIOS = {
     "structured": {"messages": HELLO, "response_format": FORMAT},
     "image": {"messages": PICTURES},
 }
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    running = FourModels(tmp_path_factory.mktemp("models-socket"))
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def socket(house):
-    with open_socket(house.gateway, house.key) as opened:
-        yield opened
 
 
 def check(house, model, told, body):

@@ -8,19 +8,12 @@ import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 
-from four_models import BOTH, RESULTS, TOOLS, FourModels, counts, results_of
+from four_models import BOTH, RESULTS, TOOLS, counts, house, results_of
 from socket_chat import ask, open_socket
 
 CLAUDE, GEMINI = "claude-sonnet-4.5", "gemini-2.5-flash"
 EFFORT = {"reasoning_effort": "low", "tools": TOOLS}
 THINKERS = (CLAUDE, GEMINI)
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    running = FourModels(tmp_path_factory.mktemp("models-thinking"))
-    yield running
-    running.stop()
 
 
 @pytest.fixture(scope="module")
