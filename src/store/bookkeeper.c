@@ -164,9 +164,22 @@ static void *run_thread(void *owner) {
 
 /* --- usage lines ---------------------------------------------------------------------------- */
 
-static void write_lines(void *owner, dr_slice records) {
+static bool put_lines(void *owner, dr_slice records) {
     const struct bookkeeper *bookkeeper = owner;
     usage_lines_put(bookkeeper->lines, records);
+    return true;
+}
+
+/* Of the batch that is in the store now. What can't be read back there has no line: trying again
+ * would write those before it twice. */
+static void write_lines(void *owner) {
+    struct bookkeeper *bookkeeper = owner;
+    struct dr_error error = {0};
+    if (usage_lines_are_on(bookkeeper->lines) &&
+        store_each_unlined(bookkeeper->store, put_lines, bookkeeper, &error)) {
+        dr_log(DR_LOG_ERROR, "usage_log.failing",
+               "text=\"%s\" (lines are lost; the store has them)", error.text);
+    }
     store_note_lines(bookkeeper->store);
 }
 

@@ -23,7 +23,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES = 4 * 1024 * 1024, PATH_BYTES = 4096, SEGMENTS_MAX = 65536 };
+enum {
+    BATCH_BYTES = 4 * 1024 * 1024,
+    BLOCK_BYTES = 64 * 1024, /* read at once: stays in a processor's cache while it is looked at */
+    PATH_BYTES = 4096,
+    SEGMENTS_MAX = 65536,
+};
 
 struct segment {
     struct segment *next; /* by name: a worker's older segments come first */
@@ -40,8 +45,8 @@ struct intake {
     DIR *listing; /* of the folder, open from the first pass to the end; NULL while there is none */
     struct segment *segments;
     size_t segment_count;
-    char *block;
-    size_t block_bytes;
+    size_t batch_bytes;
+    char block[BLOCK_BYTES];
     struct intake_stats stats;
 };
 
@@ -53,13 +58,8 @@ enum dr_status intake_new(struct store *store, const struct intake_options *opti
     if (!intake) return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
     intake->store = store;
     intake->options = *options;
-    intake->block_bytes = options->block_bytes ? options->block_bytes : BLOCK_BYTES;
-    dr_assert(intake->block_bytes >= JOURNAL_RECORD_BYTES_MAX);
-    intake->block = dr_alloc(intake->block_bytes);
-    if (!intake->block) {
-        intake_free(intake);
-        return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
-    }
+    intake->batch_bytes = options->batch_bytes ? options->batch_bytes : BATCH_BYTES;
+    dr_assert(intake->batch_bytes >= JOURNAL_RECORD_BYTES_MAX);
     const int len =
         snprintf(intake->folder, sizeof(intake->folder), "%s/journal", store_folder(store));
     if (len < 0 || (size_t)len >= sizeof(intake->folder)) {
@@ -82,7 +82,6 @@ void intake_free(struct intake *intake) {
     if (!intake) return;
     while (intake->segments) drop_segment(intake, &intake->segments);
     if (intake->listing) closedir(intake->listing);
-    dr_free(intake->block);
     dr_free(intake);
 }
 
@@ -163,27 +162,13 @@ void intake_remove_drafts(struct intake *intake) {
 
 /* --- taking in ------------------------------------------------------------------------------ */
 
-/* Counts the whole records at the front of the block. */
-static dr_slice whole_records(dr_slice block, uint64_t *ret_count, enum journal_read *ret_end) {
-    dr_slice rest = block;
-    uint64_t count = 0;
-    struct ledger_entry entry;
-    enum journal_read read = journal_decode(&rest, &entry);
-    while (read == JOURNAL_RECORD) {
-        count++;
-        read = journal_decode(&rest, &entry);
-    }
-    *ret_count = count;
-    *ret_end = read;
-    return dr_slice_first(block, block.len - rest.len);
-}
-
 static enum dr_status read_block(struct intake *intake, const struct segment *segment,
-                                 dr_slice *ret_block, struct dr_error *error) {
+                                 uint64_t offset, dr_slice *ret_block, struct dr_error *error) {
+    const size_t bytes = intake->batch_bytes < BLOCK_BYTES ? intake->batch_bytes : BLOCK_BYTES;
     size_t len = 0;
-    while (len < intake->block_bytes) {
-        const ssize_t count = pread(segment->descriptor, intake->block + len,
-                                    intake->block_bytes - len, (off_t)(segment->offset + len));
+    while (len < bytes) {
+        const ssize_t count =
+            pread(segment->descriptor, intake->block + len, bytes - len, (off_t)(offset + len));
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) {
             return dr_fail(error, DR_IO, errno, "can't read the journal %s: %s", segment->name,
@@ -200,29 +185,43 @@ static void note_step(const struct intake *intake, enum intake_step step) {
     if (intake->options.stepped) intake->options.stepped(intake->options.owner, step);
 }
 
+struct reading {
+    struct intake *intake;
+    const struct segment *segment;
+    bool is_failed;
+};
+
+static enum dr_status read_source(void *owner, uint64_t offset, dr_slice *ret_bytes,
+                                  struct dr_error *error) {
+    struct reading *reading = owner;
+    const enum dr_status status =
+        read_block(reading->intake, reading->segment, offset, ret_bytes, error);
+    reading->is_failed = status != DR_OK;
+    return status;
+}
+
 /* Takes in one batch. `*ret_is_end`: nothing whole is behind it now. */
 static enum dr_status take_batch(struct intake *intake, struct segment *segment, bool *ret_is_end,
                                  struct dr_error *error) {
-    dr_slice block;
-    enum dr_status status = read_block(intake, segment, &block, error);
-    if (status) return status;
-    uint64_t count = 0;
-    enum journal_read end = JOURNAL_END;
-    const dr_slice records = whole_records(block, &count, &end);
-    *ret_is_end = end == JOURNAL_TORN || block.len < intake->block_bytes || records.len == 0;
-    if (records.len == 0) return DR_OK;
-    const struct store_position position = {dr_slice_text(segment->name),
-                                            segment->offset + records.len};
-    status = store_put_records(intake->store, records, position, error);
+    struct reading reading = {.intake = intake, .segment = segment};
+    const struct store_source source = {.segment = dr_slice_text(segment->name),
+                                        .offset = segment->offset,
+                                        .bytes_max = intake->batch_bytes,
+                                        .read = read_source,
+                                        .owner = &reading};
+    struct store_taken taken;
+    const enum dr_status status = store_take_records(intake->store, &source, &taken, error);
     if (status) {
-        intake->stats.failures++;
+        if (!reading.is_failed) intake->stats.failures++;
         return status;
     }
-    segment->offset = position.offset;
-    intake->stats.records += count;
+    *ret_is_end = taken.is_end;
+    if (taken.count == 0) return DR_OK;
+    segment->offset += taken.bytes;
+    intake->stats.records += taken.count;
     intake->stats.batches++;
     note_step(intake, INTAKE_COMMITTED);
-    if (intake->options.committed) intake->options.committed(intake->options.owner, records);
+    if (intake->options.committed) intake->options.committed(intake->options.owner);
     return DR_OK;
 }
 
@@ -231,19 +230,19 @@ static enum dr_status take_batch(struct intake *intake, struct segment *segment,
 /* Bytes behind the last record, up to the last one that is not zero. */
 static enum dr_status measure_tail(struct intake *intake, const struct segment *segment,
                                    uint64_t *ret_len, struct dr_error *error) {
-    struct segment at = *segment;
     uint64_t len = 0;
+    uint64_t offset = segment->offset;
     for (;;) {
         dr_slice block;
-        const enum dr_status status = read_block(intake, &at, &block, error);
+        const enum dr_status status = read_block(intake, segment, offset, &block, error);
         if (status) return status;
         if (block.len == 0) break;
         for (size_t index = block.len; index-- > 0;) {
             if (block.data[index] == 0) continue;
-            len = at.offset - segment->offset + index + 1;
+            len = offset - segment->offset + index + 1;
             break;
         }
-        at.offset += block.len;
+        offset += block.len;
     }
     *ret_len = len;
     return DR_OK;
@@ -253,7 +252,8 @@ static enum dr_status measure_tail(struct intake *intake, const struct segment *
  * damaged. */
 static bool has_record_behind(struct intake *intake, const struct segment *segment) {
     dr_slice block;
-    if (read_block(intake, segment, &block, NULL)) return true; /* better kept than lost */
+    if (read_block(intake, segment, segment->offset, &block, NULL))
+        return true; /* better kept than lost */
     for (size_t start = 8; start < block.len; start += 8) {
         dr_slice rest = dr_slice_from(block, start);
         struct ledger_entry entry;

@@ -14,12 +14,12 @@ struct intake;
 enum intake_step { INTAKE_COMMITTED, INTAKE_REMOVED, INTAKE_FORGOTTEN };
 
 struct intake_options {
-    /* Called after each transaction with its records, lent. May be NULL. */
-    void (*committed)(void *owner, dr_slice records);
+    /* Called after each transaction. May be NULL. */
+    void (*committed)(void *owner);
     /* Tests: called between the steps, where a crash may strike. May be NULL. */
     void (*stepped)(void *owner, enum intake_step step);
     void *owner;
-    size_t block_bytes; /* 0: default; at least JOURNAL_RECORD_BYTES_MAX */
+    size_t batch_bytes; /* of a transaction, about; 0: default; at least JOURNAL_RECORD_BYTES_MAX */
 };
 
 struct intake_stats {

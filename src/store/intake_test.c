@@ -188,7 +188,7 @@ static void test_journals_of_two_workers_are_taken_in_while_they_write(void **st
     struct store *store = open_store(fixture);
     struct journal *journals[2] = {open_journal(fixture, 0), open_journal(fixture, 1)};
     assert_int_equal(
-        intake_new(store, &(struct intake_options){.block_bytes = 8192}, &intake, &error), DR_OK);
+        intake_new(store, &(struct intake_options){.batch_bytes = 8192}, &intake, &error), DR_OK);
     for (unsigned index = 0; index < 1000; index++) {
         append_entry(fixture, journals[dr_random_below(&random, 2)], &random);
         if (dr_random_below(&random, 20) != 0) continue;
@@ -290,7 +290,7 @@ static void live_and_die(const struct fixture *fixture, unsigned steps, uint64_t
     struct dr_random random;
     struct intake *intake = NULL;
     const struct intake_options options = {
-        .stepped = die_at_step, .owner = &crash, .block_bytes = JOURNAL_RECORD_BYTES_MAX};
+        .stepped = die_at_step, .owner = &crash, .batch_bytes = JOURNAL_RECORD_BYTES_MAX};
     dr_random_seed(&random, seed);
     struct store *store = open_store(fixture);
     dr_assert(intake_new(store, &options, &intake, NULL) == DR_OK);

@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 enum {
-    SEGMENTS_MAX = 64, /* prepared at once: 1 GiB, 262,144 open reservations */
+    SEGMENTS_MAX = 256, /* prepared at once: 1 GiB, 262,144 open reservations */
     RETRY_MS = 200,
     NAME_BYTES = 128,
     PATH_BYTES = 4096,

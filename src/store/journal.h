@@ -22,7 +22,7 @@
 
 struct journal;
 
-enum { JOURNAL_RECORD_BYTES_MAX = 4096, JOURNAL_SEGMENT_BYTES = 16 * 1024 * 1024 };
+enum { JOURNAL_RECORD_BYTES_MAX = 4096, JOURNAL_SEGMENT_BYTES = 4 * 1024 * 1024 };
 
 /* Opens a fresh segment in `folder`, which is DATA/journal, where the bookkeeper of the store in
  * DATA looks for it (created when absent; DATA must exist). `segment_bytes` 0 means the default;

@@ -72,6 +72,11 @@ static const struct migration steps[] = {
     {"the mark of the usage log",
      /* What is there now has its lines, as far as it ever will. */
      "INSERT INTO fact SELECT 'lined_page', coalesce(max(number), 0) FROM page;"},
+    {"pages in files beside the database",
+     /* File 0: the records are in the row, as they all were before. */
+     "ALTER TABLE page ADD COLUMN ledger_file INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE page ADD COLUMN ledger_offset INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE page ADD COLUMN record_bytes INTEGER NOT NULL DEFAULT 0;"},
 };
 
 size_t migrate_count(void) {

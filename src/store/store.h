@@ -1,11 +1,11 @@
 /* What outlives us: accounts, keys, top-ups, settled exchanges, totals. One SQLite database,
- * DATA/drover.db, used by one thread at a time (the bookkeeper's while a gateway runs, a command's
- * own otherwise). Calls block. Nothing here decides anything.
+ * DATA/drover.db, and the files of DATA/ledger, used by one thread at a time (the bookkeeper's while
+ * a gateway runs, a command's own otherwise). Calls block. Nothing here decides anything.
  *
- * Settled exchanges are kept in pages, many encoded records a row, because a row each costs as
- * much CPU as relaying the request (see docs/adr). A request id carries its time, so that a
- * receipt is found by the pages of that time. A page and the journal position change in one
- * transaction. Totals by day, account, key, model and the balances are kept beside; they follow
+ * Settled exchanges are kept in pages, many encoded records in one piece of a file, because a row
+ * each costs as much CPU as relaying the request (see docs/adr); the database has a row for each
+ * page, which says where it lies. A request id carries its time, so that a receipt is found by the
+ * pages of that time. A page's row and the journal position change in one transaction. Totals by day, account, key, model and the balances are kept beside; they follow
  * the pages by a few seconds, in one transaction with the number of the page they have come to,
  * and are brought up to date before any call here reads them. So each record counts exactly once,
  * everywhere. */
@@ -69,20 +69,31 @@ enum dr_status store_revoke_key(struct store *store, dr_slice id, dr_wall now,
 
 /* --- settled exchanges ----------------------------------------------------------------------- */
 
-/* A place in a journal segment: everything before `offset` has been taken in. */
-struct store_position {
-    dr_slice segment;
-    uint64_t offset;
+/* A journal segment as store_take_records reads it. */
+struct store_source {
+    dr_slice segment;   /* its name */
+    uint64_t offset;    /* how far it was taken in before */
+    uint64_t bytes_max; /* of one batch, about */
+    /* Bytes from `offset` on, lent until the next call; as many as a record of the largest size
+     * has, or all there are. */
+    enum dr_status (*read)(void *owner, uint64_t offset, dr_slice *ret_bytes,
+                           struct dr_error *error);
+    void *owner;
 };
-/* 0 for an unknown segment. */
+struct store_taken {
+    uint64_t bytes;
+    uint64_t count;
+    bool is_end; /* nothing whole is behind them now */
+};
+/* How far a segment was taken in; 0 for an unknown one. */
 enum dr_status store_get_position(struct store *store, dr_slice segment, uint64_t *ret_offset,
                                   struct dr_error *error) DR_MUST_USE;
-/* `records` are whole encoded records (journal_encode), the journal bytes as they stand. One
- * durable transaction. DR_EXISTS: `position` is not behind the one the segment has come to;
- * DR_INVALID: not records; nothing changes on failure. */
-enum dr_status store_put_records(struct store *store, dr_slice records,
-                                 struct store_position position,
-                                 struct dr_error *error) DR_MUST_USE;
+/* Takes in a batch of whole records (journal_encode) as they stand, in one durable transaction with
+ * the place they end at. DR_EXISTS: the segment was taken in further than to `offset`; nothing
+ * changes on failure. */
+enum dr_status store_take_records(struct store *store, const struct store_source *source,
+                                  struct store_taken *ret_taken,
+                                  struct dr_error *error) DR_MUST_USE;
 /* The segment's file is gone. */
 enum dr_status store_forget_segment(struct store *store, dr_slice segment,
                                     struct dr_error *error) DR_MUST_USE;

@@ -5,7 +5,10 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "store/journal.h"
+#include "store/migrate.h"
 #include "store/sample_books.h"
+
+#include <sqlite3.h>
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -25,6 +28,40 @@ struct fixture {
     struct dr_error error;
 };
 
+/* A segment that is in memory. */
+struct sample_segment {
+    dr_slice bytes;
+    uint64_t start; /* of the bytes in the segment */
+};
+
+static enum dr_status read_sample(void *owner, uint64_t offset, dr_slice *ret_bytes,
+                                  struct dr_error *error) {
+    const struct sample_segment *segment = owner;
+    (void)error;
+    dr_assert(offset >= segment->start);
+    *ret_bytes = dr_slice_from(segment->bytes, offset - segment->start);
+    return DR_OK;
+}
+
+/* Takes the bytes in as those that stand at `offset` of the segment. */
+static enum dr_status take_records(struct fixture *fixture, const char *name, uint64_t offset,
+                                   dr_slice bytes, struct store_taken *ret_taken) {
+    struct sample_segment segment = {bytes, offset};
+    const struct store_source source = {.segment = dr_slice_text(name),
+                                        .offset = offset,
+                                        .bytes_max = 64 << 20,
+                                        .read = read_sample,
+                                        .owner = &segment};
+    return store_take_records(fixture->store, &source, ret_taken, &fixture->error);
+}
+
+/* ... and all of them. */
+static void take_all(struct fixture *fixture, const char *name, uint64_t offset, dr_slice bytes) {
+    struct store_taken taken = {0};
+    const enum dr_status status = take_records(fixture, name, offset, bytes, &taken);
+    dr_assert(status == DR_OK && taken.bytes == bytes.len && taken.is_end);
+}
+
 /* Puts all samples in batches of any size, as one segment. */
 static void put_samples(struct fixture *fixture) {
     struct dr_buf buf;
@@ -33,11 +70,8 @@ static void put_samples(struct fixture *fixture) {
     for (size_t index = 0; index < ENTRY_COUNT; index++) {
         journal_encode(&buf, &fixture->samples[index].entry);
         if (index + 1 < ENTRY_COUNT && dr_random_below(&fixture->random, 200) != 0) continue;
+        take_all(fixture, "one.log", offset, dr_buf_slice(&buf));
         offset += buf.len;
-        const struct store_position position = {DR_LIT("one.log"), offset};
-        assert_int_equal(
-            store_put_records(fixture->store, dr_buf_slice(&buf), position, &fixture->error),
-            DR_OK);
         dr_buf_reset(&buf);
     }
     dr_buf_clear(&buf);
@@ -119,9 +153,7 @@ static void test_a_receipt_is_found_by_the_time_in_its_id(void **state) {
     request_id_write((dr_wall){entry.created.ms + 86400000}, random, id);
     entry.request_id = dr_slice_of(id, sizeof(id));
     journal_encode(&buf, &entry);
-    const struct store_position position = {DR_LIT("two.log"), buf.len};
-    assert_int_equal(
-        store_put_records(fixture->store, dr_buf_slice(&buf), position, &fixture->error), DR_OK);
+    take_all(fixture, "two.log", 0, dr_buf_slice(&buf));
     assert_int_equal(store_find_entry(fixture->store, entry.request_id, DR_NONE, &fixture->arena,
                                       &found, &fixture->error),
                      DR_OK);
@@ -316,11 +348,8 @@ static void test_sums_stop_at_the_ends_of_their_integers(void **state) {
     entry.cost.nanousd = INT64_MAX - 1;
     dr_buf_init(&buf, 65536);
     journal_encode(&buf, &entry);
-    for (uint64_t batch = 1; batch <= 3; batch++) {
-        const struct store_position position = {DR_LIT("two.log"), batch * buf.len};
-        assert_int_equal(
-            store_put_records(fixture->store, dr_buf_slice(&buf), position, &fixture->error),
-            DR_OK);
+    for (uint64_t batch = 0; batch < 3; batch++) {
+        take_all(fixture, "two.log", batch * buf.len, dr_buf_slice(&buf));
     }
     const struct store_filter filter = {.account_id = entry.account_id};
     assert_int_equal(store_each_total(fixture->store, &filter, STORE_BY_ACCOUNT, visit_saturated,
@@ -338,24 +367,54 @@ static void test_sums_stop_at_the_ends_of_their_integers(void **state) {
 
 static void test_a_place_never_goes_back(void **state) {
     struct fixture *fixture = *state;
+    const dr_slice segment = DR_LIT("two.log");
+    struct store_taken taken;
     struct dr_buf buf;
     uint64_t offset = 1;
     dr_buf_init(&buf, 65536);
     journal_encode(&buf, &fixture->samples[0].entry);
-    const struct store_position position = {DR_LIT("two.log"), 1000};
-    assert_int_equal(store_get_position(fixture->store, position.segment, &offset, NULL), DR_OK);
+    assert_int_equal(store_get_position(fixture->store, segment, &offset, NULL), DR_OK);
     assert_int_equal(offset, 0);
-    assert_int_equal(
-        store_put_records(fixture->store, dr_buf_slice(&buf), position, &fixture->error), DR_OK);
-    assert_int_equal(
-        store_put_records(fixture->store, dr_buf_slice(&buf), position, &fixture->error),
-        DR_EXISTS);
-    assert_int_equal(store_get_position(fixture->store, position.segment, &offset, NULL), DR_OK);
-    assert_int_equal(offset, 1000);
-    assert_int_equal(store_forget_segment(fixture->store, position.segment, NULL), DR_OK);
-    assert_int_equal(store_get_position(fixture->store, position.segment, &offset, NULL), DR_OK);
+    take_all(fixture, "two.log", 0, dr_buf_slice(&buf));
+    assert_int_equal(take_records(fixture, "two.log", 0, dr_buf_slice(&buf), &taken), DR_EXISTS);
+    assert_int_equal(store_get_position(fixture->store, segment, &offset, NULL), DR_OK);
+    assert_int_equal(offset, buf.len);
+    assert_int_equal(store_forget_segment(fixture->store, segment, NULL), DR_OK);
+    assert_int_equal(store_get_position(fixture->store, segment, &offset, NULL), DR_OK);
     assert_int_equal(offset, 0);
     dr_buf_clear(&buf);
+}
+
+static void test_a_batch_ends_before_a_record_that_is_cut(void **state) {
+    struct fixture *fixture = *state;
+    struct store_taken taken;
+    struct dr_buf buf;
+    uint64_t offset = 1;
+    dr_buf_init(&buf, 1 << 20);
+    journal_encode(&buf, &fixture->samples[0].entry);
+    const size_t first_end = buf.len;
+    journal_encode(&buf, &fixture->samples[1].entry);
+    for (size_t len = 0; len < buf.len; len += 8) {
+        const dr_slice cut = dr_slice_first(dr_buf_slice(&buf), len);
+        char name[32];
+        snprintf(name, sizeof(name), "cut-%zu.log", len);
+        assert_int_equal(take_records(fixture, name, 0, cut, &taken), DR_OK);
+        assert_true(taken.is_end);
+        assert_int_equal(taken.count, len < first_end ? 0 : 1);
+        assert_int_equal(taken.bytes, len < first_end ? 0 : first_end);
+        assert_int_equal(store_get_position(fixture->store, dr_slice_text(name), &offset, NULL),
+                         DR_OK);
+        assert_int_equal(offset, taken.bytes);
+    }
+    dr_buf_clear(&buf);
+}
+
+/* Fails when it is asked for what is behind the first page. */
+static enum dr_status read_once(void *owner, uint64_t offset, dr_slice *ret_bytes,
+                                struct dr_error *error) {
+    if (offset > 0) return dr_fail(error, DR_IO, 5, "can't read on");
+    *ret_bytes = *(const dr_slice *)owner;
+    return DR_OK;
 }
 
 static void test_a_batch_that_fails_leaves_nothing(void **state) {
@@ -366,17 +425,25 @@ static void test_a_batch_that_fails_leaves_nothing(void **state) {
     uint64_t offset = 1;
     dr_buf_init(&buf, 1 << 20);
     journal_encode(&buf, &fixture->samples[0].entry);
-    journal_encode(&buf, &fixture->samples[1].entry);
     assert_int_equal(store_each_total(fixture->store, &filter, 0, visit_saturated, &before, NULL),
                      DR_OK);
-    const dr_slice cut = dr_slice_first(dr_buf_slice(&buf), buf.len - 8);
-    const struct store_position position = {DR_LIT("two.log"), cut.len};
-    assert_int_equal(store_put_records(fixture->store, cut, position, &fixture->error), DR_INVALID);
-    assert_int_equal(store_get_position(fixture->store, position.segment, &offset, NULL), DR_OK);
+    dr_slice bytes = dr_buf_slice(&buf);
+    const struct store_source source = {
+        .segment = DR_LIT("two.log"), .bytes_max = 65536, .read = read_once, .owner = &bytes};
+    struct store_taken taken;
+    assert_int_equal(store_take_records(fixture->store, &source, &taken, &fixture->error), DR_IO);
+    assert_int_equal(store_get_position(fixture->store, source.segment, &offset, NULL), DR_OK);
     assert_int_equal(offset, 0);
     assert_int_equal(store_each_total(fixture->store, &filter, 0, visit_saturated, &after, NULL),
                      DR_OK);
     assert_int_equal(before, after);
+    /* What came of it is written over by the next one. */
+    dr_buf_reset(&buf);
+    journal_encode(&buf, &fixture->samples[2].entry);
+    take_all(fixture, "two.log", 0, dr_buf_slice(&buf));
+    assert_int_equal(store_each_total(fixture->store, &filter, 0, visit_saturated, &after, NULL),
+                     DR_OK);
+    assert_int_equal(after, before + fixture->samples[2].entry.cost.nanousd);
     dr_buf_clear(&buf);
 }
 
@@ -396,10 +463,8 @@ static void test_sums_lost_for_want_of_memory_are_made_again(void **state) {
     assert_int_equal(store_each_total(fixture->store, &filter, 0, visit_saturated, &before, NULL),
                      DR_OK);
     for (uint64_t nth = 1; nth < 60; nth++) {
-        const struct store_position position = {DR_LIT("two.log"), nth * buf.len};
         dr_alloc_fail_at(nth);
-        assert_int_equal(store_put_records(fixture->store, dr_buf_slice(&buf), position, NULL),
-                         DR_OK);
+        take_all(fixture, "two.log", (nth - 1) * buf.len, dr_buf_slice(&buf));
         enum dr_status status =
             store_each_total(fixture->store, &filter, 0, visit_saturated, &after, NULL);
         dr_alloc_fail_at(0);
@@ -417,8 +482,7 @@ static void put_batch_of_child(struct fixture *fixture, uint64_t number) {
     struct dr_buf buf;
     dr_buf_init(&buf, 1 << 20);
     journal_encode(&buf, &fixture->samples[number].entry);
-    const struct store_position position = {DR_LIT("two.log"), (number + 1) * 4096};
-    dr_assert(store_put_records(fixture->store, dr_buf_slice(&buf), position, NULL) == DR_OK);
+    take_all(fixture, "two.log", number * 4096, dr_buf_slice(&buf));
     dr_buf_clear(&buf);
 }
 
@@ -456,6 +520,85 @@ static void test_a_death_between_foldings_leaves_the_totals_right(void **state) 
     }
 }
 
+/* --- books of earlier versions --------------------------------------------------------------- */
+
+enum { OLD_ENTRIES = 40 };
+
+static void execute(sqlite3 *database, const char *sql) {
+    char *text = NULL;
+    if (sqlite3_exec(database, sql, NULL, NULL, &text) != SQLITE_OK) fail_msg("%s", text);
+}
+
+/* As before the third step of the schema: a page's records are in its row. */
+static void make_old_books(const struct fixture *fixture, const char *folder) {
+    char path[SAMPLE_PATH_BYTES + 16];
+    sqlite3 *database = NULL;
+    sqlite3_stmt *insert = NULL;
+    struct dr_buf buf;
+    snprintf(path, sizeof(path), "%s/drover.db", folder);
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    execute(database, migrate_get(1)->sql);
+    execute(database, migrate_get(2)->sql);
+    execute(database, "PRAGMA user_version = 2");
+    execute(database, "UPDATE fact SET value = 9000000000000 WHERE name = 'page_span_ms_max'");
+    assert_int_equal(sqlite3_prepare_v2(database,
+                                        "INSERT INTO page (created_ms_min, created_ms_max,"
+                                        " record_count, records) VALUES (0, 9000000000000, 1, ?1)",
+                                        -1, &insert, NULL),
+                     SQLITE_OK);
+    dr_buf_init(&buf, 65536);
+    for (size_t index = 0; index < OLD_ENTRIES; index++) {
+        dr_buf_reset(&buf);
+        journal_encode(&buf, &fixture->samples[index].entry);
+        sqlite3_bind_blob(insert, 1, buf.data, (int)buf.len, SQLITE_STATIC);
+        assert_int_equal(sqlite3_step(insert), SQLITE_DONE);
+        sqlite3_reset(insert);
+    }
+    dr_buf_clear(&buf);
+    sqlite3_finalize(insert);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+}
+
+static bool count_entry(void *owner, const struct ledger_entry *entry) {
+    size_t *count = owner;
+    *count += entry->request_id.len > 0;
+    return true;
+}
+
+static void test_pages_in_rows_of_an_earlier_version_are_read_beside_new_ones(void **state) {
+    struct fixture *fixture = *state;
+    char folder[SAMPLE_PATH_BYTES];
+    const struct store_filter all = {0};
+    struct dr_buf buf;
+    int64_t cost = 0, expected = 0;
+    size_t count = 0;
+    sample_folder_make(folder);
+    make_old_books(fixture, folder);
+    store_close(fixture->store);
+    assert_int_equal(store_open(folder, &fixture->store, &fixture->error), DR_OK);
+    dr_buf_init(&buf, 1 << 20);
+    for (size_t index = OLD_ENTRIES; index < 2 * OLD_ENTRIES; index++) {
+        journal_encode(&buf, &fixture->samples[index].entry);
+    }
+    take_all(fixture, "two.log", 0, dr_buf_slice(&buf));
+    dr_buf_clear(&buf);
+    for (size_t index = 0; index < 2 * OLD_ENTRIES; index++) {
+        const struct ledger_entry *entry = &fixture->samples[index].entry;
+        struct ledger_entry found;
+        assert_int_equal(store_find_entry(fixture->store, entry->request_id, DR_NONE,
+                                          &fixture->arena, &found, &fixture->error),
+                         DR_OK);
+        sample_entry_compare(entry, &found);
+        expected += entry->cost.nanousd;
+    }
+    assert_int_equal(store_each_entry(fixture->store, &all, count_entry, &count, NULL), DR_OK);
+    assert_int_equal(count, 2 * OLD_ENTRIES);
+    assert_int_equal(store_each_total(fixture->store, &all, 0, visit_saturated, &cost, NULL),
+                     DR_OK);
+    assert_int_equal(cost, expected);
+    sample_folder_remove(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -468,9 +611,11 @@ int main(void) {
         STORE_TEST(test_totals_agree_with_a_naive_recount_in_every_grouping),
         STORE_TEST(test_sums_stop_at_the_ends_of_their_integers),
         STORE_TEST(test_a_place_never_goes_back),
+        STORE_TEST(test_a_batch_ends_before_a_record_that_is_cut),
         STORE_TEST(test_a_batch_that_fails_leaves_nothing),
         STORE_TEST(test_sums_lost_for_want_of_memory_are_made_again),
         STORE_TEST(test_a_death_between_foldings_leaves_the_totals_right),
+        STORE_TEST(test_pages_in_rows_of_an_earlier_version_are_read_beside_new_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -315,6 +315,31 @@ static enum dr_status read_span(struct store *store, struct dr_error *error) {
     return status;
 }
 
+static enum dr_status read_last_page(struct store *store, struct ledger_place *ret_end,
+                                     struct dr_error *error) {
+    struct sqlite3_stmt *row = NULL;
+    enum dr_status status = store_prepare(store,
+                                          "SELECT number, ledger_file, ledger_offset + record_bytes"
+                                          " FROM page ORDER BY number DESC LIMIT 1",
+                                          &row, error);
+    if (status) return status;
+    status = store_step(store, row, error);
+    if (!status) {
+        store->last_page = store_column_i64(row, 0);
+        *ret_end = (struct ledger_place){(uint32_t)store_column_i64(row, 1),
+                                         (uint64_t)store_column_i64(row, 2)};
+    }
+    sqlite3_finalize(row);
+    return status == DR_NOT_FOUND ? DR_OK : status;
+}
+
+/* Behind the last page of all. */
+static enum dr_status open_ledger(struct store *store, struct dr_error *error) {
+    struct ledger_place end = {0};
+    const enum dr_status status = read_last_page(store, &end, error);
+    return status ? status : ledger_file_new(store->folder, end, 0, &store->ledger, error);
+}
+
 enum dr_status store_open(const char *folder, struct store **ret_store, struct dr_error *error) {
     enum dr_status status = DR_NO_MEMORY;
     const size_t folder_len = strlen(folder);
@@ -340,6 +365,8 @@ enum dr_status store_open(const char *folder, struct store **ret_store, struct d
     if (status) goto done;
     status = read_span(store, error);
     if (status) goto done;
+    status = open_ledger(store, error);
+    if (status) goto done;
     status = store_read_lines_mark(store, error);
     if (status) goto done;
     store->is_ready = true;
@@ -362,6 +389,7 @@ void store_close(struct store *store) {
         dr_assert(code == SQLITE_OK);
     }
     if (store->lock >= 0) close(store->lock);
+    ledger_file_free(store->ledger);
     fold_clear(&store->fold);
     dr_free(store->folder);
     dr_free(store);

@@ -8,8 +8,10 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "base/slice.h"
+#include "store/ledger_file.h"
 #include "store/store.h"
 
+struct dr_buf;
 struct sqlite3;
 struct sqlite3_stmt;
 
@@ -70,6 +72,7 @@ struct store {
     bool is_ready;            /* opened and migrated */
     int64_t page_span_ms_max; /* of any page: how far apart its records' times are */
     struct fold fold;
+    struct ledger_file *ledger;
     int64_t last_page;        /* committed */
     int64_t lined_page;       /* the usage log has the lines up to it: as the database knows */
     int64_t lined_page_noted; /* ... and as we know */
@@ -118,7 +121,17 @@ bool fold_is_due(const struct fold *fold);
 /* Brings totals and balances up to the last page. */
 enum dr_status store_fold(struct store *store, struct dr_error *error) DR_MUST_USE;
 
-/* On opening; also finds the last page. */
+/* The columns of a page that store_page_records reads, one behind the other. */
+#define STORE_PAGE_COLUMNS " records, ledger_file, ledger_offset, record_bytes "
+/* The records of the page whose columns begin at `column`: in the row, lent until its next step, or
+ * read into `buf` (of LEDGER_PAGE_BYTES_MAX). */
+enum dr_status store_page_records(struct store *store, struct sqlite3_stmt *row, int column,
+                                  struct dr_buf *buf, dr_slice *ret_records,
+                                  struct dr_error *error) DR_MUST_USE;
+/* Says that a page holds something else than records. */
+enum dr_status store_fail_page(const struct store *store, struct dr_error *error);
+
+/* On opening. */
 enum dr_status store_read_lines_mark(struct store *store, struct dr_error *error) DR_MUST_USE;
 /* Writes what is noted, in the caller's transaction if there is one; the caller sets `lined_page`
  * once it is committed. */

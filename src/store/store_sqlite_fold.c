@@ -4,6 +4,7 @@
 #include "store/store_sqlite.h"
 
 #include "base/assert.h"
+#include "base/buf.h"
 #include "base/check.h"
 #include "store/journal.h"
 #include "store/journal_record.h"
@@ -234,45 +235,49 @@ static enum dr_status read_folded_page(struct store *store, int64_t *ret_page,
     return dr_fail(error, DR_CORRUPT, 0, "%s/drover.db lacks its facts", store->folder);
 }
 
+static enum dr_status sum_records(struct store *store, dr_slice records, struct dr_error *error) {
+    struct fold *fold = &store->fold;
+    struct ledger_entry entry;
+    while (!fold->is_lost && journal_decode(&records, &entry) == JOURNAL_RECORD) {
+        fold_note(fold, &entry);
+    }
+    if (fold->is_lost) return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
+    return records.len > 0 ? store_fail_page(store, error) : DR_OK;
+}
+
 /* Adds the page behind the last one that is in the sums; DR_NOT_FOUND when there is none. */
-static enum dr_status sum_next_page(struct store *store, struct dr_error *error) {
+static enum dr_status sum_next_page(struct store *store, struct dr_buf *buf,
+                                    struct dr_error *error) {
     struct fold *fold = &store->fold;
     struct sqlite3_stmt *row = NULL;
-    enum dr_status status = store_statement(
-        store, STORE_SELECT_PAGE_BEHIND,
-        "SELECT number, records FROM page WHERE number > ?1 ORDER BY number LIMIT 1", &row, error);
+    dr_slice records;
+    enum dr_status status = store_statement(store, STORE_SELECT_PAGE_BEHIND,
+                                            "SELECT number," STORE_PAGE_COLUMNS
+                                            "FROM page WHERE number > ?1 ORDER BY number LIMIT 1",
+                                            &row, error);
     if (status) return status;
     store_bind_i64(row, 1, fold->page);
     status = store_step(store, row, error);
-    if (!status) {
-        dr_slice records = store_column(row, 1);
-        struct ledger_entry entry;
-        while (!fold->is_lost && journal_decode(&records, &entry) == JOURNAL_RECORD) {
-            fold_note(fold, &entry);
-        }
-        if (fold->is_lost) {
-            status = dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
-        } else if (records.len > 0) {
-            status = dr_fail(error, DR_CORRUPT, 0,
-                             "%s/drover.db: a page of settled exchanges is damaged", store->folder);
-        } else {
-            fold->page = store_column_i64(row, 0);
-        }
-    }
+    if (!status) status = store_page_records(store, row, 1, buf, &records, error);
+    if (!status) status = sum_records(store, records, error);
+    if (!status) fold->page = store_column_i64(row, 0);
     sqlite3_reset(row);
     return status;
 }
 
 static enum dr_status sum_pages(struct store *store, struct dr_error *error) {
     struct fold *fold = &store->fold;
+    struct dr_buf buf;
     enum dr_status status = read_folded_page(store, &fold->page, error);
     if (status) return status;
     fold_clear(fold);
     fold->is_lost = false;
+    dr_buf_init(&buf, LEDGER_PAGE_BYTES_MAX);
     while (!status) {
-        status = sum_next_page(store, error);
+        status = sum_next_page(store, &buf, error);
         if (!status && fold->group_count >= GROUPS_MAX) status = fold_sums(store, error);
     }
+    dr_buf_clear(&buf);
     if (status == DR_NOT_FOUND) return DR_OK;
     fold_lose(fold);
     return status;

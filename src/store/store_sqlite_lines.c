@@ -5,21 +5,19 @@
  * lines may or may not be written, and what was taken in without a usage log at hand. */
 #include "store/store_sqlite.h"
 
+#include "base/buf.h"
+
 #include <sqlite3.h>
 
 enum dr_status store_read_lines_mark(struct store *store, struct dr_error *error) {
     struct sqlite3_stmt *row = NULL;
     enum dr_status status =
-        store_prepare(store,
-                      "SELECT value, (SELECT coalesce(max(number), 0) FROM page)"
-                      " FROM fact WHERE name = 'lined_page'",
-                      &row, error);
+        store_prepare(store, "SELECT value FROM fact WHERE name = 'lined_page'", &row, error);
     if (status) return status;
     status = store_step(store, row, error);
     if (!status) {
         store->lined_page = store_column_i64(row, 0);
         store->lined_page_noted = store->lined_page;
-        store->last_page = store_column_i64(row, 1);
     }
     sqlite3_finalize(row);
     if (status != DR_NOT_FOUND) return status;
@@ -50,12 +48,20 @@ enum dr_status store_save_lines(struct store *store, struct dr_error *error) {
 enum dr_status store_each_unlined(struct store *store, bool (*visit)(void *owner, dr_slice records),
                                   void *owner, struct dr_error *error) {
     struct sqlite3_stmt *row = NULL;
+    struct dr_buf buf;
     enum dr_status status = store_prepare(
-        store, "SELECT records FROM page WHERE number > ?1 ORDER BY number", &row, error);
+        store, "SELECT" STORE_PAGE_COLUMNS "FROM page WHERE number > ?1 ORDER BY number", &row,
+        error);
     if (status) return status;
-    store_bind_i64(row, 1, store->lined_page);
-    status = store_step(store, row, error);
-    while (!status && visit(owner, store_column(row, 0))) status = store_step(store, row, error);
+    store_bind_i64(row, 1, store->lined_page_noted);
+    dr_buf_init(&buf, LEDGER_PAGE_BYTES_MAX);
+    while (!status) {
+        dr_slice records;
+        status = store_step(store, row, error);
+        if (!status) status = store_page_records(store, row, 0, &buf, &records, error);
+        if (!status && !visit(owner, records)) break;
+    }
     sqlite3_finalize(row);
+    dr_buf_clear(&buf);
     return status == DR_NOT_FOUND ? DR_OK : status;
 }

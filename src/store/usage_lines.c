@@ -66,6 +66,10 @@ void usage_lines_free(struct usage_lines *lines) {
     dr_free(lines);
 }
 
+bool usage_lines_are_on(const struct usage_lines *lines) {
+    return lines->path[0] != '\0';
+}
+
 static uint64_t count_lines(dr_slice text) {
     uint64_t count = 0;
     for (size_t index = 0; index < text.len; index++) count += text.data[index] == '\n';

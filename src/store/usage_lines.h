@@ -24,6 +24,8 @@ void usage_lines_free(struct usage_lines *lines);
  * put tries again. */
 enum dr_status usage_lines_reopen(struct usage_lines *lines, const char *path,
                                   struct dr_error *error) DR_MUST_USE;
+/* Whether there is a log, be it one that can't be written to. */
+bool usage_lines_are_on(const struct usage_lines *lines);
 /* The request id of the file's last whole line, cut to `bytes`; a line that a killed process left
  * without its end is taken off first. Empty when there is no such line or the file can't tell. */
 void usage_lines_last_id(const struct usage_lines *lines, char *id, size_t bytes);
