@@ -1,14 +1,14 @@
 /* What outlives us: accounts, keys, top-ups, settled exchanges, totals. One SQLite database,
- * DATA/drover.db, and the files of DATA/ledger, used by one thread at a time (the bookkeeper's while
- * a gateway runs, a command's own otherwise). Calls block. Nothing here decides anything.
+ * DATA/drover.db, and the files of DATA/ledger, used by one thread at a time (the bookkeeper's
+ * while a gateway runs, a command's own otherwise). Calls block. Nothing here decides anything.
  *
  * Settled exchanges are kept in pages, many encoded records in one piece of a file, because a row
  * each costs as much CPU as relaying the request (see docs/adr); the database has a row for each
  * page, which says where it lies. A request id carries its time, so that a receipt is found by the
- * pages of that time. A page's row and the journal position change in one transaction. Totals by day, account, key, model and the balances are kept beside; they follow
- * the pages by a few seconds, in one transaction with the number of the page they have come to,
- * and are brought up to date before any call here reads them. So each record counts exactly once,
- * everywhere. */
+ * pages of that time. A page's row and the journal position change in one transaction. Totals by
+ * day, account, key, model and the balances are kept beside; they follow the pages by a few
+ * seconds, in one transaction with the number of the page they have come to, and are brought up to
+ * date before any call here reads them. So each record counts exactly once, everywhere. */
 #ifndef DR_STORE_STORE_H
 #define DR_STORE_STORE_H
 

@@ -5,10 +5,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "store/journal.h"
-#include "store/migrate.h"
 #include "store/sample_books.h"
-
-#include <sqlite3.h>
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -520,85 +517,6 @@ static void test_a_death_between_foldings_leaves_the_totals_right(void **state) 
     }
 }
 
-/* --- books of earlier versions --------------------------------------------------------------- */
-
-enum { OLD_ENTRIES = 40 };
-
-static void execute(sqlite3 *database, const char *sql) {
-    char *text = NULL;
-    if (sqlite3_exec(database, sql, NULL, NULL, &text) != SQLITE_OK) fail_msg("%s", text);
-}
-
-/* As before the third step of the schema: a page's records are in its row. */
-static void make_old_books(const struct fixture *fixture, const char *folder) {
-    char path[SAMPLE_PATH_BYTES + 16];
-    sqlite3 *database = NULL;
-    sqlite3_stmt *insert = NULL;
-    struct dr_buf buf;
-    snprintf(path, sizeof(path), "%s/drover.db", folder);
-    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
-    execute(database, migrate_get(1)->sql);
-    execute(database, migrate_get(2)->sql);
-    execute(database, "PRAGMA user_version = 2");
-    execute(database, "UPDATE fact SET value = 9000000000000 WHERE name = 'page_span_ms_max'");
-    assert_int_equal(sqlite3_prepare_v2(database,
-                                        "INSERT INTO page (created_ms_min, created_ms_max,"
-                                        " record_count, records) VALUES (0, 9000000000000, 1, ?1)",
-                                        -1, &insert, NULL),
-                     SQLITE_OK);
-    dr_buf_init(&buf, 65536);
-    for (size_t index = 0; index < OLD_ENTRIES; index++) {
-        dr_buf_reset(&buf);
-        journal_encode(&buf, &fixture->samples[index].entry);
-        sqlite3_bind_blob(insert, 1, buf.data, (int)buf.len, SQLITE_STATIC);
-        assert_int_equal(sqlite3_step(insert), SQLITE_DONE);
-        sqlite3_reset(insert);
-    }
-    dr_buf_clear(&buf);
-    sqlite3_finalize(insert);
-    assert_int_equal(sqlite3_close(database), SQLITE_OK);
-}
-
-static bool count_entry(void *owner, const struct ledger_entry *entry) {
-    size_t *count = owner;
-    *count += entry->request_id.len > 0;
-    return true;
-}
-
-static void test_pages_in_rows_of_an_earlier_version_are_read_beside_new_ones(void **state) {
-    struct fixture *fixture = *state;
-    char folder[SAMPLE_PATH_BYTES];
-    const struct store_filter all = {0};
-    struct dr_buf buf;
-    int64_t cost = 0, expected = 0;
-    size_t count = 0;
-    sample_folder_make(folder);
-    make_old_books(fixture, folder);
-    store_close(fixture->store);
-    assert_int_equal(store_open(folder, &fixture->store, &fixture->error), DR_OK);
-    dr_buf_init(&buf, 1 << 20);
-    for (size_t index = OLD_ENTRIES; index < 2 * OLD_ENTRIES; index++) {
-        journal_encode(&buf, &fixture->samples[index].entry);
-    }
-    take_all(fixture, "two.log", 0, dr_buf_slice(&buf));
-    dr_buf_clear(&buf);
-    for (size_t index = 0; index < 2 * OLD_ENTRIES; index++) {
-        const struct ledger_entry *entry = &fixture->samples[index].entry;
-        struct ledger_entry found;
-        assert_int_equal(store_find_entry(fixture->store, entry->request_id, DR_NONE,
-                                          &fixture->arena, &found, &fixture->error),
-                         DR_OK);
-        sample_entry_compare(entry, &found);
-        expected += entry->cost.nanousd;
-    }
-    assert_int_equal(store_each_entry(fixture->store, &all, count_entry, &count, NULL), DR_OK);
-    assert_int_equal(count, 2 * OLD_ENTRIES);
-    assert_int_equal(store_each_total(fixture->store, &all, 0, visit_saturated, &cost, NULL),
-                     DR_OK);
-    assert_int_equal(cost, expected);
-    sample_folder_remove(folder);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -615,7 +533,6 @@ int main(void) {
         STORE_TEST(test_a_batch_that_fails_leaves_nothing),
         STORE_TEST(test_sums_lost_for_want_of_memory_are_made_again),
         STORE_TEST(test_a_death_between_foldings_leaves_the_totals_right),
-        STORE_TEST(test_pages_in_rows_of_an_earlier_version_are_read_beside_new_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,137 @@
+/* Books of earlier versions: what is in them is read beside what comes now. */
+#include "store/store_sqlite.h"
+
+#include "base/buf.h"
+#include "store/bookkeeper.h"
+#include "store/journal.h"
+#include "store/migrate.h"
+#include "store/sample_books.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <sqlite3.h>
+
+enum { OLD_ENTRIES = 40, ENTRIES = 80 };
+
+struct fixture {
+    char folder[SAMPLE_PATH_BYTES];
+    struct sample_entry samples[ENTRIES];
+};
+
+static int set_up(void **state) {
+    static struct fixture fixture;
+    struct dr_random random;
+    dr_random_seed(&random, 42);
+    sample_folder_make(fixture.folder);
+    for (size_t index = 0; index < ENTRIES; index++) {
+        sample_entry_make(&fixture.samples[index], &random, 5);
+    }
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    const struct fixture *fixture = *state;
+    sample_folder_remove(fixture->folder);
+    return 0;
+}
+
+static void execute(sqlite3 *database, const char *sql) {
+    char *text = NULL;
+    if (sqlite3_exec(database, sql, NULL, NULL, &text) != SQLITE_OK) fail_msg("%s", text);
+}
+
+/* As before the third step of the schema: a page's records are in its row. */
+static void make_old_books(const struct fixture *fixture) {
+    char path[SAMPLE_PATH_BYTES + 16];
+    sqlite3 *database = NULL;
+    sqlite3_stmt *insert = NULL;
+    struct dr_buf buf;
+    snprintf(path, sizeof(path), "%s/drover.db", fixture->folder);
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    execute(database, migrate_get(1)->sql);
+    execute(database, migrate_get(2)->sql);
+    execute(database, "PRAGMA user_version = 2");
+    execute(database, "UPDATE fact SET value = 9000000000000 WHERE name = 'page_span_ms_max'");
+    assert_int_equal(sqlite3_prepare_v2(database,
+                                        "INSERT INTO page (created_ms_min, created_ms_max,"
+                                        " record_count, records) VALUES (0, 9000000000000, 1, ?1)",
+                                        -1, &insert, NULL),
+                     SQLITE_OK);
+    dr_buf_init(&buf, 65536);
+    for (size_t index = 0; index < OLD_ENTRIES; index++) {
+        dr_buf_reset(&buf);
+        journal_encode(&buf, &fixture->samples[index].entry);
+        sqlite3_bind_blob(insert, 1, buf.data, (int)buf.len, SQLITE_STATIC);
+        assert_int_equal(sqlite3_step(insert), SQLITE_DONE);
+        sqlite3_reset(insert);
+    }
+    dr_buf_clear(&buf);
+    sqlite3_finalize(insert);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+}
+
+/* Through a journal, as a gateway would. */
+static void put_new_entries(const struct fixture *fixture, struct store *store) {
+    char path[SAMPLE_PATH_BYTES];
+    struct journal *journal = NULL;
+    uint64_t count = 0;
+    sample_journal_path(fixture->folder, path);
+    assert_int_equal(journal_open(path, 0, 0, &journal, NULL), DR_OK);
+    for (size_t index = OLD_ENTRIES; index < ENTRIES; index++) {
+        assert_true(journal_reserve(journal, dr_instant_now()));
+        assert_int_equal(journal_append(journal, &fixture->samples[index].entry, NULL), DR_OK);
+    }
+    journal_close(journal);
+    assert_int_equal(bookkeeper_replay(store, &count, NULL), DR_OK);
+    assert_int_equal(count, ENTRIES - OLD_ENTRIES);
+}
+
+static bool count_entry(void *owner, const struct ledger_entry *entry) {
+    size_t *count = owner;
+    *count += entry->request_id.len > 0;
+    return true;
+}
+
+static bool visit_cost(void *owner, const struct store_total *total) {
+    int64_t *cost = owner;
+    *cost = total->cost.nanousd;
+    return true;
+}
+
+static void test_pages_in_rows_are_read_beside_those_in_files(void **state) {
+    const struct fixture *fixture = *state;
+    const struct store_filter all = {0};
+    struct store *store = NULL;
+    struct dr_arena arena;
+    int64_t cost = 0, expected = 0;
+    size_t count = 0;
+    make_old_books(fixture);
+    assert_int_equal(store_open(fixture->folder, &store, NULL), DR_OK);
+    put_new_entries(fixture, store);
+    dr_arena_init(&arena, 1 << 20, NULL);
+    for (size_t index = 0; index < ENTRIES; index++) {
+        const struct ledger_entry *entry = &fixture->samples[index].entry;
+        struct ledger_entry found;
+        assert_int_equal(store_find_entry(store, entry->request_id, DR_NONE, &arena, &found, NULL),
+                         DR_OK);
+        sample_entry_compare(entry, &found);
+        expected += entry->cost.nanousd;
+    }
+    dr_arena_clear(&arena);
+    assert_int_equal(store_each_entry(store, &all, count_entry, &count, NULL), DR_OK);
+    assert_int_equal(count, ENTRIES);
+    assert_int_equal(store_each_total(store, &all, 0, visit_cost, &cost, NULL), DR_OK);
+    assert_int_equal(cost, expected);
+    store_close(store);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_pages_in_rows_are_read_beside_those_in_files, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
