@@ -60,7 +60,7 @@ void dr_deferred_queue(struct dr_deferred *deferred, struct dr_loop *loop);
 void dr_deferred_cancel(struct dr_deferred *deferred);
 
 /* A burst's window. */
-enum { DR_LOOP_GATHER_US = 500 };
+enum { DR_LOOP_GATHER_US = 100 };
 /* Microsecond alarms for gathering bursts: all that wait are served by one timerfd, about
  * DR_LOOP_GATHER_US after the first was queued. Same embedding rule as `dr_deferred`. */
 void dr_loop_gather(struct dr_loop *loop, struct dr_deferred *deferred);
