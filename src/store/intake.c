@@ -1,7 +1,8 @@
 /* See the header. The order of steps is what makes records count once:
  *   1. the records and their place in the segment are committed in one transaction;
- *   2. a finished segment's file is removed and its folder synced;
- *   3. only then its place is forgotten, so that a file that is still there never looks new.
+ *   2. only then a finished segment's file is removed.
+ * Its place stays in the store for good: the file may come back, from a backup whose journal was
+ * copied before the database, or after a loss of power, and must not look new then.
  *
  * Whether a segment is finished is asked before its end is read: who holds no lock then has written
  * all it ever will. Behind a live writer's last whole record there may be part of the next one,
@@ -265,20 +266,13 @@ static bool has_record_behind(struct intake *intake, const struct segment *segme
 static enum dr_status remove_file(struct intake *intake, const struct segment *segment,
                                   bool is_damaged, struct dr_error *error) {
     char kept[NAME_MAX + 16];
-    enum dr_status status = DR_OK;
-    const int folder = open(intake->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0) {
-        return dr_fail(error, DR_IO, errno, "can't open %s: %s", intake->folder, strerror(errno));
-    }
+    const int folder = dirfd(intake->listing);
     snprintf(kept, sizeof(kept), "%s.damaged", segment->name);
     const int result = is_damaged ? renameat(folder, segment->name, folder, kept)
                                   : unlinkat(folder, segment->name, 0);
-    if ((result != 0 && errno != ENOENT) || fsync(folder) != 0) {
-        status = dr_fail(error, DR_IO, errno, "can't remove the journal %s: %s", segment->name,
-                         strerror(errno));
-    }
-    close(folder);
-    return status;
+    if (result == 0 || errno == ENOENT) return DR_OK;
+    return dr_fail(error, DR_IO, errno, "can't remove the journal %s: %s", segment->name,
+                   strerror(errno));
 }
 
 /* The segment's writer is gone and its last whole record is in the store. */
@@ -305,9 +299,6 @@ static enum dr_status finish_segment(struct intake *intake, struct segment **lin
                segment->name, segment->offset, tail_len);
     }
     note_step(intake, INTAKE_REMOVED);
-    status = store_forget_segment(intake->store, dr_slice_text(segment->name), error);
-    if (status) return status;
-    note_step(intake, INTAKE_FORGOTTEN);
     drop_segment(intake, link);
     return DR_OK;
 }

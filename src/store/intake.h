@@ -11,7 +11,7 @@
 
 struct intake;
 
-enum intake_step { INTAKE_COMMITTED, INTAKE_REMOVED, INTAKE_FORGOTTEN };
+enum intake_step { INTAKE_COMMITTED, INTAKE_REMOVED };
 
 struct intake_options {
     /* Called after each transaction. May be NULL. */

@@ -324,6 +324,37 @@ static void test_a_crash_between_any_two_steps_counts_nothing_twice(void **state
     judge(fixture, 0);
 }
 
+static void read_whole(const char *path, char *bytes, size_t len) {
+    const int file = open(path, O_RDONLY);
+    assert_true(file >= 0);
+    assert_int_equal(read(file, bytes, len), len);
+    close(file);
+}
+
+/* As a backup has them whose journal was copied before the database. */
+static void test_segments_that_come_back_count_nothing_twice(void **state) {
+    static char bytes[SMALL_SEGMENT];
+    const struct fixture *fixture = *state;
+    struct dr_random random;
+    char path[4 * SAMPLE_PATH_BYTES];
+    dr_random_seed(&random, 12);
+    struct journal *journal = open_journal(fixture, 0);
+    for (unsigned index = 0; index < 10; index++) append_entry(fixture, journal, &random);
+    const size_t len = journal_stats(journal).bytes;
+    journal_close(journal);
+    find_segment(fixture, path);
+    read_whole(path, bytes, len);
+    judge(fixture, 0);
+    /* The whole of it, and what it was before it was done. */
+    for (size_t part = len; part > 0; part = part / 3 / 8 * 8) {
+        const int file = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+        assert_true(file >= 0);
+        assert_int_equal(write(file, bytes, part), part);
+        close(file);
+        judge(fixture, 0);
+    }
+}
+
 /* A child with all threads of the real thing, until it is killed. */
 static void live_until_killed(const struct fixture *fixture, uint64_t seed) {
     struct dr_random random;
@@ -504,6 +535,7 @@ int main(void) {
         INTAKE_TEST(test_a_segment_cut_at_any_byte_keeps_its_whole_records),
         INTAKE_TEST(test_damage_in_the_middle_is_kept_for_a_person_to_see),
         INTAKE_TEST(test_a_crash_between_any_two_steps_counts_nothing_twice),
+        INTAKE_TEST(test_segments_that_come_back_count_nothing_twice),
         INTAKE_TEST(test_a_kill_at_any_moment_loses_nothing_and_counts_nothing_twice),
         INTAKE_TEST(test_a_store_that_cannot_write_is_tried_again_without_loss),
         INTAKE_TEST(test_a_full_disk_refuses_clearly_and_keeps_the_books_right),

@@ -85,7 +85,7 @@ struct store_taken {
     uint64_t count;
     bool is_end; /* nothing whole is behind them now */
 };
-/* How far a segment was taken in; 0 for an unknown one. */
+/* How far a segment was taken in, also when its file is long gone; 0 for an unknown one. */
 enum dr_status store_get_position(struct store *store, dr_slice segment, uint64_t *ret_offset,
                                   struct dr_error *error) DR_MUST_USE;
 /* Takes in a batch of whole records (journal_encode) as they stand, in one durable transaction with
@@ -94,9 +94,6 @@ enum dr_status store_get_position(struct store *store, dr_slice segment, uint64_
 enum dr_status store_take_records(struct store *store, const struct store_source *source,
                                   struct store_taken *ret_taken,
                                   struct dr_error *error) DR_MUST_USE;
-/* The segment's file is gone. */
-enum dr_status store_forget_segment(struct store *store, dr_slice segment,
-                                    struct dr_error *error) DR_MUST_USE;
 
 /* Which records have their line in the usage log. Says that all which are in the store now have
  * theirs or need none; durable with the next batch, or when it is saved. */

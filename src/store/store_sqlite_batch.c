@@ -203,12 +203,3 @@ enum dr_status store_get_position(struct store *store, dr_slice segment, uint64_
     sqlite3_reset(row);
     return status;
 }
-
-enum dr_status store_forget_segment(struct store *store, dr_slice segment, struct dr_error *error) {
-    struct sqlite3_stmt *statement = NULL;
-    const enum dr_status status = store_statement(
-        store, STORE_DELETE_POSITION, "DELETE FROM segment WHERE name = ?1", &statement, error);
-    if (status) return status;
-    store_bind_text(statement, 1, segment);
-    return store_run(store, statement, error);
-}
