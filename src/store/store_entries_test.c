@@ -11,6 +11,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -441,6 +442,66 @@ static void test_a_batch_that_fails_leaves_nothing(void **state) {
     dr_buf_clear(&buf);
 }
 
+/* Called by SQLite, too. */
+static bool is_log_failing;
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's are reserved */
+int fdatasync(int descriptor) {
+    char link[64], path[512];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", descriptor);
+    const ssize_t len = readlink(link, path, sizeof(path));
+    if (is_log_failing && len > 0 &&
+        dr_slice_ends(dr_slice_of(path, (size_t)len), DR_LIT("-wal"))) {
+        errno = EIO;
+        return -1;
+    }
+    return fsync(descriptor);
+}
+
+static void take_one(struct fixture *fixture, const char *name, size_t index,
+                     enum dr_status expected) {
+    struct store_taken taken;
+    struct dr_buf buf;
+    dr_buf_init(&buf, 65536);
+    journal_encode(&buf, &fixture->samples[index].entry);
+    const enum dr_status status = take_records(fixture, name, 0, dr_buf_slice(&buf), &taken);
+    dr_assert(status == expected);
+    dr_buf_clear(&buf);
+}
+
+/* The log holds the whole transaction although its sync has failed, and the next start goes by the
+ * log: then the page that it names must not have been written over. */
+static void test_a_commit_that_failed_and_is_found_by_the_next_start_has_its_page(void **state) {
+    struct fixture *fixture = *state;
+    const struct store_filter filter = {0};
+    int64_t cost = 0;
+    uint64_t offset = 0;
+    assert_int_equal(store_each_total(fixture->store, &filter, 0, visit_saturated, &cost, NULL),
+                     DR_OK);
+    const int64_t expected =
+        cost + fixture->samples[0].entry.cost.nanousd + fixture->samples[2].entry.cost.nanousd;
+    store_close(fixture->store);
+    fixture->store = NULL;
+    const pid_t child = fork();
+    if (child == 0) {
+        dr_assert(store_open(fixture->folder, &fixture->store, NULL) == DR_OK);
+        take_one(fixture, "three.log", 2, DR_OK); /* for a log that has begun */
+        is_log_failing = true;
+        take_one(fixture, "two.log", 0, DR_IO);
+        is_log_failing = false;
+        take_one(fixture, "one.log", 1, DR_EXISTS); /* does not come to its commit */
+        _exit(0);
+    }
+    int status = 1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(store_open(fixture->folder, &fixture->store, &fixture->error), DR_OK);
+    assert_int_equal(store_get_position(fixture->store, DR_LIT("two.log"), &offset, NULL), DR_OK);
+    assert_true(offset > 0);
+    assert_int_equal(store_each_total(fixture->store, &filter, 0, visit_saturated, &cost, NULL),
+                     DR_OK);
+    assert_int_equal(cost, expected);
+}
+
 static void test_sums_lost_for_want_of_memory_are_made_again(void **state) {
     struct fixture *fixture = *state;
     struct dr_buf buf;
@@ -528,6 +589,7 @@ int main(void) {
         STORE_TEST(test_a_place_never_goes_back),
         STORE_TEST(test_a_batch_ends_before_a_record_that_is_cut),
         STORE_TEST(test_a_batch_that_fails_leaves_nothing),
+        STORE_TEST(test_a_commit_that_failed_and_is_found_by_the_next_start_has_its_page),
         STORE_TEST(test_sums_lost_for_want_of_memory_are_made_again),
         STORE_TEST(test_a_death_between_foldings_leaves_the_totals_right),
     };

@@ -3,9 +3,10 @@
  * the journal was charged.
  *
  * One batch is one transaction: its pages' rows and how far the segment was taken in. The pages
- * themselves are on the disk before it; behind a transaction that fails the next batch writes over
- * them. What a batch adds to totals and balances is noted on the way and folded in later
- * (store_sqlite_fold.c). */
+ * themselves are on the disk before it. The next batch writes over them when the transaction did
+ * not come to its commit. A commit that fails proves nothing: it may stand whole in SQLite's log,
+ * and be found there by the next start, so that what it names has to stay. What a batch adds to
+ * totals and balances is noted on the way and folded in later (store_sqlite_fold.c). */
 #include "store/store_sqlite.h"
 
 #include "store/journal.h"
@@ -29,6 +30,7 @@ struct batch {
     struct store_taken taken;
     int64_t span_ms; /* of the widest page */
     int64_t last_page;
+    bool is_final; /* the commit was tried */
 };
 
 /* --- pages ---------------------------------------------------------------------------------- */
@@ -159,6 +161,7 @@ static enum dr_status put_rows(struct store *store, const struct store_source *s
     if (!status && batch->span_ms > store->page_span_ms_max) {
         status = widen_span(store, batch->span_ms, error);
     }
+    batch->is_final = status == DR_OK;
     return store_end(store, status, error);
 }
 
@@ -170,7 +173,7 @@ enum dr_status store_take_records(struct store *store, const struct store_source
     if (!status && batch.page_count > 0) status = put_rows(store, source, &batch, error);
     if (status) {
         /* Pages that are not there after all have left their mark in the sums. */
-        ledger_file_rewind(store->ledger, end);
+        if (!batch.is_final) ledger_file_rewind(store->ledger, end);
         fold_lose(&store->fold);
         return status;
     }
