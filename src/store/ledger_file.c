@@ -70,11 +70,12 @@ static enum dr_status sync_folder(const char *path, struct dr_error *error) {
     return dr_fail(error, DR_IO, code, "can't sync %s: %s", path, strerror(code));
 }
 
-/* The folder's own name lies in the one above. */
+/* The folder's own name lies in the one above, which is synced for one that is there, too: who made
+ * it may have died before the sync. */
 static enum dr_status make_folder(const struct ledger_file *ledger, struct dr_error *error) {
     char above[PATH_BYTES + 4];
-    if (mkdir(ledger->folder, 0700) != 0) {
-        return errno == EEXIST ? DR_OK : fail_write(ledger, errno, error);
+    if (mkdir(ledger->folder, 0700) != 0 && errno != EEXIST) {
+        return fail_write(ledger, errno, error);
     }
     (void)snprintf(above, sizeof(above), "%s/..", ledger->folder);
     return sync_folder(above, error);
@@ -186,22 +187,24 @@ static void go_to_next_file(struct ledger_file *ledger) {
     ledger->is_loaded = true;
 }
 
-/* The front of the block that the end lies in. What is lost can't be written on. */
+/* The front of the block that the end lies in, or all of it. What is lost can't be written on: the
+ * file may be put back. */
 static enum dr_status load_end(struct ledger_file *ledger, struct dr_error *error) {
-    const size_t len = ledger->end.offset % BLOCK_BYTES;
+    const size_t rest = ledger->end.offset % BLOCK_BYTES;
+    const size_t len = rest > 0 || ledger->end.offset == 0 ? rest : BLOCK_BYTES;
     const struct ledger_place place = {ledger->end.file, ledger->end.offset - len};
     enum dr_status status = DR_OK;
     if (ledger->end.file == 0) {
         go_to_next_file(ledger);
         return DR_OK;
     }
-    if (len > 0) status = ledger_file_read(ledger, place, ledger->gathered, len, error);
+    status = ledger_file_read(ledger, place, ledger->gathered, len, error);
     if (status == DR_CORRUPT) {
         go_to_next_file(ledger);
         return DR_OK;
     }
     if (status) return status;
-    ledger->gathered_len = len;
+    ledger->gathered_len = rest;
     ledger->is_loaded = true;
     return DR_OK;
 }

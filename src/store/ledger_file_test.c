@@ -183,6 +183,36 @@ static void test_pages_go_on_in_another_file_when_one_is_lost(void **state) {
     expect(fixture, place, 'b');
 }
 
+/* ... wherever the end of what is lost lies. */
+static void test_a_lost_file_is_not_begun_anew(void **state) {
+    struct fixture *fixture = *state;
+    char page[4096] = "page";
+    char path[SAMPLE_PATH_BYTES + 32];
+    snprintf(path, sizeof(path), "%s/ledger/000001.records", fixture->folder);
+    for (unsigned is_cut = 0; is_cut < 2; is_cut++) {
+        struct ledger_place place = {0};
+        ledger_file_free(fixture->ledger);
+        assert_int_equal(ledger_file_new(fixture->folder, (struct ledger_place){0}, 0,
+                                         &fixture->ledger, &fixture->error),
+                         DR_OK);
+        for (unsigned index = 0; index < 2; index++) {
+            assert_int_equal(ledger_file_append(fixture->ledger, dr_slice_of(page, sizeof(page)),
+                                                &place, &fixture->error),
+                             DR_OK);
+        }
+        sync_ledger(fixture);
+        const struct ledger_place end = ledger_file_end(fixture->ledger);
+        assert_int_equal(end.offset, 2 * sizeof(page));
+        ledger_file_free(fixture->ledger);
+        assert_int_equal(is_cut ? truncate(path, sizeof(page)) : unlink(path), 0);
+        assert_int_equal(
+            ledger_file_new(fixture->folder, end, 0, &fixture->ledger, &fixture->error), DR_OK);
+        assert_int_equal(append(fixture, 'b').file, 2);
+        sync_ledger(fixture);
+        assert_int_equal(access(path, F_OK), is_cut ? 0 : -1);
+    }
+}
+
 static void test_a_write_that_fails_can_be_tried_again(void **state) {
     struct fixture *fixture = *state;
     struct rlimit limit;
@@ -213,6 +243,7 @@ int main(void) {
         LEDGER_TEST(test_pages_of_any_size_lie_one_behind_the_other),
         LEDGER_TEST(test_a_page_that_is_not_there_is_said_to_be_missing),
         LEDGER_TEST(test_pages_go_on_in_another_file_when_one_is_lost),
+        LEDGER_TEST(test_a_lost_file_is_not_begun_anew),
         LEDGER_TEST(test_a_write_that_fails_can_be_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
