@@ -318,17 +318,15 @@ static enum dr_status read_span(struct store *store, struct dr_error *error) {
 static enum dr_status read_last_page(struct store *store, struct ledger_place *ret_end,
                                      struct dr_error *error) {
     struct sqlite3_stmt *row = NULL;
-    enum dr_status status = store_prepare(store,
-                                          "SELECT number, ledger_file, ledger_offset + record_bytes"
-                                          " FROM page ORDER BY number DESC LIMIT 1",
-                                          &row, error);
+    size_t len = 0;
+    enum dr_status status = store_prepare(
+        store, "SELECT number," STORE_PAGE_COLUMNS "FROM page ORDER BY number DESC LIMIT 1", &row,
+        error);
     if (status) return status;
     status = store_step(store, row, error);
-    if (!status) {
-        store->last_page = store_column_i64(row, 0);
-        *ret_end = (struct ledger_place){(uint32_t)store_column_i64(row, 1),
-                                         (uint64_t)store_column_i64(row, 2)};
-    }
+    if (!status) store->last_page = store_column_i64(row, 0);
+    if (!status) status = store_page_place(store, row, 1, ret_end, &len, error);
+    if (!status) ret_end->offset += len;
     sqlite3_finalize(row);
     return status == DR_NOT_FOUND ? DR_OK : status;
 }

@@ -120,9 +120,14 @@ bool fold_is_due(const struct fold *fold);
 /* Brings totals and balances up to the last page. */
 enum dr_status store_fold(struct store *store, struct dr_error *error) DR_MUST_USE;
 
-/* The columns of a page that store_page_records reads, one behind the other. */
+/* The columns of a page that these two read, one behind the other. */
 #define STORE_PAGE_COLUMNS " records, ledger_file, ledger_offset, record_bytes "
-/* The records of the page whose columns begin at `column`: in the row, lent until its next step, or
+/* Where the page whose columns begin at `column` lies and how long it is: nowhere when it is in the
+ * row. */
+enum dr_status store_page_place(const struct store *store, struct sqlite3_stmt *row, int column,
+                                struct ledger_place *ret_place, size_t *ret_len,
+                                struct dr_error *error) DR_MUST_USE;
+/* Its records: in the row, lent until its next step, or
  * read into `buf` (of LEDGER_PAGE_BYTES_MAX). */
 enum dr_status store_page_records(struct store *store, struct sqlite3_stmt *row, int column,
                                   struct dr_buf *buf, dr_slice *ret_records,

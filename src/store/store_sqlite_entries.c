@@ -14,25 +14,37 @@ enum dr_status store_fail_page(const struct store *store, struct dr_error *error
                    store->folder);
 }
 
-enum dr_status store_page_records(struct store *store, struct sqlite3_stmt *row, int column,
-                                  struct dr_buf *buf, dr_slice *ret_records,
-                                  struct dr_error *error) {
+enum dr_status store_page_place(const struct store *store, struct sqlite3_stmt *row, int column,
+                                struct ledger_place *ret_place, size_t *ret_len,
+                                struct dr_error *error) {
     const int64_t file = store_column_i64(row, column + 1);
     const int64_t offset = store_column_i64(row, column + 2);
     const int64_t len = store_column_i64(row, column + 3);
-    if (file == 0) {
+    if (file < 0 || file >= UINT32_MAX || offset < 0 || offset > INT64_MAX / 2 || len < 0 ||
+        len > LEDGER_PAGE_BYTES_MAX || (file > 0 && len == 0)) {
+        return store_fail_page(store, error);
+    }
+    *ret_place = (struct ledger_place){(uint32_t)file, (uint64_t)offset};
+    *ret_len = (size_t)len;
+    return DR_OK;
+}
+
+enum dr_status store_page_records(struct store *store, struct sqlite3_stmt *row, int column,
+                                  struct dr_buf *buf, dr_slice *ret_records,
+                                  struct dr_error *error) {
+    struct ledger_place place;
+    size_t len = 0;
+    const enum dr_status status = store_page_place(store, row, column, &place, &len, error);
+    if (status) return status;
+    if (place.file == 0) {
         *ret_records = store_column(row, column);
         return DR_OK;
     }
-    if (file < 0 || file > UINT32_MAX || offset < 0 || len <= 0 || len > LEDGER_PAGE_BYTES_MAX) {
-        return store_fail_page(store, error);
-    }
     dr_buf_reset(buf);
-    char *bytes = dr_buf_reserve(buf, (size_t)len);
+    char *bytes = dr_buf_reserve(buf, len);
     if (!bytes) return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
-    const struct ledger_place place = {(uint32_t)file, (uint64_t)offset};
-    *ret_records = dr_slice_of(bytes, (size_t)len);
-    return ledger_file_read(store->ledger, place, bytes, (size_t)len, error);
+    *ret_records = dr_slice_of(bytes, len);
+    return ledger_file_read(store->ledger, place, bytes, len, error);
 }
 
 static bool copy_entry(struct dr_arena *arena, const struct ledger_entry *entry,

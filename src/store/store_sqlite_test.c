@@ -1,4 +1,5 @@
-/* Books of earlier versions: what is in them is read beside what comes now. */
+/* Books as they are found: what earlier versions left is read beside what comes now, rows that
+ * can't be are refused. */
 #include "store/store_sqlite.h"
 
 #include "base/buf.h"
@@ -128,9 +129,41 @@ static void test_pages_in_rows_are_read_beside_those_in_files(void **state) {
     store_close(store);
 }
 
+/* A damaged last row must not send the next pages over those that are there. */
+static void test_a_place_that_cannot_be_is_refused_at_the_start(void **state) {
+    static const char *const places[] = {
+        "ledger_file = 4294967296", "ledger_file = 4294967295",
+        "ledger_file = -1",         "ledger_offset = 9223372036854775807",
+        "ledger_offset = -1",       "record_bytes = 65537",
+        "record_bytes = 0",
+    };
+    const struct fixture *fixture = *state;
+    struct store *store = NULL;
+    char path[SAMPLE_PATH_BYTES + 16];
+    snprintf(path, sizeof(path), "%s/drover.db", fixture->folder);
+    assert_int_equal(store_open(fixture->folder, &store, NULL), DR_OK);
+    put_new_entries(fixture, store);
+    store_close(store);
+    for (size_t index = 0; index < sizeof(places) / sizeof(places[0]); index++) {
+        sqlite3 *database = NULL;
+        char sql[256];
+        assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+        execute(database, "CREATE TABLE kept AS SELECT * FROM page");
+        snprintf(sql, sizeof(sql), "UPDATE page SET %s", places[index]);
+        execute(database, sql);
+        assert_int_equal(store_open(fixture->folder, &store, NULL), DR_CORRUPT);
+        execute(database, "REPLACE INTO page SELECT * FROM kept; DROP TABLE kept");
+        assert_int_equal(sqlite3_close(database), SQLITE_OK);
+    }
+    assert_int_equal(store_open(fixture->folder, &store, NULL), DR_OK);
+    store_close(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_pages_in_rows_are_read_beside_those_in_files, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_a_place_that_cannot_be_is_refused_at_the_start, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
