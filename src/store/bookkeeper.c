@@ -109,6 +109,11 @@ static void save_lines(struct bookkeeper *bookkeeper) {
     }
 }
 
+static void say_lost(const struct dr_error *error) {
+    dr_log(DR_LOG_ERROR, "usage_log.failing", "text=\"%s\" (lines are lost; the store has them)",
+           error->text);
+}
+
 static void reopen_log(struct bookkeeper *bookkeeper) {
     char path[PATH_MAX];
     struct dr_error error = {0};
@@ -117,10 +122,7 @@ static void reopen_log(struct bookkeeper *bookkeeper) {
     const bool has_log = bookkeeper->has_log;
     memcpy(path, bookkeeper->usage_log, sizeof(path));
     pthread_mutex_unlock(&bookkeeper->mutex);
-    if (usage_lines_reopen(bookkeeper->lines, has_log ? path : NULL, &error)) {
-        dr_log(DR_LOG_ERROR, "usage_log.failing",
-               "text=\"%s\" (lines are lost; the store has them)", error.text);
-    }
+    if (usage_lines_reopen(bookkeeper->lines, has_log ? path : NULL, &error)) say_lost(&error);
 }
 
 static struct timespec timespec_of(dr_instant at) {
@@ -177,8 +179,7 @@ static void write_lines(void *owner) {
     struct dr_error error = {0};
     if (usage_lines_are_on(bookkeeper->lines) &&
         store_each_unlined(bookkeeper->store, put_lines, bookkeeper, &error)) {
-        dr_log(DR_LOG_ERROR, "usage_log.failing",
-               "text=\"%s\" (lines are lost; the store has them)", error.text);
+        say_lost(&error);
     }
     store_note_lines(bookkeeper->store);
 }
@@ -217,17 +218,23 @@ static enum dr_status catch_up_lines(struct bookkeeper *bookkeeper, bool has_log
                                      struct dr_error *error) {
     struct store *store = bookkeeper->store;
     struct owed owed = {.lines = bookkeeper->lines};
+    struct dr_error lost = {0};
     enum dr_status status = DR_OK;
     if (has_log) {
         usage_lines_last_id(owed.lines, owed.last_id, sizeof(owed.last_id));
-        status = store_each_unlined(store, find_last, &owed, error);
+        status = store_each_unlined(store, find_last, &owed, &lost);
         const uint64_t count = owed.count - owed.written;
-        if (!status) status = store_each_unlined(store, write_owed, &owed, error);
+        if (!status) status = store_each_unlined(store, write_owed, &owed, &lost);
         if (!status && count > 0) {
             dr_log(DR_LOG_INFO, "usage_log.caught_up", "lines=%" PRIu64, count);
         }
     }
-    if (status) return status;
+    /* A part of the ledger that is gone takes its lines along, not the gateway. */
+    if (status == DR_CORRUPT) {
+        say_lost(&lost);
+        status = DR_OK;
+    }
+    if (status) return dr_fail(error, status, lost.os_code, "%s", lost.text);
     store_note_lines(store); /* without a log none are owed */
     return store_save_lines(store, error);
 }

@@ -257,6 +257,18 @@ static void test_replayed_records_get_their_usage_line_once(void **state) {
     fclose(file);
 }
 
+static void test_lines_of_a_lost_ledger_hold_nothing_up(void **state) {
+    struct fixture *fixture = *state;
+    char path[SAMPLE_PATH_BYTES + 32];
+    leave_records(fixture, 5);
+    snprintf(path, sizeof(path), "%s/ledger/000001.records", fixture->folder);
+    assert_int_equal(unlink(path), 0);
+    start(fixture, fixture->usage_log, 1000);
+    append_entry(fixture);
+    stop(fixture);
+    assert_int_equal(count_lines(fixture->usage_log), 1);
+}
+
 static void test_lines_are_owed_only_while_there_is_a_log(void **state) {
     struct fixture *fixture = *state;
     leave_records(fixture, 5);
@@ -320,6 +332,7 @@ int main(void) {
         BOOKKEEPER_TEST(test_a_stop_takes_in_what_is_left_and_replay_finds_nothing),
         BOOKKEEPER_TEST(test_each_record_has_one_usage_line_also_across_a_rotation),
         BOOKKEEPER_TEST(test_replayed_records_get_their_usage_line_once),
+        BOOKKEEPER_TEST(test_lines_of_a_lost_ledger_hold_nothing_up),
         BOOKKEEPER_TEST(test_lines_are_owed_only_while_there_is_a_log),
         BOOKKEEPER_TEST(test_without_memory_no_line_is_written_twice),
         BOOKKEEPER_TEST(test_lines_without_a_file_are_counted_and_the_books_go_on),
