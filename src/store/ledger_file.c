@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,6 +112,15 @@ static void look_for_end(const struct ledger_file *ledger) {
 
 /* --- life ----------------------------------------------------------------------------------- */
 
+/* A limit on files' size (ulimit -f) only makes them smaller; blocks are written whole. */
+static uint64_t default_bytes_max(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur > file_bytes_default) {
+        return file_bytes_default;
+    }
+    return limit.rlim_cur / BLOCK_BYTES * BLOCK_BYTES;
+}
+
 enum dr_status ledger_file_new(const char *data_folder, struct ledger_place end,
                                uint64_t file_bytes_max, struct ledger_file **ret_ledger,
                                struct dr_error *error) {
@@ -127,7 +137,7 @@ enum dr_status ledger_file_new(const char *data_folder, struct ledger_place end,
         ledger_file_free(ledger);
         return dr_fail(error, DR_TOO_LARGE, 0, "the path of the data folder is too long");
     }
-    ledger->file_bytes_max = file_bytes_max ? file_bytes_max : file_bytes_default;
+    ledger->file_bytes_max = file_bytes_max ? file_bytes_max : default_bytes_max();
     ledger->end = end;
     look_for_end(ledger);
     *ret_ledger = ledger;

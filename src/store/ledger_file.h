@@ -1,7 +1,7 @@
 /* Where the records of settled exchanges lie for good: DATA/ledger/NNNNNN.records, which only grow,
- * up to 1 GiB each. The database beside them knows which page of records is where; what a file has
- * behind the last page that was committed there was never settled and is written over. One thread;
- * calls block. */
+ * up to 1 GiB each, or what the limit on files' size allows. The database beside them knows which
+ * page of records is where; what a file has behind the last page that was committed there was never
+ * settled and is written over. One thread; calls block. */
 #ifndef DR_STORE_LEDGER_FILE_H
 #define DR_STORE_LEDGER_FILE_H
 

@@ -213,6 +213,30 @@ static void test_a_lost_file_is_not_begun_anew(void **state) {
     }
 }
 
+static void test_files_are_as_small_as_their_limit_wants(void **state) {
+    struct fixture *fixture = *state;
+    struct ledger_place places[20];
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = 10000;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    ledger_file_free(fixture->ledger);
+    assert_int_equal(ledger_file_new(fixture->folder, (struct ledger_place){0}, 0, &fixture->ledger,
+                                     &fixture->error),
+                     DR_OK);
+    for (unsigned index = 0; index < 20; index++) {
+        places[index] = append(fixture, (char)('a' + index));
+        sync_ledger(fixture);
+    }
+    limit.rlim_cur = limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    for (unsigned index = 0; index < 20; index++) {
+        expect(fixture, places[index], (char)('a' + index));
+    }
+    assert_int_equal(places[19].file, 3);
+}
+
 static void test_a_write_that_fails_can_be_tried_again(void **state) {
     struct fixture *fixture = *state;
     struct rlimit limit;
@@ -244,6 +268,7 @@ int main(void) {
         LEDGER_TEST(test_a_page_that_is_not_there_is_said_to_be_missing),
         LEDGER_TEST(test_pages_go_on_in_another_file_when_one_is_lost),
         LEDGER_TEST(test_a_lost_file_is_not_begun_anew),
+        LEDGER_TEST(test_files_are_as_small_as_their_limit_wants),
         LEDGER_TEST(test_a_write_that_fails_can_be_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
