@@ -9,6 +9,7 @@
  * totals and balances is noted on the way and folded in later (store_sqlite_fold.c). */
 #include "store/store_sqlite.h"
 
+#include "base/log.h"
 #include "store/journal.h"
 #include "store/journal_record.h"
 
@@ -165,6 +166,13 @@ static enum dr_status put_rows(struct store *store, const struct store_source *s
     return store_end(store, status, error);
 }
 
+/* The records are in, whatever becomes of this; it is tried again. */
+static void fold_now(struct store *store) {
+    struct dr_error error = {0};
+    if (store_fold(store, &error) == DR_OK) return;
+    dr_log(DR_LOG_ERROR, "store.totals_late", "text=\"%s\" (tried again)", error.text);
+}
+
 enum dr_status store_take_records(struct store *store, const struct store_source *source,
                                   struct store_taken *ret_taken, struct dr_error *error) {
     struct batch batch = {.last_page = store->last_page};
@@ -182,8 +190,7 @@ enum dr_status store_take_records(struct store *store, const struct store_source
     if (batch.span_ms > store->page_span_ms_max) store->page_span_ms_max = batch.span_ms;
     store->last_page = batch.last_page;
     store->lined_page = store->lined_page_noted;
-    /* The records are in, whatever becomes of this; it is tried again. */
-    if (fold_is_due(&store->fold)) (void)!store_fold(store, NULL);
+    if (fold_is_due(&store->fold)) fold_now(store);
     return DR_OK;
 }
 
