@@ -7,8 +7,11 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { PAGE_BYTES = 1000, FILE_BYTES = 3500 };
@@ -148,6 +151,38 @@ static void test_pages_of_any_size_lie_one_behind_the_other(void **state) {
     }
 }
 
+/* What the file system makes of a write. */
+static bool refuses_direct;
+static size_t short_len; /* 0: takes all */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's are reserved */
+ssize_t pwrite(int descriptor, const void *bytes, size_t len, off_t offset) {
+    if (refuses_direct && fcntl(descriptor, F_GETFL) & O_DIRECT) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (short_len > 0 && len > short_len) len = short_len;
+    return syscall(SYS_pwrite64, descriptor, bytes, len, offset);
+}
+
+static void test_writes_that_are_refused_or_cut_are_gone_on_with(void **state) {
+    struct fixture *fixture = *state;
+    const size_t lens[] = {0, 4096, 700};
+    for (size_t index = 0; index < 6; index++) {
+        refuses_direct = index >= 3;
+        short_len = lens[index % 3];
+        const struct ledger_place first = append(fixture, 'a');
+        const struct ledger_place second = append(fixture, 'b');
+        sync_ledger(fixture);
+        const struct ledger_place third = append(fixture, 'c');
+        sync_ledger(fixture);
+        expect(fixture, first, 'a');
+        expect(fixture, second, 'b');
+        expect(fixture, third, 'c');
+        refuses_direct = false;
+        short_len = 0;
+    }
+}
+
 static void test_a_page_that_is_not_there_is_said_to_be_missing(void **state) {
     struct fixture *fixture = *state;
     char page[PAGE_BYTES];
@@ -265,6 +300,7 @@ int main(void) {
         LEDGER_TEST(test_pages_come_back_over_several_files),
         LEDGER_TEST(test_what_is_taken_back_is_written_over),
         LEDGER_TEST(test_pages_of_any_size_lie_one_behind_the_other),
+        LEDGER_TEST(test_writes_that_are_refused_or_cut_are_gone_on_with),
         LEDGER_TEST(test_a_page_that_is_not_there_is_said_to_be_missing),
         LEDGER_TEST(test_pages_go_on_in_another_file_when_one_is_lost),
         LEDGER_TEST(test_a_lost_file_is_not_begun_anew),
