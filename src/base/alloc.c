@@ -6,6 +6,8 @@
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 enum { LARGE_BLOCK_BYTES = 1024 * 1024 };
 
@@ -43,6 +45,16 @@ void *dr_realloc(void *block, size_t size) {
 void *dr_alloc_sheet(void) {
     if (!may_allocate()) return NULL;
     return aligned_alloc(DR_SHEET_BYTES, DR_SHEET_BYTES);
+}
+
+void *dr_alloc_large_sheet(void) {
+    char *sheet = dr_alloc_sheet();
+    if (!sheet) return NULL;
+#ifdef MADV_HUGEPAGE
+    (void)madvise(sheet, DR_SHEET_BYTES, MADV_HUGEPAGE); /* a wish */
+#endif
+    memset(sheet, 0, DR_SHEET_BYTES);
+    return sheet;
 }
 
 void dr_free(void *block) {

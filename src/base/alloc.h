@@ -11,10 +11,13 @@ void *dr_alloc(size_t size) __attribute__((malloc, warn_unused_result));
 void *dr_alloc_zero(size_t count, size_t size) __attribute__((malloc, warn_unused_result));
 /* On failure the old block stays valid. */
 void *dr_realloc(void *block, size_t size) __attribute__((warn_unused_result));
-/* DR_SHEET_BYTES at a multiple of as many, to be cut up; most of it may have no memory until it is
- * touched. */
+/* DR_SHEET_BYTES at a multiple of as many, to be cut up. */
 enum { DR_SHEET_BYTES = 2 * 1024 * 1024 };
+/* Most of it has no memory until it is touched. */
 void *dr_alloc_sheet(void) __attribute__((malloc, warn_unused_result));
+/* One page of the processor's large kind where the system has such, with all its memory, which
+ * takes up to some milliseconds: not for a loop that carries traffic. */
+void *dr_alloc_large_sheet(void) __attribute__((malloc, warn_unused_result));
 /* Accepts NULL. */
 void dr_free(void *block);
 

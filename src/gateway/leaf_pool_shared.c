@@ -11,16 +11,19 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/list.h"
+#include "net/mailbox.h"
 
 enum {
     SHEET_BYTES = DR_SHEET_BYTES,
     SHEET_LEAVES = SHEET_BYTES / sizeof(struct leaf) - 1, /* the first one's place is the sheet's */
+    SMALL_LEAVES = 64, /* of small pages: with more in use there is much to write */
 };
 
 struct leaf_sheet {
     struct dr_list node;
     size_t cut_count;   /* leaves that have ever been in use */
     size_t spare_count; /* while trimming */
+    bool is_large;
 };
 
 struct leaf_pool {
@@ -29,17 +32,22 @@ struct leaf_pool {
     struct dr_list sheets; /* the newest first, from which new leaves are cut */
     size_t sheet_count;
     size_t sheet_count_max;
+    void *ready; /* a large sheet; NULL: none, yet */
+    struct dr_mailbox *maker;
+    struct dr_message message;
+    bool is_asked; /* the message is under way */
 };
 
 _Static_assert(sizeof(struct leaf) == 4096, "leaves fill a sheet");
 _Static_assert(sizeof(struct leaf_sheet) <= sizeof(struct leaf), "a sheet's head is a leaf's size");
 
-struct leaf_pool *leaf_pool_new(size_t bytes_max) {
+struct leaf_pool *leaf_pool_new(size_t bytes_max, struct dr_mailbox *maker) {
     struct leaf_pool *pool = dr_alloc_zero(1, sizeof *pool);
     if (!pool) return NULL;
     pthread_mutex_init(&pool->mutex, NULL);
     dr_list_init(&pool->sheets);
     pool->sheet_count_max = bytes_max / SHEET_BYTES;
+    pool->maker = maker;
     return pool;
 }
 
@@ -47,24 +55,81 @@ static struct leaf_sheet *sheet_of(struct leaf *leaf) {
     return (struct leaf_sheet *)((uintptr_t)leaf & ~(uintptr_t)(SHEET_BYTES - 1));
 }
 
-static void sheet_free(struct leaf_pool *pool, struct leaf_sheet *sheet) {
-    dr_list_remove(&sheet->node);
+/* On the maker's thread. Others have to wait for the mutex, so that it is not held meanwhile. */
+static void sheet_make(struct dr_message *message) {
+    struct leaf_pool *pool = dr_list_item(message, struct leaf_pool, message);
+    void *sheet = dr_alloc_large_sheet();
+    pthread_mutex_lock(&pool->mutex);
+    pool->is_asked = false;
+    if (sheet && pool->sheet_count < pool->sheet_count_max) {
+        pool->sheet_count++;
+        pool->ready = sheet;
+        sheet = NULL;
+    }
+    pthread_mutex_unlock(&pool->mutex);
+    dr_free(sheet);
+}
+
+/* Under the mutex. */
+static void sheet_ask(struct leaf_pool *pool) {
+    if (!pool->maker || pool->ready || pool->is_asked) return;
+    if (pool->sheet_count >= pool->sheet_count_max) return;
+    pool->is_asked = true;
+    pool->message.run = sheet_make;
+    dr_mailbox_post(pool->maker, &pool->message);
+}
+
+void leaf_pool_expect_sheet(struct leaf_pool *pool) {
+    pthread_mutex_lock(&pool->mutex);
+    sheet_ask(pool);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+/* Under the mutex. NULL when there are no more. */
+static void *sheet_new(struct leaf_pool *pool) {
+    void *sheet = pool->ready;
+    pool->ready = NULL;
+    if (sheet || pool->sheet_count >= pool->sheet_count_max) return sheet;
+    sheet = dr_alloc_sheet();
+    if (sheet) pool->sheet_count++;
+    return sheet;
+}
+
+static void sheet_free(struct leaf_pool *pool, void *sheet) {
     pool->sheet_count--;
     dr_free(sheet);
 }
 
-/* Under the mutex. NULL when there are no more. */
+void *leaf_pool_take_sheet(struct leaf_pool *pool) {
+    pthread_mutex_lock(&pool->mutex);
+    void *sheet = sheet_new(pool);
+    pthread_mutex_unlock(&pool->mutex);
+    return sheet;
+}
+
+void leaf_pool_give_sheet(struct leaf_pool *pool, void *sheet) {
+    pthread_mutex_lock(&pool->mutex);
+    sheet_free(pool, sheet);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+/* Under the mutex. NULL when there are no more. The rest of a sheet of small pages is left, for
+ * good, once there is a large one. */
 static struct leaf_sheet *sheet_to_cut(struct leaf_pool *pool) {
+    const bool has_large = pool->ready != NULL;
     if (!dr_list_is_empty(&pool->sheets)) {
         struct leaf_sheet *newest = dr_list_item(pool->sheets.next, struct leaf_sheet, node);
-        if (newest->cut_count < SHEET_LEAVES) return newest;
+        if (newest->cut_count >= (newest->is_large ? SHEET_LEAVES / 2 : SMALL_LEAVES)) {
+            sheet_ask(pool);
+        }
+        const bool is_good = newest->is_large || !has_large;
+        if (is_good && newest->cut_count < SHEET_LEAVES) return newest;
     }
-    if (pool->sheet_count >= pool->sheet_count_max) return NULL;
-    struct leaf_sheet *sheet = dr_alloc_sheet();
+    struct leaf_sheet *sheet = sheet_new(pool);
     if (!sheet) return NULL;
     sheet->cut_count = 0;
+    sheet->is_large = has_large;
     dr_list_put_first(&pool->sheets, &sheet->node);
-    pool->sheet_count++;
     return sheet;
 }
 
@@ -135,6 +200,8 @@ static bool is_on_whole_sheet(struct leaf *leaf) {
 void leaf_pool_trim(struct leaf_pool *pool) {
     struct dr_list *next;
     pthread_mutex_lock(&pool->mutex);
+    if (pool->ready) sheet_free(pool, pool->ready);
+    pool->ready = NULL;
     for (struct dr_list *node = pool->sheets.next; node != &pool->sheets; node = node->next) {
         dr_list_item(node, struct leaf_sheet, node)->spare_count = 0;
     }
@@ -143,7 +210,9 @@ void leaf_pool_trim(struct leaf_pool *pool) {
     for (struct dr_list *node = pool->sheets.next; node != &pool->sheets; node = next) {
         struct leaf_sheet *sheet = dr_list_item(node, struct leaf_sheet, node);
         next = node->next;
-        if (sheet_is_whole(sheet)) sheet_free(pool, sheet);
+        if (!sheet_is_whole(sheet)) continue;
+        dr_list_remove(&sheet->node);
+        sheet_free(pool, sheet);
     }
     pthread_mutex_unlock(&pool->mutex);
 }
@@ -151,7 +220,7 @@ void leaf_pool_trim(struct leaf_pool *pool) {
 void leaf_pool_free(struct leaf_pool *pool) {
     if (!pool) return;
     leaf_pool_trim(pool);
-    dr_assert(pool->sheet_count == 0);
+    dr_assert(pool->sheet_count == 0 && !pool->is_asked);
     pthread_mutex_destroy(&pool->mutex);
     dr_free(pool);
 }

@@ -2,6 +2,8 @@
 #include "gateway/leaf_pool_shared.h"
 
 #include "base/alloc.h"
+#include "net/loop.h"
+#include "net/mailbox.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,7 +32,7 @@ static struct leaf *take_all(struct leaf_pool *pool, size_t *ret_count) {
 
 static void test_a_pool_stays_within_its_bound(void **state) {
     (void)state;
-    struct leaf_pool *pool = leaf_pool_new(POOL_BYTES + 1);
+    struct leaf_pool *pool = leaf_pool_new(POOL_BYTES + 1, NULL);
     size_t count, again;
     struct leaf *all = take_all(pool, &count);
     assert_in_range(count, POOL_BYTES / sizeof(struct leaf) - 10, POOL_BYTES / sizeof(struct leaf));
@@ -52,7 +54,7 @@ static void test_a_pool_stays_within_its_bound(void **state) {
 
 static void test_trimming_gives_back_what_nobody_uses(void **state) {
     (void)state;
-    struct leaf_pool *pool = leaf_pool_new(POOL_BYTES);
+    struct leaf_pool *pool = leaf_pool_new(POOL_BYTES, NULL);
     size_t count, again;
     assert_int_equal(leaf_pool_bytes(pool), 0);
     struct leaf *one = leaf_take(pool);
@@ -74,7 +76,7 @@ static void test_trimming_gives_back_what_nobody_uses(void **state) {
 
 static void test_out_of_memory_is_told_and_leaves_the_pool_usable(void **state) {
     (void)state;
-    struct leaf_pool *pool = leaf_pool_new(POOL_BYTES);
+    struct leaf_pool *pool = leaf_pool_new(POOL_BYTES, NULL);
     dr_alloc_fail_at(1);
     assert_null(leaf_take(pool));
     struct leaf *leaf = leaf_take(pool);
@@ -82,7 +84,56 @@ static void test_out_of_memory_is_told_and_leaves_the_pool_usable(void **state) 
     leaf_give_back(pool, leaf);
     leaf_pool_free(pool);
     dr_alloc_fail_at(1);
-    assert_null(leaf_pool_new(POOL_BYTES));
+    assert_null(leaf_pool_new(POOL_BYTES, NULL));
+}
+
+static void turn(struct dr_loop *loop) {
+    for (int i = 0; i < 3; i++) dr_loop_run_once(loop, 0);
+}
+
+/* The maker is this thread, when its loop runs. */
+static void test_large_sheets_are_made_ready_ahead(void **state) {
+    (void)state;
+    struct dr_loop *loop;
+    struct dr_mailbox *maker;
+    assert_int_equal(dr_loop_new(&loop, NULL), DR_OK);
+    assert_int_equal(dr_mailbox_open(loop, &maker, NULL), DR_OK);
+    struct leaf_pool *pool = leaf_pool_new(POOL_BYTES, maker);
+    struct leaf *few = leaf_take(pool);
+    turn(loop);
+    assert_int_equal(leaf_pool_bytes(pool), DR_SHEET_BYTES); /* little is written: none is asked for */
+    size_t count = 1;
+    while (count < 100) {
+        struct leaf *leaf = leaf_take(pool);
+        assert_non_null(leaf);
+        leaf->next = few;
+        few = leaf;
+        count++;
+    }
+    assert_int_equal(leaf_pool_bytes(pool), DR_SHEET_BYTES);
+    turn(loop);
+    assert_int_equal(leaf_pool_bytes(pool), 2 * DR_SHEET_BYTES);
+    struct leaf *from_large = leaf_take(pool);
+    const uintptr_t mask = ~(uintptr_t)(DR_SHEET_BYTES - 1);
+    assert_int_not_equal((uintptr_t)from_large & mask, (uintptr_t)few & mask);
+    leaf_pool_expect_sheet(pool);
+    leaf_pool_expect_sheet(pool); /* one is enough */
+    turn(loop);
+    assert_int_equal(leaf_pool_bytes(pool), 3 * DR_SHEET_BYTES);
+    leaf_pool_expect_sheet(pool); /* beyond the bound */
+    turn(loop);
+    void *sheet = leaf_pool_take_sheet(pool);
+    assert_non_null(sheet);
+    assert_null(leaf_pool_take_sheet(pool));
+    leaf_pool_give_sheet(pool, sheet);
+    assert_int_equal(leaf_pool_bytes(pool), 2 * DR_SHEET_BYTES);
+    leaf_give_back(pool, few);
+    leaf_give_back(pool, from_large);
+    leaf_pool_expect_sheet(pool);
+    dr_mailbox_close(maker); /* makes one still, which the pool has to let go */
+    turn(loop);
+    leaf_pool_free(pool);
+    dr_loop_free(loop);
 }
 
 int main(void) {
@@ -90,6 +141,7 @@ int main(void) {
         cmocka_unit_test(test_a_pool_stays_within_its_bound),
         cmocka_unit_test(test_trimming_gives_back_what_nobody_uses),
         cmocka_unit_test(test_out_of_memory_is_told_and_leaves_the_pool_usable),
+        cmocka_unit_test(test_large_sheets_are_made_ready_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,9 +63,9 @@ struct replay_table {
     struct leaf_pool *leaves;
 };
 
-struct replay_table *replay_table_new(uint64_t seed, size_t bytes_max) {
+struct replay_table *replay_table_new(uint64_t seed, size_t bytes_max, struct dr_mailbox *maker) {
     struct replay_table *table = dr_alloc_zero(1, sizeof *table);
-    struct leaf_pool *leaves = leaf_pool_new(bytes_max);
+    struct leaf_pool *leaves = leaf_pool_new(bytes_max, maker);
     if (!table || !leaves) {
         leaf_pool_free(leaves);
         dr_free(table);

@@ -25,9 +25,11 @@ enum {
     REPLAY_BYTES_OF_ALL = 256 * 1024 * 1024,
 };
 
-/* NULL when out of memory. `seed` keys the hash; `bytes_max` bounds all records together. */
-struct replay_table *replay_table_new(uint64_t seed, size_t bytes_max);
-/* Nobody writes or follows any more. Accepts NULL. */
+/* NULL when out of memory. `seed` keys the hash; `bytes_max` bounds all records together. `maker`
+ * is of the thread that makes memory ready for them, ahead, which takes milliseconds; may be NULL.
+ */
+struct replay_table *replay_table_new(uint64_t seed, size_t bytes_max, struct dr_mailbox *maker);
+/* Nobody writes or follows any more, and the maker's mailbox is closed. Accepts NULL. */
 void replay_table_free(struct replay_table *table);
 /* Gives memory that no record uses back to the system; for idle times. */
 void replay_table_trim(struct replay_table *table);

@@ -52,7 +52,7 @@ static void stage_open(struct stage *stage, size_t bytes_of_all) {
     told_count = 0;
     assert_int_equal(dr_loop_new(&stage->loop, NULL), DR_OK);
     assert_int_equal(dr_mailbox_open(stage->loop, &stage->mailbox, NULL), DR_OK);
-    stage->table = replay_table_new(1, bytes_of_all);
+    stage->table = replay_table_new(1, bytes_of_all, NULL);
     assert_non_null(stage->table);
     dr_buf_init(&stage->row, 4 * REPLAY_BYTES_MAX);
     dr_buf_init(&stage->line, 4 * REPLAY_BYTES_MAX);

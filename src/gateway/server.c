@@ -93,7 +93,7 @@ static enum dr_status start_workers(struct server *server, struct dr_error *erro
     uint64_t seed;
     dr_entropy_take(&entropy, &seed, sizeof seed);
     server->sessions = session_table_new(seed, SESSION_BYTES_OF_ALL);
-    server->replays = replay_table_new(seed, REPLAY_BYTES_OF_ALL);
+    server->replays = replay_table_new(seed, REPLAY_BYTES_OF_ALL, server->mailbox);
     if (!server->sessions || !server->replays) return no_memory(error);
     dr_places_init(&server->connection_places, server->snapshot->config->connections_max);
     for (size_t i = 0; i < server->worker_count; i++) {
