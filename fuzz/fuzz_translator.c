@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "gateway/attempt.h"
+#include "gateway/reading.h"
 #include "gateway/translator.h"
 #include "gateway/worker.h"
 #include "net/sse.h"
@@ -69,6 +70,7 @@ static struct translator *open_translator(struct house *house, unsigned flags,
     const size_t body =
         ((flags & FLAG_LEGACY) ? 1u : 0u) + ((flags & FLAG_USAGE) ? (size_t)2 : (size_t)0);
     struct translator *translator = NULL;
+    struct reading *reading = NULL;
     struct prompt prompt;
     struct prompt_fault fault;
     dr_assert(openai_read_prompt(house->worker.json, bodies[body], &prompt, &fault) == DR_OK);
@@ -78,11 +80,13 @@ static struct translator *open_translator(struct house *house, unsigned flags,
         .edition = &house->edition,
         .target = &house->target,
         .prompt = &prompt,
+        .reading = &reading,
         .arena = arena,
         .request_id = DR_LIT("req_1"),
         .created_s = 1764000000,
     };
     dr_assert(translator_open(&ask, &translator) == DR_OK);
+    reading_close(reading);
     return translator;
 }
 

@@ -37,6 +37,7 @@ struct dr_json_reader {
     yyjson_doc *large_document; /* the values of a large text */
     const char *text;           /* the copy, wherever it lies */
     size_t text_len;
+    size_t value_count;                  /* of the present document */
     const yyjson_val *ends[DEPTH_LIMIT]; /* of the containers around the value being walked */
 };
 
@@ -65,6 +66,11 @@ static void drop_large(struct dr_json_reader *reader) {
     reader->large_text = NULL;
     reader->text = NULL;
     reader->text_len = 0;
+    reader->value_count = 0;
+}
+
+void dr_json_reader_trim(struct dr_json_reader *reader) {
+    drop_large(reader);
 }
 
 void dr_json_reader_free(struct dr_json_reader *reader) {
@@ -195,8 +201,13 @@ enum dr_status dr_json_read(struct dr_json_reader *reader, dr_slice text, uint32
         return dr_fail(error, DR_TOO_LARGE, 0, "JSON nested deeper than %u",
                        depth_max < DEPTH_LIMIT ? depth_max : (uint32_t)DEPTH_LIMIT);
     }
+    reader->value_count = document->val_read;
     *ret_root = json_of(document->root);
     return DR_OK;
+}
+
+size_t dr_json_document_bytes(const struct dr_json_reader *reader) {
+    return reader->text_len + reader->value_count * sizeof(yyjson_val);
 }
 
 size_t dr_json_offset(const struct dr_json_reader *reader, dr_json string_or_number) {

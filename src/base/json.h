@@ -25,6 +25,10 @@ struct dr_json_reader;
 
 struct dr_json_reader *dr_json_reader_new(void); /* given; NULL when out of memory */
 void dr_json_reader_free(struct dr_json_reader *reader);
+/* Gives a large document's memory back now; what was read is gone. */
+void dr_json_reader_trim(struct dr_json_reader *reader);
+/* What the present document takes: the copy of its text, and its values. */
+size_t dr_json_document_bytes(const struct dr_json_reader *reader);
 
 /* Parses `text` whole (blanks around it allowed; invalid UTF-8, lone surrogates, trailing commas,
  * comments refused; numbers are kept as their text, so 1e400 is legal here). The text is copied.

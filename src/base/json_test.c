@@ -490,6 +490,25 @@ static void test_place_of_the_model_is_found_in_large_texts_too(void **state) {
 
 /* --- memory --- */
 
+static void test_a_documents_bytes_count_and_are_gone_when_trimmed(void **state) {
+    static const size_t counts[] = {1, 1000, 1000000};
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        struct dr_buf buf;
+        dr_buf_init(&buf, 16 << 20);
+        dr_buf_put_char(&buf, '[');
+        for (size_t j = 0; j < counts[i]; j++) dr_buf_put(&buf, DR_LIT("[],"));
+        dr_buf_put(&buf, DR_LIT("1]"));
+        (void)read_text(dr_buf_slice(&buf));
+        /* yyjson's value takes 16 bytes. */
+        assert_int_equal(dr_json_document_bytes(reader), buf.len + 16 * (counts[i] + 2));
+        dr_json_reader_trim(reader);
+        assert_int_equal(dr_json_document_bytes(reader), 0);
+        assert_int_equal(dr_json_count(read_text(dr_buf_slice(&buf))), counts[i] + 1);
+        dr_buf_clear(&buf);
+    }
+}
+
 static void test_small_texts_allocate_once_only(void **state) {
     (void)state;
     struct dr_buf buf;
@@ -648,6 +667,7 @@ int main(void) {
         cmocka_unit_test(test_siblings_do_not_add_to_depth),
         cmocka_unit_test(test_places_are_those_of_the_source),
         cmocka_unit_test(test_place_of_the_model_is_found_in_large_texts_too),
+        cmocka_unit_test(test_a_documents_bytes_count_and_are_gone_when_trimmed),
         cmocka_unit_test(test_small_texts_allocate_once_only),
         cmocka_unit_test(test_texts_of_every_size_around_the_scratch_are_read),
         cmocka_unit_test(test_every_failing_allocation_is_reported),

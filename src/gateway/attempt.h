@@ -22,6 +22,7 @@ struct edition;
 struct worker;
 struct dr_sse_reader;
 struct loss;
+struct reading;
 struct translator;
 
 enum attempt_state {
@@ -55,6 +56,8 @@ struct attempt_ask {
     struct edition *edition;
     const struct target *target;
     const struct prompt *prompt;
+    /* The owner's: filled when the first target of another dialect needs it (reading.h). */
+    struct reading **reading;
     struct dr_arena *arena; /* lives longer than the attempt */
     dr_slice request_id;    /* for answers that have none of their own; lives as long */
     int64_t created_s;      /* of the answer, where it must be said anew */

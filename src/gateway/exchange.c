@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "gateway/pipeline.h"
+#include "gateway/reading.h"
 #include "gateway/relay.h"
 
 #define BIT(stage) (1u << (stage))
@@ -77,6 +78,7 @@ void exchange_close(struct exchange *exchange) {
     worker->counters.in_flight[exchange->downstream.kind->transport]--;
     dr_list_remove(&exchange->node);
     dr_buf_clear(&exchange->held);
+    reading_close(exchange->reading);
     dr_arena_clear(&exchange->arena);
     edition_release(exchange->edition);
     if (worker->spare_exchange_count < SPARE_EXCHANGES_MAX) {

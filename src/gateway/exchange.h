@@ -76,6 +76,7 @@ struct exchange {
 
     /* carrying it */
     struct attempt attempt;
+    struct reading *reading;    /* while a target of another dialect may need it; mostly NULL */
     struct dr_timer wait_timer; /* SSE: 15 s of silence */
     struct downstream downstream;
     const struct target *target; /* who answered */

@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "gateway/exchange.h"
 #include "gateway/sample_worker.h"
 #include "store/bookkeeper.h"
 
@@ -263,6 +264,81 @@ static void test_an_exchange_ends_well_whichever_allocation_fails(void **state) 
     dr_free(sample);
 }
 
+/* Turns until the provider has been asked by the exchange that is returned. */
+static struct exchange *ask_provider(struct sample_worker *sample, const char *body) {
+    client_ask(sample, &sample->clients[0], "sk-test", body);
+    while (!sample->upstreams[0].script) sample_worker_turn(sample);
+    assert_false(dr_list_is_empty(&sample->worker.exchanges));
+    return dr_list_item(sample->worker.exchanges.next, struct exchange, node);
+}
+
+static void expect_answer(struct sample_worker *sample) {
+    struct peer *client = &sample->clients[0];
+    struct answer answer;
+    while (!client->has_ended) {
+        sample_worker_turn(sample);
+        client_read(client);
+    }
+    assert_null(client_judge(client, false, &answer));
+    assert_int_equal(answer.status, 200);
+    client_leave(client, false);
+    while (!sample_worker_is_quiet(sample)) sample_worker_turn(sample);
+}
+
+/* The first target is asked with what the body says; from then on the body says nothing. */
+static void test_a_conversation_is_read_once_whatever_targets_follow(void **state) {
+    static const char blanks[2048];
+    struct sample_worker *sample = dr_alloc(sizeof *sample);
+    assert_non_null(sample);
+    sample_worker_open(sample, *state);
+    struct exchange *exchange = ask_provider(sample, ASK_STREAM("fallback-claude"));
+    assert_true(exchange->prompt.body.len <= sizeof blanks);
+    exchange->prompt.body.data = blanks;
+    expect_answer(sample);
+    assert_int_equal(sample->worker.counters.fallbacks, 1);
+    sample_worker_close(sample);
+    (void)sample_data_take_records(*state, NULL, NULL);
+    dr_free(sample);
+}
+
+static void test_a_conversation_stays_only_while_another_target_may_need_it(void **state) {
+    static const struct {
+        const char *name, *body;
+        bool stays;
+    } cases[] = {
+        {"both targets are of other dialects", ASK_STREAM("fallback-claude"), true},
+        {"the last target", ASK_STREAM("claude-stream"), false},
+        {"the next target passes bytes", ASK("able"), false},
+        {"nothing is translated", ASK("whole"), false},
+    };
+    struct sample_worker *sample = dr_alloc(sizeof *sample);
+    assert_non_null(sample);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sample_worker_open(sample, *state);
+        const struct exchange *exchange = ask_provider(sample, cases[i].body);
+        if ((exchange->reading != NULL) != cases[i].stays) fail_msg("%s", cases[i].name);
+        expect_answer(sample);
+        sample_worker_close(sample);
+        (void)sample_data_take_records(*state, NULL, NULL);
+    }
+    dr_free(sample);
+}
+
+/* A long answer holds nothing of what was only needed to choose who gives it. */
+static void test_a_conversation_is_gone_with_the_first_event(void **state) {
+    struct sample_worker *sample = dr_alloc(sizeof *sample);
+    assert_non_null(sample);
+    sample_worker_open(sample, *state);
+    const struct exchange *exchange = ask_provider(sample, ASK_STREAM("claude-first"));
+    assert_non_null(exchange->reading);
+    while (!exchange->is_committed) sample_worker_turn(sample);
+    assert_null(exchange->reading);
+    expect_answer(sample);
+    sample_worker_close(sample);
+    (void)sample_data_take_records(*state, NULL, NULL);
+    dr_free(sample);
+}
+
 static void expect_verdicts(struct sample_data *data, struct sample_worker *sample,
                             const char *body, size_t expected) {
     const struct scene scene = {"a verdict", "sk-test", body, 200, NULL, FORM_DONE};
@@ -509,6 +585,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(
             test_events_without_a_word_are_passed_on_before_the_first_with_one, open_data,
             close_data),
+        cmocka_unit_test_setup_teardown(test_a_conversation_is_read_once_whatever_targets_follow,
+                                        open_data, close_data),
+        cmocka_unit_test_setup_teardown(
+            test_a_conversation_stays_only_while_another_target_may_need_it, open_data, close_data),
+        cmocka_unit_test_setup_teardown(test_a_conversation_is_gone_with_the_first_event, open_data,
+                                        close_data),
         cmocka_unit_test(test_books_agree_after_a_storm_of_exchanges_and_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include "gateway/answer_head.h"
 #include "gateway/exchange.h"
 #include "gateway/pipeline.h"
+#include "gateway/reading.h"
 #include "gateway/step.h"
 #include "policy/retry.h"
 
@@ -53,6 +54,7 @@ static enum dr_status relay_open(struct exchange *exchange) {
         .edition = exchange->edition,
         .target = exchange->target,
         .prompt = &exchange->prompt,
+        .reading = &exchange->reading,
         .arena = &exchange->arena,
         .request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES),
         .created_s = exchange->created.ms / 1000,
@@ -60,6 +62,22 @@ static enum dr_status relay_open(struct exchange *exchange) {
         .sim_fault = exchange->sim_fault,
     };
     return attempt_open(&exchange->attempt, &ask, &attempt_events, exchange);
+}
+
+static void relay_drop_reading(struct exchange *exchange) {
+    reading_close(exchange->reading);
+    exchange->reading = NULL;
+}
+
+/* An ask is under way: the conversation stays for the targets that may follow, if they need it. */
+static void relay_keep_reading(struct exchange *exchange) {
+    const struct catalog_model *model = exchange->model;
+    bool is_wanted = false;
+    if (!exchange->reading) return;
+    for (size_t i = exchange->target_next; i < model->target_count; i++) {
+        if (!dialect_passes_bytes(model->targets[i].provider->dialect)) is_wanted = true;
+    }
+    if (!is_wanted || !reading_may_stay(exchange->reading)) relay_drop_reading(exchange);
 }
 
 enum step_result relay(struct exchange *exchange) {
@@ -77,6 +95,7 @@ enum step_result relay(struct exchange *exchange) {
                                                              : REFUSAL_INTERNAL_ERROR);
     }
     if (status) return STEP_REFUSED;
+    relay_keep_reading(exchange);
     if (exchange->prompt.is_streamed && exchange->downstream.kind->wait &&
         !dr_timer_is_running(&exchange->wait_timer)) {
         dr_timer_start(&exchange->wait_timer, exchange->worker->loop, WAIT_MS);
@@ -211,6 +230,7 @@ static void relay_tell_dropped(struct exchange *exchange) {
 static void relay_commit(struct exchange *exchange) {
     struct downstream *downstream = &exchange->downstream;
     exchange->is_committed = true;
+    relay_drop_reading(exchange); /* no other target follows */
     relay_expect(exchange);
     if (!downstream->has_begun) {
         downstream->kind->begin(downstream, answer_head_stream(exchange));

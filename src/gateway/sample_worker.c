@@ -183,6 +183,8 @@ static const char models_text[] =
     "verdict-error}, {name: b, provider: p, model: stream}]}\n"
     "  fallback-claude: {price: {input: 1, output: 2}, targets: [{name: a, provider: c, model: "
     "claude-overloaded}, {name: b, provider: g, model: gemini-stream}]}\n"
+    "  claude-first: {price: {input: 1, output: 2}, targets: [{name: a, provider: c, model: "
+    "claude-stream}, {name: b, provider: g, model: gemini-stream}]}\n"
     "  able: {price: {input: 1, output: 2}, targets: [{name: a, provider: c, model: claude-whole}, "
     "{name: b, provider: p, model: whole}]}\n"
     "  \"claude-*\": {price: {input: 1, output: 2}, targets: [{provider: c, model: \"*\"}]}\n"

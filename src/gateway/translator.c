@@ -5,6 +5,7 @@
 #include "dialect/dialect.h"
 #include "dialect/openai_writer.h"
 #include "gateway/attempt.h"
+#include "gateway/reading.h"
 #include "gateway/worker.h"
 
 enum {
@@ -47,26 +48,16 @@ static bool write_line(struct translator *translator, const struct attempt_ask *
     return is_kept;
 }
 
-/* The conversation is read anew for each target of another dialect: keeping it would take the
- * worker's reader away from everybody else. */
 static enum dr_status write_body(struct translator *translator, const struct attempt_ask *ask,
                                  dr_slice model, bool *ret_is_legacy) {
-    struct worker *worker = translator->worker;
-    struct dr_arena arena;
-    struct conversation conversation;
-    /* A message of a few bytes becomes a record of many. */
-    dr_arena_init(&arena, ask->prompt->body.len * 32 + 64 * 1024, &worker->blocks);
-    enum dr_status status =
-        openai_read_conversation(worker->json, ask->prompt, &arena, &conversation);
-    /* The body was accepted before: only memory can be short. */
-    if (status == DR_INVALID) status = DR_NO_MEMORY;
-    if (!status) {
-        *ret_is_legacy = conversation.is_legacy;
-        status = dialect_write_prompt(translator->dialect, &conversation, model,
-                                      worker->arguments_json, &translator->body, &translator->loss);
+    if (!*ask->reading) {
+        const enum dr_status status = reading_open(ask->worker, ask->prompt, ask->reading);
+        if (status) return status;
     }
-    dr_arena_clear(&arena);
-    return status;
+    const struct conversation *conversation = reading_conversation(*ask->reading);
+    *ret_is_legacy = conversation->is_legacy;
+    return dialect_write_prompt(translator->dialect, conversation, model,
+                                ask->worker->arguments_json, &translator->body, &translator->loss);
 }
 
 enum dr_status translator_open(const struct attempt_ask *ask, struct translator **ret_translator) {

@@ -11,6 +11,7 @@
 #include "gateway/exchange.h"
 #include "gateway/http_front.h"
 #include "gateway/pipeline.h"
+#include "gateway/reading.h"
 #include "net/address.h"
 
 enum {
@@ -131,6 +132,7 @@ static void worker_trim(void *owner) {
     if (!may_trim(worker)) return;
     worker->running_peak = 0;
     exchange_drop_spares(worker);
+    reading_drop_spares(worker);
     dr_buf_clear(&worker->written);
     dr_block_pool_clear(&worker->blocks);
     dr_http_pool_trim(worker->pool);

@@ -56,7 +56,7 @@ struct worker {
     bool is_draining;
 
     struct dr_json_reader *json;
-    struct dr_json_reader *arguments_json; /* of tool calls, while `json` holds their request */
+    struct dr_json_reader *arguments_json; /* of tool calls, while a reading holds their request */
     struct dialect_reader *reader;
     struct openai_answer_reader *answers; /* the reader's own, for bytes that pass */
     struct dr_buf head;                   /* scratch for one answer's headers */
@@ -71,6 +71,8 @@ struct worker {
     struct dr_list exchanges;       /* running */
     struct dr_list spare_exchanges; /* memory for the next ones */
     size_t spare_exchange_count;
+    struct dr_list spare_readings; /* likewise (reading.h) */
+    size_t spare_reading_count;
     size_t running;         /* exchanges */
     size_t running_peak;    /* since memory was last given back */
     size_t lookup_count;    /* waiting for the store */

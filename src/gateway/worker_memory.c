@@ -2,6 +2,7 @@
  * not know loops or threads. */
 #include "base/alloc.h"
 #include "gateway/exchange.h"
+#include "gateway/reading.h"
 #include "gateway/worker.h"
 
 enum {
@@ -64,6 +65,7 @@ enum dr_status worker_memory_init(struct worker *worker, struct dr_error *error)
     dr_list_init(&worker->exchanges);
     dr_list_init(&worker->follows);
     dr_list_init(&worker->spare_exchanges);
+    dr_list_init(&worker->spare_readings);
     dr_buf_init(&worker->head, HEAD_BYTES);
     dr_buf_init(&worker->body, SCRATCH_BODY_BYTES_MAX);
     dr_buf_init(&worker->frame, SIZE_MAX / 2);   /* an event's limit bounds it */
@@ -91,6 +93,7 @@ void worker_memory_clear(struct worker *worker) {
     dr_json_reader_free(worker->arguments_json);
     dr_json_reader_free(worker->json);
     exchange_drop_spares(worker);
+    reading_drop_spares(worker);
     dr_block_pool_clear(&worker->blocks);
     counters_clear(&worker->counters);
     dr_buf_clear(&worker->head);
