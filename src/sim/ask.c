@@ -4,7 +4,19 @@
 
 #include "base/assert.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 enum { RESULT_BYTES_MAX = 64 * 1024 * 1024, RESULT_DEPTH_MAX = 64 };
+
+bool sim_complain(struct sim_reading *reading, const char *format, ...) {
+    struct sim_complaint *complaint = reading->complaint;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(complaint->message, sizeof complaint->message, format, arguments);
+    va_end(arguments);
+    return false;
+}
 
 enum dr_status sim_scratch_init(struct sim_scratch *scratch) {
     *scratch = (struct sim_scratch){.results = dr_json_reader_new()};

@@ -71,6 +71,18 @@ struct sim_scratch {
     struct dr_buf result;
 };
 
+/* One reading of one request of a strict dialect. */
+struct sim_reading {
+    struct sim_ask *ask;
+    struct sim_scratch *scratch;
+    struct sim_complaint *complaint;
+    dr_json root;
+    bool thinks; /* Anthropic: `thinking` is enabled with a budget */
+};
+
+/* Writes the complaint; returns false so that checks end in one line. */
+bool sim_complain(struct sim_reading *reading, const char *format, ...) DR_PRINTF(2, 3);
+
 /* DR_NO_MEMORY; it may be cleared then. */
 enum dr_status sim_scratch_init(struct sim_scratch *scratch) DR_MUST_USE;
 void sim_scratch_clear(struct sim_scratch *scratch);

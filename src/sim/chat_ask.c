@@ -2,6 +2,8 @@
  * gateway sends. Must not share code with the gateway's dialects, nor answer anything. */
 #include "sim/chat_ask.h"
 
+#include "sim/shape.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -291,16 +293,6 @@ static bool read_messages(struct reading *reading) {
 
 /* --- tools --- */
 
-static bool is_tool_name(dr_slice name) {
-    if (name.len == 0 || name.len > TOOL_NAME_BYTES_MAX) return false;
-    for (size_t i = 0; i < name.len; i++) {
-        const char c = name.data[i];
-        const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!is_letter && !(c >= '0' && c <= '9') && c != '_' && c != '-') return false;
-    }
-    return true;
-}
-
 static dr_slice named_function(dr_json value) {
     return dr_json_text(dr_json_member(dr_json_member(value, DR_LIT("function")), DR_LIT("name")));
 }
@@ -311,7 +303,7 @@ static bool read_tool(struct reading *reading, dr_json tool, size_t index) {
     if (!dr_slice_is(dr_json_text(dr_json_member(tool, DR_LIT("type"))), DR_LIT("function"))) {
         return complain(reading, "invalid_value", "Invalid value", "tools[%zu].type", index);
     }
-    if (!is_tool_name(named_function(tool))) {
+    if (!sim_shape_is_word(named_function(tool), TOOL_NAME_BYTES_MAX)) {
         return complain(reading, "invalid_value", "Invalid value", "tools[%zu].function.name",
                         index);
     }
@@ -408,7 +400,8 @@ static bool read_format(struct reading *reading) {
         return complain_value(reading, "response_format.type");
     }
     dr_json named = dr_json_member(format, DR_LIT("json_schema"));
-    if (!is_tool_name(dr_json_text(dr_json_member(named, DR_LIT("name"))))) {
+    if (!sim_shape_is_word(dr_json_text(dr_json_member(named, DR_LIT("name"))),
+                           TOOL_NAME_BYTES_MAX)) {
         return complain_missing(reading, "response_format.json_schema.name");
     }
     ask->format = SIM_FORMAT_SCHEMA;

@@ -7,16 +7,14 @@
 /* --- heads --- */
 
 static bool check_head(const struct dr_http1_head *head, struct sim_error *error) {
-    dr_slice rest = dr_http1_header(head, DR_LIT("Authorization"));
-    const dr_slice scheme = dr_slice_split(&rest, ' ');
-    const dr_slice key = dr_slice_trim(rest);
+    const dr_slice key = sim_bearer(head);
     *error = (struct sim_error){.status = 401, .code = "invalid_api_key"};
-    if (!dr_slice_is_nocase(scheme, DR_LIT("Bearer")) || key.len == 0) {
+    if (!key.data) {
         error->message = "You didn't provide an API key. You need to provide your API key in an "
                          "Authorization header using Bearer auth (simulated)";
         return false;
     }
-    if (dr_slice_is(key, DR_LIT("sk-sim-refused"))) {
+    if (sim_key_is_refused(key)) {
         error->message = "Incorrect API key provided: sk-sim-****used (simulated)";
         return false;
     }

@@ -18,14 +18,8 @@ enum {
     PATH_BYTES = 128,
 };
 
-#define MEMBERS(table) (table), sizeof(table) / sizeof((table)[0])
-
 static dr_json member(dr_json object, const char *name) {
     return sim_shape_member(object, dr_slice_text(name));
-}
-
-static dr_slice text_of(dr_json object, const char *name) {
-    return dr_json_text(member(object, name));
 }
 
 /* --- schemas --- */
@@ -60,15 +54,14 @@ static const struct sim_member schema_members[] = {
     {SIM_TEXT("$defs"), SIM_OBJECT},
 };
 
-static bool check_schema(struct sim_generate_reading *reading, dr_json schema, const char *path,
+static bool check_schema(struct sim_reading *reading, dr_json schema, const char *path,
                          uint32_t depth) {
     static const char *const holders[] = {"properties", "anyOf", "$defs"};
     struct dr_json_iter iter;
     if (depth == SCHEMA_DEPTH_MAX) {
-        return sim_generate_complain(reading, "'%s': schema exceeds maximum allowed nesting depth",
-                                     path);
+        return sim_complain(reading, "'%s': schema exceeds maximum allowed nesting depth", path);
     }
-    if (!sim_generate_check(reading, schema, path, MEMBERS(schema_members))) return false;
+    if (!sim_generate_check(reading, schema, path, SIM_MEMBERS(schema_members))) return false;
     for (size_t i = 0; i < sizeof holders / sizeof holders[0]; i++) {
         dr_json_iter_init(&iter, member(schema, holders[i]));
         while (dr_json_iter_next(&iter)) {
@@ -92,8 +85,7 @@ static bool is_tool_name(dr_slice name) {
     return true;
 }
 
-static bool read_declaration(struct sim_generate_reading *reading, dr_json declaration,
-                             const char *path) {
+static bool read_declaration(struct sim_reading *reading, dr_json declaration, const char *path) {
     static const struct sim_member members[] = {
         {SIM_TEXT("name"), SIM_STRING | SIM_REQUIRED},
         {SIM_TEXT("description"), SIM_STRING},
@@ -106,36 +98,35 @@ static bool read_declaration(struct sim_generate_reading *reading, dr_json decla
     char parameters_path[PATH_BYTES + 16];
     dr_json parameters = member(declaration, "parameters");
     dr_json schema = member(declaration, "parametersJsonSchema");
-    if (!sim_generate_check(reading, declaration, path, MEMBERS(members))) return false;
+    if (!sim_generate_check(reading, declaration, path, SIM_MEMBERS(members))) return false;
     (void)snprintf(parameters_path, sizeof parameters_path, "%s.parameters", path);
     if (parameters && !check_schema(reading, parameters, parameters_path, 0)) return false;
     if (parameters && schema) {
-        return sim_generate_complain(reading,
-                                     "'%s': parameters and parameters_json_schema exclude each "
-                                     "other",
-                                     path);
+        return sim_complain(reading,
+                            "'%s': parameters and parameters_json_schema exclude each "
+                            "other",
+                            path);
     }
-    if (!is_tool_name(text_of(declaration, "name"))) {
-        return sim_generate_complain(
+    if (!is_tool_name(sim_generate_text(declaration, "name"))) {
+        return sim_complain(
             reading,
             "* GenerateContentRequest.%s.name: Invalid function name. Must start with a letter or "
             "an underscore. Must be alphanumeric (a-z, A-Z, 0-9), underscores (_), dots (.), "
             "colons (:), or dashes (-), with a maximum length of 64.\n",
             path);
     }
-    if (sim_ask_find_tool(reading->ask, text_of(declaration, "name")) < SIM_TOOLS_MAX) {
-        return sim_generate_complain(reading, "Duplicate function declaration found: %.*s",
-                                     DR_FMT(text_of(declaration, "name")));
+    if (sim_ask_find_tool(reading->ask, sim_generate_text(declaration, "name")) < SIM_TOOLS_MAX) {
+        return sim_complain(reading, "Duplicate function declaration found: %.*s",
+                            DR_FMT(sim_generate_text(declaration, "name")));
     }
-    if (sim_ask_add_tool(reading->ask, text_of(declaration, "name"),
+    if (sim_ask_add_tool(reading->ask, sim_generate_text(declaration, "name"),
                          schema ? schema : parameters)) {
         return true;
     }
-    return sim_generate_complain(reading, "'%s': at most %d function declarations", path,
-                                 SIM_TOOLS_MAX);
+    return sim_complain(reading, "'%s': at most %d function declarations", path, SIM_TOOLS_MAX);
 }
 
-static bool read_tools(struct sim_generate_reading *reading) {
+static bool read_tools(struct sim_reading *reading) {
     static const struct sim_member members[] = {
         {SIM_TEXT("functionDeclarations"), SIM_ARRAY | SIM_OBJECT},
         {SIM_TEXT("googleSearch"), SIM_OBJECT},
@@ -154,7 +145,7 @@ static bool read_tools(struct sim_generate_reading *reading) {
         struct sim_generate_list declarations;
         char path[PATH_BYTES];
         (void)snprintf(path, sizeof path, "tools[%zu]", i);
-        if (!sim_generate_check(reading, tools.value, path, MEMBERS(members))) return false;
+        if (!sim_generate_check(reading, tools.value, path, SIM_MEMBERS(members))) return false;
         sim_generate_list_init(&declarations, member(tools.value, "functionDeclarations"));
         for (size_t k = 0; sim_generate_list_next(&declarations); k++) {
             (void)snprintf(path, sizeof path, "tools[%zu].function_declarations[%zu]", i, k);
@@ -165,14 +156,13 @@ static bool read_tools(struct sim_generate_reading *reading) {
     return true;
 }
 
-static bool read_allowed_names(struct sim_generate_reading *reading, dr_json names,
-                               bool may_have_names) {
+static bool read_allowed_names(struct sim_reading *reading, dr_json names, bool may_have_names) {
     struct sim_ask *ask = reading->ask;
     struct dr_json_iter iter;
     bool is_first = true;
     if (dr_json_count(names) == 0) return true;
     if (!may_have_names) {
-        return sim_generate_complain(
+        return sim_complain(
             reading, "Allowed function names should be set only when the function calling mode is "
                      "ANY.");
     }
@@ -180,7 +170,7 @@ static bool read_allowed_names(struct sim_generate_reading *reading, dr_json nam
     while (dr_json_iter_next(&iter)) {
         const size_t found = sim_ask_find_tool(ask, dr_json_text(iter.value));
         if (found == SIM_TOOLS_MAX) {
-            return sim_generate_complain(
+            return sim_complain(
                 reading,
                 "tool_config.function_calling_config.allowed_function_names: \"%.*s\" is not among "
                 "the function_declarations",
@@ -193,14 +183,14 @@ static bool read_allowed_names(struct sim_generate_reading *reading, dr_json nam
     return true;
 }
 
-static bool read_calling(struct sim_generate_reading *reading, dr_json calling) {
+static bool read_calling(struct sim_reading *reading, dr_json calling) {
     static const struct sim_member members[] = {
         {SIM_TEXT("mode"), SIM_STRING},
         {SIM_TEXT("allowedFunctionNames"), SIM_ARRAY},
         {SIM_TEXT("streamFunctionCallArguments"), SIM_BOOL},
     };
     struct sim_ask *ask = reading->ask;
-    const dr_slice mode = text_of(calling, "mode");
+    const dr_slice mode = sim_generate_text(calling, "mode");
     const bool is_any = dr_slice_is(mode, DR_LIT("ANY"));
     const bool is_validated = dr_slice_is(mode, DR_LIT("VALIDATED"));
     const bool is_none = dr_slice_is(mode, DR_LIT("NONE"));
@@ -208,19 +198,19 @@ static bool read_calling(struct sim_generate_reading *reading, dr_json calling) 
                          dr_slice_is(mode, DR_LIT("MODE_UNSPECIFIED"));
     if (!calling) return true;
     if (!sim_generate_check(reading, calling, "tool_config.function_calling_config",
-                            MEMBERS(members))) {
+                            SIM_MEMBERS(members))) {
         return false;
     }
     if (!is_any && !is_validated && !is_none && !is_auto) {
-        return sim_generate_complain(
+        return sim_complain(
             reading, "Invalid value at 'tool_config.function_calling_config.mode' (%s), \"%.*s\"",
             "type.googleapis.com/google.ai.generativelanguage.v1beta.FunctionCallingConfig.Mode",
             DR_FMT(dr_slice_first(mode, 40)));
     }
     if (ask->tool_count == 0) {
         if (is_none || is_auto) return true;
-        return sim_generate_complain(reading, "Function calling config is set without "
-                                              "function_declarations.");
+        return sim_complain(reading, "Function calling config is set without "
+                                     "function_declarations.");
     }
     if (is_any) ask->tool_use = SIM_TOOL_USE_REQUIRED;
     if (is_none) ask->tool_use = SIM_TOOL_USE_NONE;
@@ -228,7 +218,7 @@ static bool read_calling(struct sim_generate_reading *reading, dr_json calling) 
                               is_any || is_validated);
 }
 
-static bool read_tool_config(struct sim_generate_reading *reading) {
+static bool read_tool_config(struct sim_reading *reading) {
     static const struct sim_member members[] = {
         {SIM_TEXT("functionCallingConfig"), SIM_OBJECT},
         {SIM_TEXT("retrievalConfig"), SIM_OBJECT},
@@ -236,7 +226,7 @@ static bool read_tool_config(struct sim_generate_reading *reading) {
     };
     dr_json config = member(reading->root, "toolConfig");
     if (!config) return true;
-    return sim_generate_check(reading, config, "tool_config", MEMBERS(members)) &&
+    return sim_generate_check(reading, config, "tool_config", SIM_MEMBERS(members)) &&
            read_calling(reading, member(config, "functionCallingConfig"));
 }
 
@@ -251,35 +241,35 @@ static bool to_count(dr_json value, uint64_t *ret) {
     return (double)*ret == number;
 }
 
-static bool read_count(struct sim_generate_reading *reading, dr_json config, const char *name,
+static bool read_count(struct sim_reading *reading, dr_json config, const char *name,
                        uint64_t least, uint64_t most, uint64_t *ret) {
     dr_json value = member(config, name);
     uint64_t count = 0;
     if (!value) return true;
     if (!to_count(value, &count) || count < least || count > most) {
-        return sim_generate_complain(reading,
-                                     "Invalid value at 'generation_config.%s': must be a whole "
-                                     "number from %llu to %llu",
-                                     name, (unsigned long long)least, (unsigned long long)most);
+        return sim_complain(reading,
+                            "Invalid value at 'generation_config.%s': must be a whole "
+                            "number from %llu to %llu",
+                            name, (unsigned long long)least, (unsigned long long)most);
     }
     *ret = count;
     return true;
 }
 
-static bool check_number(struct sim_generate_reading *reading, dr_json config, const char *name,
+static bool check_number(struct sim_reading *reading, dr_json config, const char *name,
                          double least, double most) {
     dr_json value = member(config, name);
     double number = 0;
     if (!value || (dr_json_to_double(value, &number) && number >= least && number <= most)) {
         return true;
     }
-    return sim_generate_complain(reading,
-                                 "* GenerateContentRequest.generation_config.%s: must be in the "
-                                 "range [%g, %g]\n",
-                                 name, least, most);
+    return sim_complain(reading,
+                        "* GenerateContentRequest.generation_config.%s: must be in the "
+                        "range [%g, %g]\n",
+                        name, least, most);
 }
 
-static bool read_counts(struct sim_generate_reading *reading, dr_json config) {
+static bool read_counts(struct sim_reading *reading, dr_json config) {
     struct sim_ask *ask = reading->ask;
     uint64_t choices = 1;
     uint64_t top = 0;
@@ -293,33 +283,31 @@ static bool read_counts(struct sim_generate_reading *reading, dr_json config) {
         return false;
     }
     if (seed && (!dr_json_to_i64(seed, &number) || number < INT32_MIN || number > INT32_MAX)) {
-        return sim_generate_complain(reading,
-                                     "Invalid value at 'generation_config.seed' (TYPE_INT32)");
+        return sim_complain(reading, "Invalid value at 'generation_config.seed' (TYPE_INT32)");
     }
     ask->wants_logprobs = dr_json_bool(member(config, "responseLogprobs"));
     if (member(config, "logprobs") && !ask->wants_logprobs) {
-        return sim_generate_complain(
-            reading, "generation_config.logprobs is set without response_logprobs = true");
+        return sim_complain(reading,
+                            "generation_config.logprobs is set without response_logprobs = true");
     }
     ask->choice_count = (uint32_t)choices;
     ask->top_logprobs = (uint32_t)top;
     return true;
 }
 
-static bool read_stops(struct sim_generate_reading *reading, dr_json config) {
+static bool read_stops(struct sim_reading *reading, dr_json config) {
     struct sim_ask *ask = reading->ask;
     dr_json stops = member(config, "stopSequences");
     struct dr_json_iter iter;
     if (dr_json_count(stops) > STOPS_MAX) {
-        return sim_generate_complain(reading,
-                                     "* GenerateContentRequest.generation_config.stop_sequences: "
+        return sim_complain(reading, "* GenerateContentRequest.generation_config.stop_sequences: "
                                      "at most 5 stop sequences\n");
     }
     dr_json_iter_init(&iter, stops);
     while (dr_json_iter_next(&iter)) {
         const dr_slice stop = dr_json_text(iter.value);
         if (stop.len == 0) {
-            return sim_generate_complain(
+            return sim_complain(
                 reading, "Invalid value at 'generation_config.stop_sequences': expected texts");
         }
         ask->stops[ask->stop_count++] = stop;
@@ -327,17 +315,16 @@ static bool read_stops(struct sim_generate_reading *reading, dr_json config) {
     return true;
 }
 
-static bool read_schemas(struct sim_generate_reading *reading, dr_json config, bool is_json) {
+static bool read_schemas(struct sim_reading *reading, dr_json config, bool is_json) {
     struct sim_ask *ask = reading->ask;
     dr_json schema = member(config, "responseSchema");
     dr_json json_schema = member(config, "responseJsonSchema");
     if (schema && json_schema) {
-        return sim_generate_complain(reading,
-                                     "response_schema and response_json_schema exclude each other");
+        return sim_complain(reading, "response_schema and response_json_schema exclude each other");
     }
     if (!schema && !json_schema) return true;
     if (!is_json) {
-        return sim_generate_complain(
+        return sim_complain(
             reading, "* GenerateContentRequest.generation_config.response_schema: only allowed "
                      "when response_mime_type is application/json\n");
     }
@@ -349,26 +336,25 @@ static bool read_schemas(struct sim_generate_reading *reading, dr_json config, b
     return true;
 }
 
-static bool read_format(struct sim_generate_reading *reading, dr_json config) {
+static bool read_format(struct sim_reading *reading, dr_json config) {
     struct sim_ask *ask = reading->ask;
-    const dr_slice type = text_of(config, "responseMimeType");
+    const dr_slice type = sim_generate_text(config, "responseMimeType");
     const bool is_json = dr_slice_is(type, DR_LIT("application/json"));
     if (type.data && !is_json && !dr_slice_is(type, DR_LIT("text/plain")) &&
         !dr_slice_is(type, DR_LIT("text/x.enum"))) {
-        return sim_generate_complain(reading,
-                                     "* GenerateContentRequest.generation_config."
+        return sim_complain(reading, "* GenerateContentRequest.generation_config."
                                      "response_mime_type: allowed mimetypes are `text/plain`, "
                                      "`application/json` and `text/x.enum`.\n");
     }
     if (is_json && ask->tool_count > 0 && !sim_generate_is_third(ask->model)) {
-        return sim_generate_complain(reading, "Function calling with a response mime type: "
-                                              "'application/json' is unsupported");
+        return sim_complain(reading, "Function calling with a response mime type: "
+                                     "'application/json' is unsupported");
     }
     if (is_json) ask->format = SIM_FORMAT_JSON;
     return read_schemas(reading, config, is_json);
 }
 
-static bool read_level(struct sim_generate_reading *reading, dr_slice level) {
+static bool read_level(struct sim_reading *reading, dr_slice level) {
     char word[8];
     if (level.len < sizeof word) {
         for (size_t i = 0; i < level.len; i++) {
@@ -381,12 +367,12 @@ static bool read_level(struct sim_generate_reading *reading, dr_slice level) {
             return true;
         }
     }
-    return sim_generate_complain(
+    return sim_complain(
         reading, "Invalid value at 'generation_config.thinking_config.thinking_level': \"%.*s\"",
         DR_FMT(dr_slice_first(level, 40)));
 }
 
-static bool read_thinking(struct sim_generate_reading *reading, dr_json config) {
+static bool read_thinking(struct sim_reading *reading, dr_json config) {
     static const struct sim_member members[] = {
         {SIM_TEXT("includeThoughts"), SIM_BOOL},
         {SIM_TEXT("thinkingBudget"), SIM_NUMBER},
@@ -399,19 +385,17 @@ static bool read_thinking(struct sim_generate_reading *reading, dr_json config) 
     int64_t tokens = 0;
     if (!thinking) return true;
     if (!sim_generate_check(reading, thinking, "generation_config.thinking_config",
-                            MEMBERS(members))) {
+                            SIM_MEMBERS(members))) {
         return false;
     }
     if (budget && level) {
-        return sim_generate_complain(reading,
-                                     "You can only set only one of thinking budget and thinking "
+        return sim_complain(reading, "You can only set only one of thinking budget and thinking "
                                      "level.");
     }
     if (dr_json_bool(member(thinking, "includeThoughts"))) ask->thoughts = SIM_THOUGHTS_SHOWN;
     if (level) return read_level(reading, dr_json_text(level));
     if (budget && (!dr_json_to_i64(budget, &tokens) || tokens < -1 || tokens > 32768)) {
-        return sim_generate_complain(reading,
-                                     "The thinking budget is invalid. Please choose a value "
+        return sim_complain(reading, "The thinking budget is invalid. Please choose a value "
                                      "between 0 and 32768, or -1.");
     }
     /* Without a number, and for -1, the model decides. */
@@ -419,7 +403,7 @@ static bool read_thinking(struct sim_generate_reading *reading, dr_json config) 
     return true;
 }
 
-static bool read_config(struct sim_generate_reading *reading) {
+static bool read_config(struct sim_reading *reading) {
     static const struct sim_member members[] = {
         {SIM_TEXT("temperature"), SIM_NUMBER},
         {SIM_TEXT("topP"), SIM_NUMBER},
@@ -445,7 +429,7 @@ static bool read_config(struct sim_generate_reading *reading) {
     };
     dr_json config = member(reading->root, "generationConfig");
     if (!config) return true;
-    return sim_generate_check(reading, config, "generation_config", MEMBERS(members)) &&
+    return sim_generate_check(reading, config, "generation_config", SIM_MEMBERS(members)) &&
            check_number(reading, config, "temperature", 0, 2) &&
            check_number(reading, config, "topP", 0, 1) &&
            check_number(reading, config, "presencePenalty", -2, 2) &&
@@ -456,7 +440,7 @@ static bool read_config(struct sim_generate_reading *reading) {
 
 /* --- the whole --- */
 
-static bool read_members(struct sim_generate_reading *reading) {
+static bool read_members(struct sim_reading *reading) {
     static const struct sim_member members[] = {
         {SIM_TEXT("model"), SIM_STRING},
         {SIM_TEXT("contents"), SIM_ARRAY | SIM_OBJECT},
@@ -471,10 +455,10 @@ static bool read_members(struct sim_generate_reading *reading) {
         {SIM_TEXT("modelArmorConfig"), SIM_OBJECT},
         {SIM_TEXT("store"), SIM_BOOL},
     };
-    return sim_generate_check(reading, reading->root, "", MEMBERS(members));
+    return sim_generate_check(reading, reading->root, "", SIM_MEMBERS(members));
 }
 
-static bool read_safety(struct sim_generate_reading *reading) {
+static bool read_safety(struct sim_reading *reading) {
     static const struct sim_member members[] = {
         {SIM_TEXT("category"), SIM_STRING | SIM_REQUIRED},
         {SIM_TEXT("threshold"), SIM_STRING | SIM_REQUIRED},
@@ -483,7 +467,7 @@ static bool read_safety(struct sim_generate_reading *reading) {
     struct sim_generate_list settings;
     sim_generate_list_init(&settings, member(reading->root, "safetySettings"));
     while (sim_generate_list_next(&settings)) {
-        if (!sim_generate_check(reading, settings.value, "safety_settings", MEMBERS(members))) {
+        if (!sim_generate_check(reading, settings.value, "safety_settings", SIM_MEMBERS(members))) {
             return false;
         }
     }
@@ -492,11 +476,10 @@ static bool read_safety(struct sim_generate_reading *reading) {
 
 enum dr_status sim_generate_read(dr_json root, struct sim_ask *ask, struct sim_scratch *scratch,
                                  struct sim_complaint *complaint) {
-    struct sim_generate_reading reading = {
+    struct sim_reading reading = {
         .ask = ask, .scratch = scratch, .complaint = complaint, .root = root};
     if (!dr_json_is(root, DR_JSON_OBJECT)) {
-        (void)sim_generate_complain(&reading,
-                                    "Invalid JSON payload received. Root is not an object.");
+        (void)sim_complain(&reading, "Invalid JSON payload received. Root is not an object.");
         return DR_INVALID;
     }
     ask->includes_usage = true;

@@ -19,13 +19,9 @@ static dr_slice key_of_target(dr_slice target) {
 
 static bool check_head(const struct dr_http1_head *head, struct sim_error *error) {
     dr_slice key = dr_slice_trim(dr_http1_header(head, DR_LIT("x-goog-api-key")));
-    dr_slice rest = dr_http1_header(head, DR_LIT("Authorization"));
-    const dr_slice scheme = dr_slice_split(&rest, ' ');
-    const dr_slice token = dr_slice_trim(rest);
     if (key.len == 0) key = key_of_target(head->target);
-    const bool is_bearer =
-        key.len == 0 && dr_slice_is_nocase(scheme, DR_LIT("Bearer")) && token.len > 0;
-    if (is_bearer) key = token;
+    const bool is_bearer = key.len == 0;
+    if (is_bearer) key = sim_bearer(head);
     if (key.len == 0) {
         *error = (struct sim_error){
             .status = 403,
@@ -35,7 +31,7 @@ static bool check_head(const struct dr_http1_head *head, struct sim_error *error
         };
         return false;
     }
-    if (!dr_slice_is(key, DR_LIT("sk-sim-refused"))) return true;
+    if (!sim_key_is_refused(key)) return true;
     if (is_bearer) {
         *error = (struct sim_error){
             .status = 401,

@@ -7,28 +7,20 @@
 
 #include "sim/seal.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 enum { PATH_BYTES = 128 };
 
-#define MEMBERS(table) (table), sizeof(table) / sizeof((table)[0])
-
-bool sim_generate_complain(struct sim_generate_reading *reading, const char *format, ...) {
-    struct sim_complaint *complaint = reading->complaint;
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(complaint->message, sizeof complaint->message, format, arguments);
-    va_end(arguments);
-    return false;
+dr_slice sim_generate_text(dr_json object, const char *name) {
+    return dr_json_text(sim_shape_member(object, dr_slice_text(name)));
 }
 
-bool sim_generate_check(struct sim_generate_reading *reading, dr_json object, const char *path,
+bool sim_generate_check(struct sim_reading *reading, dr_json object, const char *path,
                         const struct sim_member *members, size_t count) {
     dr_slice name = DR_NONE;
     unsigned kinds = 0;
     if (!dr_json_is(object, DR_JSON_OBJECT)) {
-        return sim_generate_complain(reading, "Invalid value at '%s': expected an object", path);
+        return sim_complain(reading, "Invalid value at '%s': expected an object", path);
     }
     const enum sim_misfit misfit =
         sim_shape_check(object, members, count, SIM_SPELLING_EITHER, &name, &kinds);
@@ -36,20 +28,18 @@ bool sim_generate_check(struct sim_generate_reading *reading, dr_json object, co
     switch (misfit) {
     case SIM_MISFIT_NONE: return true;
     case SIM_MISFIT_UNKNOWN:
-        return sim_generate_complain(reading,
-                                     "Invalid JSON payload received. Unknown name \"%.*s\"%s%s%s: "
-                                     "Cannot find field.",
-                                     DR_FMT(name), path[0] == 0 ? "" : " at '", path,
-                                     path[0] == 0 ? "" : "'");
+        return sim_complain(reading,
+                            "Invalid JSON payload received. Unknown name \"%.*s\"%s%s%s: "
+                            "Cannot find field.",
+                            DR_FMT(name), path[0] == 0 ? "" : " at '", path,
+                            path[0] == 0 ? "" : "'");
     case SIM_MISFIT_KIND:
-        return sim_generate_complain(reading, "Invalid value at '%s%s%.*s': expected %s", path,
-                                     path[0] == 0 ? "" : ".", DR_FMT(name),
-                                     sim_shape_kinds_text(kinds));
+        return sim_complain(reading, "Invalid value at '%s%s%.*s': expected %s", path,
+                            path[0] == 0 ? "" : ".", DR_FMT(name), sim_shape_kinds_text(kinds));
     case SIM_MISFIT_MISSING: break;
     }
-    return sim_generate_complain(reading,
-                                 "* GenerateContentRequest.%s%s%.*s: %.*s is not specified\n", path,
-                                 path[0] == 0 ? "" : ".", DR_FMT(name), DR_FMT(name));
+    return sim_complain(reading, "* GenerateContentRequest.%s%s%.*s: %.*s is not specified\n", path,
+                        path[0] == 0 ? "" : ".", DR_FMT(name), DR_FMT(name));
 }
 
 void sim_generate_list_init(struct sim_generate_list *list, dr_json value) {
@@ -76,7 +66,7 @@ bool sim_generate_is_third(dr_slice model) {
 /* --- one walk over the contents --- */
 
 struct walk {
-    struct sim_generate_reading *reading;
+    struct sim_reading *reading;
     dr_json calls; /* the content whose calls wait for their responses, or NULL */
     size_t call_count;
     size_t response_count; /* in the present content */
@@ -87,17 +77,13 @@ struct walk {
     dr_slice unsigned_name;
 };
 
-static dr_slice text_of(dr_json object, const char *name) {
-    return dr_json_text(sim_shape_member(object, dr_slice_text(name)));
-}
-
 /* The name of the call number `wanted` of the content that waits. */
 static dr_slice call_name(const struct walk *walk, size_t wanted) {
     struct sim_generate_list parts;
     sim_generate_list_init(&parts, sim_shape_member(walk->calls, DR_LIT("parts")));
     while (sim_generate_list_next(&parts)) {
         dr_json call = sim_shape_member(parts.value, DR_LIT("functionCall"));
-        if (call && wanted-- == 0) return text_of(call, "name");
+        if (call && wanted-- == 0) return sim_generate_text(call, "name");
     }
     return DR_NONE;
 }
@@ -107,18 +93,18 @@ static dr_slice call_name(const struct walk *walk, size_t wanted) {
 /* Signatures of calls stand on their names, since what lies in between may lay out arguments anew;
  * those of texts stand on nothing, since it may put texts together. */
 static bool check_signature(struct walk *walk, dr_json part, dr_slice what, const char *path) {
-    const dr_slice signature = text_of(part, "thoughtSignature");
+    const dr_slice signature = sim_generate_text(part, "thoughtSignature");
     if (!signature.data || sim_seal_may_hold(signature, SIM_SEAL_GENERATE, what)) return true;
-    return sim_generate_complain(walk->reading,
-                                 "Invalid value at '%s.thought_signature': Thought signature is "
-                                 "not valid",
-                                 path);
+    return sim_complain(walk->reading,
+                        "Invalid value at '%s.thought_signature': Thought signature is "
+                        "not valid",
+                        path);
 }
 
 static bool read_text(struct walk *walk, dr_json part, const char *path) {
     struct sim_ask *ask = walk->reading->ask;
     dr_json thought = sim_shape_member(part, DR_LIT("thought"));
-    const dr_slice text = text_of(part, "text");
+    const dr_slice text = sim_generate_text(part, "text");
     if (!check_signature(walk, part, DR_LIT(""), path)) return false;
     if (dr_json_bool(thought)) return true;
     if (walk->role == SIM_ROLE_SYSTEM) {
@@ -136,16 +122,17 @@ static bool read_inline(struct walk *walk, dr_json part, const char *path) {
         {SIM_TEXT("displayName"), SIM_STRING},
     };
     dr_json blob = sim_shape_member(part, DR_LIT("inlineData"));
-    const dr_slice data = text_of(blob, "data");
-    if (!sim_generate_check(walk->reading, blob, path, MEMBERS(members))) return false;
+    const dr_slice data = sim_generate_text(blob, "data");
+    if (!sim_generate_check(walk->reading, blob, path, SIM_MEMBERS(members))) return false;
     sim_talk_note_image(&walk->reading->ask->talk);
-    if (dr_slice_find_char(text_of(blob, "mimeType"), '/') == text_of(blob, "mimeType").len) {
-        return sim_generate_complain(walk->reading, "Unsupported MIME type: %.*s",
-                                     DR_FMT(dr_slice_first(text_of(blob, "mimeType"), 64)));
+    if (dr_slice_find_char(sim_generate_text(blob, "mimeType"), '/') ==
+        sim_generate_text(blob, "mimeType").len) {
+        return sim_complain(walk->reading, "Unsupported MIME type: %.*s",
+                            DR_FMT(dr_slice_first(sim_generate_text(blob, "mimeType"), 64)));
     }
     if (data.len > 0 && sim_shape_is_base64(data)) return true;
-    return sim_generate_complain(
-        walk->reading, "Invalid value at '%s.data' (TYPE_BYTES), Base64 decoding failed", path);
+    return sim_complain(walk->reading,
+                        "Invalid value at '%s.data' (TYPE_BYTES), Base64 decoding failed", path);
 }
 
 static bool read_file(struct walk *walk, dr_json part, const char *path) {
@@ -156,7 +143,7 @@ static bool read_file(struct walk *walk, dr_json part, const char *path) {
     };
     dr_json file = sim_shape_member(part, DR_LIT("fileData"));
     sim_talk_note_image(&walk->reading->ask->talk);
-    return sim_generate_check(walk->reading, file, path, MEMBERS(members));
+    return sim_generate_check(walk->reading, file, path, SIM_MEMBERS(members));
 }
 
 static bool read_call(struct walk *walk, dr_json part, const char *path) {
@@ -166,11 +153,11 @@ static bool read_call(struct walk *walk, dr_json part, const char *path) {
         {SIM_TEXT("id"), SIM_STRING},
     };
     dr_json call = sim_shape_member(part, DR_LIT("functionCall"));
-    const dr_slice name = text_of(call, "name");
-    if (!sim_generate_check(walk->reading, call, path, MEMBERS(members))) return false;
+    const dr_slice name = sim_generate_text(call, "name");
+    if (!sim_generate_check(walk->reading, call, path, SIM_MEMBERS(members))) return false;
     if (walk->role != SIM_ROLE_ASSISTANT) {
-        return sim_generate_complain(
-            walk->reading, "Please ensure that function call turn comes from the model's role.");
+        return sim_complain(walk->reading,
+                            "Please ensure that function call turn comes from the model's role.");
     }
     const bool is_signed = sim_shape_member(part, DR_LIT("thoughtSignature")) != NULL;
     if (walk->call_count == 0 && !is_signed) {
@@ -191,20 +178,19 @@ static bool read_response(struct walk *walk, dr_json part, const char *path) {
         {SIM_TEXT("willContinue"), SIM_BOOL},
         {SIM_TEXT("scheduling"), SIM_STRING},
     };
-    struct sim_generate_reading *reading = walk->reading;
+    struct sim_reading *reading = walk->reading;
     dr_json response = sim_shape_member(part, DR_LIT("functionResponse"));
-    if (!sim_generate_check(reading, response, path, MEMBERS(members))) return false;
+    if (!sim_generate_check(reading, response, path, SIM_MEMBERS(members))) return false;
     if (!walk->calls || walk->role != SIM_ROLE_USER) {
-        return sim_generate_complain(reading,
-                                     "Please ensure that function response turn comes immediately "
+        return sim_complain(reading, "Please ensure that function response turn comes immediately "
                                      "after a function call turn.");
     }
-    if (!dr_slice_is(text_of(response, "name"), call_name(walk, walk->response_count))) {
-        return sim_generate_complain(
+    if (!dr_slice_is(sim_generate_text(response, "name"), call_name(walk, walk->response_count))) {
+        return sim_complain(
             reading,
             "Please ensure that function responses have the names of the function calls, in their "
             "order: '%.*s' was not expected.",
-            DR_FMT(dr_slice_first(text_of(response, "name"), 64)));
+            DR_FMT(dr_slice_first(sim_generate_text(response, "name"), 64)));
     }
     walk->response_count++;
     sim_talk_note_message(&reading->ask->talk, SIM_ROLE_TOOL);
@@ -254,10 +240,10 @@ static bool check_part(struct walk *walk, dr_json part, const char *path) {
         {SIM_TEXT("mediaResolution"), SIM_OBJECT | SIM_STRING},
         {SIM_TEXT("partMetadata"), SIM_OBJECT},
     };
-    const dr_slice signature = text_of(part, "thoughtSignature");
-    if (!sim_generate_check(walk->reading, part, path, MEMBERS(members))) return false;
+    const dr_slice signature = sim_generate_text(part, "thoughtSignature");
+    if (!sim_generate_check(walk->reading, part, path, SIM_MEMBERS(members))) return false;
     if (!signature.data || (signature.len > 0 && sim_shape_is_base64(signature))) return true;
-    return sim_generate_complain(
+    return sim_complain(
         walk->reading,
         "Invalid value at '%s.thought_signature' (TYPE_BYTES), Base64 decoding failed", path);
 }
@@ -272,7 +258,7 @@ static bool read_part(struct walk *walk, dr_json part, const char *content, size
     for (size_t i = 0; i < PART_KINDS; i++) {
         if (!sim_shape_member(part, kinds_of_parts[i].member)) continue;
         if (found < PART_KINDS) {
-            return sim_generate_complain(
+            return sim_complain(
                 walk->reading,
                 "Invalid value at '%s' (oneof), oneof field 'data' is already set. Cannot set '%s'",
                 path, kinds_of_parts[i].path);
@@ -280,18 +266,18 @@ static bool read_part(struct walk *walk, dr_json part, const char *content, size
         found = i;
     }
     if (found == PART_KINDS) {
-        return sim_generate_complain(walk->reading,
-                                     "* GenerateContentRequest.%s.data: required oneof field "
-                                     "'data' must have one initialized field\n",
-                                     path);
+        return sim_complain(walk->reading,
+                            "* GenerateContentRequest.%s.data: required oneof field "
+                            "'data' must have one initialized field\n",
+                            path);
     }
     /* Text and pictures behind responses are the user's. */
     if (walk->role == SIM_ROLE_USER && kinds_of_parts[found].read != read_response) {
         sim_talk_note_message(&walk->reading->ask->talk, SIM_ROLE_USER);
     }
     if (walk->role == SIM_ROLE_SYSTEM && kinds_of_parts[found].read != read_text) {
-        return sim_generate_complain(
-            walk->reading, "Invalid value at '%s': system_instruction takes text alone", path);
+        return sim_complain(walk->reading,
+                            "Invalid value at '%s': system_instruction takes text alone", path);
     }
     (void)snprintf(member_path, sizeof member_path, "%s.%s", path, kinds_of_parts[found].path);
     walk->part_count++;
@@ -304,17 +290,17 @@ static bool read_parts(struct walk *walk, dr_json content, const char *path) {
         {SIM_TEXT("parts"), SIM_ARRAY | SIM_OBJECT},
     };
     struct sim_generate_list parts;
-    if (!sim_generate_check(walk->reading, content, path, MEMBERS(members))) return false;
+    if (!sim_generate_check(walk->reading, content, path, SIM_MEMBERS(members))) return false;
     sim_generate_list_init(&parts, sim_shape_member(content, DR_LIT("parts")));
     walk->part_count = 0;
     for (size_t i = 0; sim_generate_list_next(&parts); i++) {
         if (!read_part(walk, parts.value, path, i)) return false;
     }
     if (walk->part_count > 0) return true;
-    return sim_generate_complain(walk->reading,
-                                 "* GenerateContentRequest.%s.parts: contents.parts must not be "
-                                 "empty.\n",
-                                 path);
+    return sim_complain(walk->reading,
+                        "* GenerateContentRequest.%s.parts: contents.parts must not be "
+                        "empty.\n",
+                        path);
 }
 
 /* --- contents --- */
@@ -328,14 +314,14 @@ static bool read_role(struct walk *walk, dr_json content) {
     }
     walk->role = SIM_ROLE_ASSISTANT;
     if (dr_slice_is(role, DR_LIT("model"))) return true;
-    return sim_generate_complain(walk->reading, "Please use a valid role: user, model.");
+    return sim_complain(walk->reading, "Please use a valid role: user, model.");
 }
 
 static bool complain_count(struct walk *walk) {
-    return sim_generate_complain(walk->reading,
-                                 "Please ensure that the number of function response parts is "
-                                 "equal to the number of function call parts of the function call "
-                                 "turn.");
+    return sim_complain(walk->reading,
+                        "Please ensure that the number of function response parts is "
+                        "equal to the number of function call parts of the function call "
+                        "turn.");
 }
 
 /* Calls are answered by the content that follows them, all of them, and only there. */
@@ -358,9 +344,9 @@ static bool read_content(struct walk *walk, dr_json content) {
         if (!read_parts(walk, content, path)) return false;
         if (walk->call_count > 0) walk->calls = content;
         if (walk->call_count > 0 && walk->index == 0) {
-            return sim_generate_complain(walk->reading,
-                                         "Please ensure that function call turn comes immediately "
-                                         "after a user turn or after a function response turn.");
+            return sim_complain(walk->reading,
+                                "Please ensure that function call turn comes immediately "
+                                "after a user turn or after a function response turn.");
         }
         return true;
     }
@@ -381,7 +367,7 @@ static bool read_system(struct walk *walk) {
     return true;
 }
 
-bool sim_generate_read_turns(struct sim_generate_reading *reading) {
+bool sim_generate_read_turns(struct sim_reading *reading) {
     struct walk walk = {.reading = reading};
     struct sim_generate_list contents;
     if (!read_system(&walk)) return false;
@@ -390,17 +376,17 @@ bool sim_generate_read_turns(struct sim_generate_reading *reading) {
         if (!read_content(&walk, contents.value)) return false;
     }
     if (walk.index == 0) {
-        return sim_generate_complain(
-            reading, "* GenerateContentRequest.contents: contents is not specified\n");
+        return sim_complain(reading,
+                            "* GenerateContentRequest.contents: contents is not specified\n");
     }
     if (walk.calls) return complain_count(&walk);
     if (walk.is_unsigned && sim_generate_is_third(reading->ask->model)) {
-        return sim_generate_complain(reading,
-                                     "Function call is missing a thought_signature in functionCall "
-                                     "parts. This is required for tools to work correctly, and "
-                                     "missing thought_signature may lead to degraded model "
-                                     "performance. Function call `%.*s`.",
-                                     DR_FMT(dr_slice_first(walk.unsigned_name, 64)));
+        return sim_complain(reading,
+                            "Function call is missing a thought_signature in functionCall "
+                            "parts. This is required for tools to work correctly, and "
+                            "missing thought_signature may lead to degraded model "
+                            "performance. Function call `%.*s`.",
+                            DR_FMT(dr_slice_first(walk.unsigned_name, 64)));
     }
     return true;
 }

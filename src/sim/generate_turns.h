@@ -6,19 +6,10 @@
 #include "sim/ask.h"
 #include "sim/shape.h"
 
-/* One reading of one request. */
-struct sim_generate_reading {
-    struct sim_ask *ask;
-    struct sim_scratch *scratch;
-    struct sim_complaint *complaint;
-    dr_json root;
-};
-
-/* Writes the complaint; returns false so that checks end in one line. */
-bool sim_generate_complain(struct sim_generate_reading *reading, const char *format, ...)
-    DR_PRINTF(2, 3);
+/* The text of a member in either spelling; DR_NONE where it is absent or no text. */
+dr_slice sim_generate_text(dr_json object, const char *name);
 /* Checks an object's members; `path` names the object, "generation_config", or is empty. */
-bool sim_generate_check(struct sim_generate_reading *reading, dr_json object, const char *path,
+bool sim_generate_check(struct sim_reading *reading, dr_json object, const char *path,
                         const struct sim_member *members, size_t count);
 /* A list, or the one thing that stands for a list of it. */
 struct sim_generate_list {
@@ -30,7 +21,7 @@ void sim_generate_list_init(struct sim_generate_list *list, dr_json value);
 bool sim_generate_list_next(struct sim_generate_list *list);
 
 /* `contents` and `systemInstruction`. */
-bool sim_generate_read_turns(struct sim_generate_reading *reading);
+bool sim_generate_read_turns(struct sim_reading *reading);
 
 /* Whether the model is of a family from Gemini 3 on: its calls have ids and need signatures. */
 bool sim_generate_is_third(dr_slice model);

@@ -11,38 +11,15 @@
 
 enum { TOOL_NAME_BYTES_MAX = 128, BUDGET_MIN = 1024, SCHEMA_DEPTH_MAX = 32, PATH_BYTES = 96 };
 
-#define MEMBERS(table) (table), sizeof(table) / sizeof((table)[0])
-
 /* The member's value; NULL where it is absent or null. */
 static dr_json member(dr_json object, const char *name) {
     dr_json value = dr_json_member(object, dr_slice_text(name));
     return dr_json_is(value, DR_JSON_NULL) ? NULL : value;
 }
 
-static dr_slice text_of(dr_json object, const char *name) {
-    return dr_json_text(member(object, name));
-}
-
-static bool is_blank(dr_slice text) {
-    for (size_t i = 0; i < text.len; i++) {
-        if ((unsigned char)text.data[i] > ' ') return false;
-    }
-    return true;
-}
-
 /* --- tools --- */
 
-static bool is_tool_name(dr_slice name) {
-    if (name.len == 0 || name.len > TOOL_NAME_BYTES_MAX) return false;
-    for (size_t i = 0; i < name.len; i++) {
-        const char c = name.data[i];
-        const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!is_letter && !(c >= '0' && c <= '9') && c != '_' && c != '-') return false;
-    }
-    return true;
-}
-
-static bool read_own_tool(struct sim_messages_reading *reading, dr_json tool, const char *path) {
+static bool read_own_tool(struct sim_reading *reading, dr_json tool, const char *path) {
     static const struct sim_member members[] = {
         {SIM_TEXT("name"), SIM_STRING | SIM_REQUIRED},
         {SIM_TEXT("description"), SIM_STRING | SIM_NULL},
@@ -55,36 +32,36 @@ static bool read_own_tool(struct sim_messages_reading *reading, dr_json tool, co
         {SIM_TEXT("defer_loading"), SIM_BOOL | SIM_NULL},
         {SIM_TEXT("allowed_callers"), SIM_ARRAY | SIM_NULL},
     };
-    if (!sim_messages_check(reading, tool, path, MEMBERS(members))) return false;
-    const dr_slice type = text_of(member(tool, "input_schema"), "type");
+    if (!sim_messages_check(reading, tool, path, SIM_MEMBERS(members))) return false;
+    const dr_slice type = sim_messages_text(member(tool, "input_schema"), "type");
     if (!dr_slice_is(type, DR_LIT("object"))) {
-        return sim_messages_complain(reading, "%s.input_schema.type: %s", path,
-                                     type.data ? "Input should be 'object'" : "Field required");
+        return sim_complain(reading, "%s.input_schema.type: %s", path,
+                            type.data ? "Input should be 'object'" : "Field required");
     }
     return sim_messages_read_cache_mark(reading, tool, path);
 }
 
-static bool read_tool(struct sim_messages_reading *reading, dr_json tool, size_t index) {
-    const dr_slice type = text_of(tool, "type");
-    const dr_slice name = text_of(tool, "name");
+static bool read_tool(struct sim_reading *reading, dr_json tool, size_t index) {
+    const dr_slice type = sim_messages_text(tool, "type");
+    const dr_slice name = sim_messages_text(tool, "name");
     const bool is_own = !type.data || dr_slice_is(type, DR_LIT("custom"));
     char path[PATH_BYTES];
     (void)snprintf(path, sizeof path, is_own ? "tools.%zu.custom" : "tools.%zu", index);
     if (is_own && !read_own_tool(reading, tool, path)) return false;
-    if (!is_tool_name(name)) {
-        return sim_messages_complain(
-            reading, "%s.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'", path);
+    if (!sim_shape_is_word(name, TOOL_NAME_BYTES_MAX)) {
+        return sim_complain(reading,
+                            "%s.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'", path);
     }
     if (sim_ask_find_tool(reading->ask, name) < SIM_TOOLS_MAX) {
-        return sim_messages_complain(reading, "tools: Tool names must be unique.");
+        return sim_complain(reading, "tools: Tool names must be unique.");
     }
     /* Tools that Anthropic runs itself are not called here. */
     if (!is_own) return true;
     if (sim_ask_add_tool(reading->ask, name, member(tool, "input_schema"))) return true;
-    return sim_messages_complain(reading, "tools: more than the simulation counts");
+    return sim_complain(reading, "tools: more than the simulation counts");
 }
 
-static bool read_tools(struct sim_messages_reading *reading) {
+static bool read_tools(struct sim_reading *reading) {
     struct dr_json_iter iter;
     dr_json_iter_init(&iter, member(reading->root, "tools"));
     for (size_t i = 0; dr_json_iter_next(&iter); i++) {
@@ -94,19 +71,19 @@ static bool read_tools(struct sim_messages_reading *reading) {
     return true;
 }
 
-static bool read_named_choice(struct sim_messages_reading *reading, dr_json choice) {
-    const dr_slice name = text_of(choice, "name");
+static bool read_named_choice(struct sim_reading *reading, dr_json choice) {
+    const dr_slice name = sim_messages_text(choice, "name");
     reading->ask->first_tool = sim_ask_find_tool(reading->ask, name);
     reading->ask->tool_use = SIM_TOOL_USE_NAMED;
     if (reading->ask->first_tool < SIM_TOOLS_MAX) return true;
     if (!name.data) {
-        return sim_messages_complain(reading, "tool_choice.tool.name: Field required");
+        return sim_complain(reading, "tool_choice.tool.name: Field required");
     }
-    return sim_messages_complain(reading, "tool_choice: Tool '%.*s' not found in provided tools",
-                                 DR_FMT(dr_slice_first(name, 64)));
+    return sim_complain(reading, "tool_choice: Tool '%.*s' not found in provided tools",
+                        DR_FMT(dr_slice_first(name, 64)));
 }
 
-static bool read_tool_choice(struct sim_messages_reading *reading) {
+static bool read_tool_choice(struct sim_reading *reading) {
     static const struct sim_member members[] = {
         {SIM_TEXT("type"), SIM_STRING | SIM_REQUIRED},
         {SIM_TEXT("disable_parallel_tool_use"), SIM_BOOL},
@@ -121,37 +98,38 @@ static bool read_tool_choice(struct sim_messages_reading *reading) {
     };
     struct sim_ask *ask = reading->ask;
     dr_json choice = member(reading->root, "tool_choice");
-    const dr_slice type = text_of(choice, "type");
+    const dr_slice type = sim_messages_text(choice, "type");
     if (!choice) return true;
     if (dr_json_count(member(reading->root, "tools")) == 0) {
-        return sim_messages_complain(
+        return sim_complain(
             reading, "tool_choice: `tool_choice` may only be specified while providing `tools`.");
     }
     ask->is_parallel = !dr_json_bool(member(choice, "disable_parallel_tool_use"));
     if (dr_slice_is(type, DR_LIT("tool"))) {
-        return sim_messages_check(reading, choice, "tool_choice.tool", MEMBERS(named_members)) &&
+        return sim_messages_check(reading, choice, "tool_choice.tool",
+                                  SIM_MEMBERS(named_members)) &&
                read_named_choice(reading, choice);
     }
     if (dr_slice_is(type, DR_LIT("none"))) {
         ask->tool_use = SIM_TOOL_USE_NONE;
-        return sim_messages_check(reading, choice, "tool_choice.none", MEMBERS(none_members));
+        return sim_messages_check(reading, choice, "tool_choice.none", SIM_MEMBERS(none_members));
     }
     if (dr_slice_is(type, DR_LIT("any"))) {
         ask->tool_use = SIM_TOOL_USE_REQUIRED;
-        return sim_messages_check(reading, choice, "tool_choice.any", MEMBERS(members));
+        return sim_messages_check(reading, choice, "tool_choice.any", SIM_MEMBERS(members));
     }
     if (dr_slice_is(type, DR_LIT("auto"))) {
-        return sim_messages_check(reading, choice, "tool_choice.auto", MEMBERS(members));
+        return sim_messages_check(reading, choice, "tool_choice.auto", SIM_MEMBERS(members));
     }
-    return sim_messages_complain(reading,
-                                 "tool_choice: Input tag '%.*s' found using 'type' does "
-                                 "not match any of the expected tags",
-                                 DR_FMT(dr_slice_first(type, 40)));
+    return sim_complain(reading,
+                        "tool_choice: Input tag '%.*s' found using 'type' does "
+                        "not match any of the expected tags",
+                        DR_FMT(dr_slice_first(type, 40)));
 }
 
 /* --- system --- */
 
-static bool read_system(struct sim_messages_reading *reading) {
+static bool read_system(struct sim_reading *reading) {
     static const struct sim_member members[] = {
         {SIM_TEXT("type"), SIM_STRING | SIM_REQUIRED},
         {SIM_TEXT("text"), SIM_STRING | SIM_REQUIRED},
@@ -167,14 +145,14 @@ static bool read_system(struct sim_messages_reading *reading) {
     dr_json_iter_init(&iter, system);
     for (size_t i = 0; dr_json_iter_next(&iter); i++) {
         char path[PATH_BYTES];
-        const dr_slice text = text_of(iter.value, "text");
+        const dr_slice text = sim_messages_text(iter.value, "text");
         (void)snprintf(path, sizeof path, "system.%zu", i);
-        if (!sim_messages_check(reading, iter.value, path, MEMBERS(members))) return false;
-        if (!dr_slice_is(text_of(iter.value, "type"), DR_LIT("text"))) {
-            return sim_messages_complain(reading, "%s.type: Input should be 'text'", path);
+        if (!sim_messages_check(reading, iter.value, path, SIM_MEMBERS(members))) return false;
+        if (!dr_slice_is(sim_messages_text(iter.value, "type"), DR_LIT("text"))) {
+            return sim_complain(reading, "%s.type: Input should be 'text'", path);
         }
         if (text.len == 0) {
-            return sim_messages_complain(reading, "system: text content blocks must be non-empty");
+            return sim_complain(reading, "system: text content blocks must be non-empty");
         }
         if (!sim_messages_read_cache_mark(reading, iter.value, path)) return false;
         sim_ask_note_system(ask, reading->scratch, text);
@@ -185,41 +163,39 @@ static bool read_system(struct sim_messages_reading *reading) {
 
 /* --- thinking and formats --- */
 
-static bool read_budget(struct sim_messages_reading *reading, dr_json thinking) {
+static bool read_budget(struct sim_reading *reading, dr_json thinking) {
     uint64_t budget = 0;
     dr_json choice = member(reading->root, "tool_choice");
-    const dr_slice forced = text_of(choice, "type");
+    const dr_slice forced = sim_messages_text(choice, "type");
     double number = 1;
     if (!dr_json_to_u64(member(thinking, "budget_tokens"), &budget)) {
-        return sim_messages_complain(reading, "thinking.enabled.budget_tokens: Field required");
+        return sim_complain(reading, "thinking.enabled.budget_tokens: Field required");
     }
     if (budget < BUDGET_MIN) {
-        return sim_messages_complain(reading, "thinking.enabled.budget_tokens: Input should be "
-                                              "greater than or equal to 1024");
+        return sim_complain(reading, "thinking.enabled.budget_tokens: Input should be "
+                                     "greater than or equal to 1024");
     }
     if (budget >= reading->ask->tokens_max) {
-        return sim_messages_complain(reading,
-                                     "`max_tokens` must be greater than `thinking.budget_tokens`.");
+        return sim_complain(reading, "`max_tokens` must be greater than `thinking.budget_tokens`.");
     }
     if (dr_slice_is(forced, DR_LIT("any")) || dr_slice_is(forced, DR_LIT("tool"))) {
-        return sim_messages_complain(reading,
-                                     "Thinking may not be enabled when tool_choice forces tool "
+        return sim_complain(reading, "Thinking may not be enabled when tool_choice forces tool "
                                      "use.");
     }
     dr_json temperature = member(reading->root, "temperature");
     if (temperature && (!dr_json_to_double(temperature, &number) || number != 1)) {
-        return sim_messages_complain(
-            reading, "`temperature` may only be set to 1 when thinking is enabled.");
+        return sim_complain(reading,
+                            "`temperature` may only be set to 1 when thinking is enabled.");
     }
     if (member(reading->root, "top_k")) {
-        return sim_messages_complain(reading, "`top_k` must be unset when thinking is enabled.");
+        return sim_complain(reading, "`top_k` must be unset when thinking is enabled.");
     }
     reading->thinks = true;
     sim_ask_set_budget(reading->ask, budget);
     return true;
 }
 
-static bool read_thinking(struct sim_messages_reading *reading) {
+static bool read_thinking(struct sim_reading *reading) {
     static const struct sim_member enabled[] = {
         {SIM_TEXT("type"), SIM_STRING | SIM_REQUIRED},
         {SIM_TEXT("budget_tokens"), SIM_NUMBER | SIM_REQUIRED},
@@ -233,28 +209,27 @@ static bool read_thinking(struct sim_messages_reading *reading) {
         {SIM_TEXT("type"), SIM_STRING | SIM_REQUIRED},
     };
     dr_json thinking = member(reading->root, "thinking");
-    const dr_slice type = text_of(thinking, "type");
-    const dr_slice display = text_of(thinking, "display");
+    const dr_slice type = sim_messages_text(thinking, "type");
+    const dr_slice display = sim_messages_text(thinking, "display");
     if (!thinking) return true;
     if (display.data && !dr_slice_is(display, DR_LIT("summarized")) &&
         !dr_slice_is(display, DR_LIT("omitted"))) {
-        return sim_messages_complain(reading,
-                                     "thinking.display: Input should be 'summarized' or 'omitted'");
+        return sim_complain(reading, "thinking.display: Input should be 'summarized' or 'omitted'");
     }
     reading->ask->thoughts =
         dr_slice_is(display, DR_LIT("omitted")) ? SIM_THOUGHTS_SEALED : SIM_THOUGHTS_SHOWN;
     if (dr_slice_is(type, DR_LIT("enabled"))) {
-        return sim_messages_check(reading, thinking, "thinking.enabled", MEMBERS(enabled)) &&
+        return sim_messages_check(reading, thinking, "thinking.enabled", SIM_MEMBERS(enabled)) &&
                read_budget(reading, thinking);
     }
     if (dr_slice_is(type, DR_LIT("adaptive"))) {
         sim_ask_set_budget(reading->ask, 8192); /* until output_config tells otherwise */
-        return sim_messages_check(reading, thinking, "thinking.adaptive", MEMBERS(adaptive));
+        return sim_messages_check(reading, thinking, "thinking.adaptive", SIM_MEMBERS(adaptive));
     }
     if (dr_slice_is(type, DR_LIT("disabled"))) {
-        return sim_messages_check(reading, thinking, "thinking.disabled", MEMBERS(disabled));
+        return sim_messages_check(reading, thinking, "thinking.disabled", SIM_MEMBERS(disabled));
     }
-    return sim_messages_complain(
+    return sim_complain(
         reading,
         "thinking: Input tag '%.*s' found using 'type' does not match any of the expected "
         "tags: 'adaptive', 'disabled', 'enabled'",
@@ -266,7 +241,7 @@ static bool is_closed_schema(dr_json schema, uint32_t depth) {
     struct dr_json_iter iter;
     if (depth == SCHEMA_DEPTH_MAX) return true;
     dr_json open = member(schema, "additionalProperties");
-    if (dr_slice_is(text_of(schema, "type"), DR_LIT("object")) &&
+    if (dr_slice_is(sim_messages_text(schema, "type"), DR_LIT("object")) &&
         (!dr_json_is(open, DR_JSON_BOOL) || dr_json_bool(open))) {
         return false;
     }
@@ -281,56 +256,55 @@ static bool is_closed_schema(dr_json schema, uint32_t depth) {
     return !items || is_closed_schema(items, depth + 1);
 }
 
-static bool read_format(struct sim_messages_reading *reading, dr_json format) {
+static bool read_format(struct sim_reading *reading, dr_json format) {
     static const struct sim_member members[] = {
         {SIM_TEXT("type"), SIM_STRING | SIM_REQUIRED},
         {SIM_TEXT("schema"), SIM_OBJECT | SIM_REQUIRED},
     };
     if (!format) return true;
-    if (!sim_messages_check(reading, format, "output_config.format", MEMBERS(members))) {
+    if (!sim_messages_check(reading, format, "output_config.format", SIM_MEMBERS(members))) {
         return false;
     }
-    if (!dr_slice_is(text_of(format, "type"), DR_LIT("json_schema"))) {
-        return sim_messages_complain(reading,
-                                     "output_config.format.type: Input should be 'json_schema'");
+    if (!dr_slice_is(sim_messages_text(format, "type"), DR_LIT("json_schema"))) {
+        return sim_complain(reading, "output_config.format.type: Input should be 'json_schema'");
     }
     reading->ask->format = SIM_FORMAT_SCHEMA;
     reading->ask->schema = member(format, "schema");
     if (is_closed_schema(reading->ask->schema, 0)) return true;
-    return sim_messages_complain(reading, "output_config.format.schema: For 'object' type, "
-                                          "'additionalProperties' must be explicitly set to false");
+    return sim_complain(reading, "output_config.format.schema: For 'object' type, "
+                                 "'additionalProperties' must be explicitly set to false");
 }
 
-static bool read_output_config(struct sim_messages_reading *reading) {
+static bool read_output_config(struct sim_reading *reading) {
     static const struct sim_member members[] = {
         {SIM_TEXT("effort"), SIM_STRING | SIM_NULL},
         {SIM_TEXT("format"), SIM_OBJECT | SIM_NULL},
     };
     static const char *const efforts[] = {"low", "medium", "high", "xhigh", "max"};
     dr_json config = member(reading->root, "output_config");
-    const dr_slice effort = text_of(config, "effort");
-    const bool is_adaptive =
-        dr_slice_is(text_of(member(reading->root, "thinking"), "type"), DR_LIT("adaptive"));
+    const dr_slice effort = sim_messages_text(config, "effort");
+    const bool is_adaptive = dr_slice_is(
+        sim_messages_text(member(reading->root, "thinking"), "type"), DR_LIT("adaptive"));
     bool is_known = !effort.data;
     if (!config) return true;
-    if (!sim_messages_check(reading, config, "output_config", MEMBERS(members))) return false;
+    if (!sim_messages_check(reading, config, "output_config", SIM_MEMBERS(members))) return false;
     for (size_t i = 0; i < sizeof efforts / sizeof efforts[0]; i++) {
         if (dr_slice_is(effort, dr_slice_text(efforts[i]))) is_known = true;
     }
     if (!is_known || (effort.data && is_adaptive && !sim_ask_set_effort(reading->ask, effort))) {
-        return sim_messages_complain(reading, "output_config.effort: Input should be 'low', "
-                                              "'medium', 'high', 'xhigh' or 'max'");
+        return sim_complain(reading, "output_config.effort: Input should be 'low', "
+                                     "'medium', 'high', 'xhigh' or 'max'");
     }
     return read_format(reading, member(config, "format"));
 }
 
 /* --- numbers and words --- */
 
-static bool check_share(struct sim_messages_reading *reading, const char *name) {
+static bool check_share(struct sim_reading *reading, const char *name) {
     dr_json value = member(reading->root, name);
     double number = 0;
     if (!value || (dr_json_to_double(value, &number) && number >= 0 && number <= 1)) return true;
-    return sim_messages_complain(reading, "%s: range: 0..1", name);
+    return sim_complain(reading, "%s: range: 0..1", name);
 }
 
 /* "claude-sonnet-4-5", and the dot that resellers write. */
@@ -339,60 +313,57 @@ static bool is_exclusive(dr_slice model) {
            dr_slice_find(model, DR_LIT("4.5")) < model.len;
 }
 
-static bool read_numbers(struct sim_messages_reading *reading) {
+static bool read_numbers(struct sim_reading *reading) {
     struct sim_ask *ask = reading->ask;
     dr_json top_k = member(reading->root, "top_k");
     uint64_t count;
     if (!dr_json_to_u64(member(reading->root, "max_tokens"), &ask->tokens_max)) {
-        return sim_messages_complain(reading, "max_tokens: Input should be a valid integer");
+        return sim_complain(reading, "max_tokens: Input should be a valid integer");
     }
     if (top_k && !dr_json_to_u64(top_k, &count)) {
-        return sim_messages_complain(reading, "top_k: Input should be a valid integer");
+        return sim_complain(reading, "top_k: Input should be a valid integer");
     }
     if (!check_share(reading, "temperature") || !check_share(reading, "top_p")) return false;
     if (is_exclusive(ask->model) && member(reading->root, "temperature") &&
         member(reading->root, "top_p")) {
-        return sim_messages_complain(reading,
-                                     "`temperature` and `top_p` cannot both be specified for this "
+        return sim_complain(reading, "`temperature` and `top_p` cannot both be specified for this "
                                      "model. Please use only one.");
     }
     return true;
 }
 
-static bool read_stops(struct sim_messages_reading *reading) {
+static bool read_stops(struct sim_reading *reading) {
     struct sim_ask *ask = reading->ask;
     struct dr_json_iter iter;
     dr_json_iter_init(&iter, member(reading->root, "stop_sequences"));
     for (size_t i = 0; dr_json_iter_next(&iter); i++) {
         const dr_slice stop = dr_json_text(iter.value);
         if (!stop.data) {
-            return sim_messages_complain(reading, "stop_sequences.%zu: Input should be a string",
-                                         i);
+            return sim_complain(reading, "stop_sequences.%zu: Input should be a string", i);
         }
-        if (is_blank(stop)) {
-            return sim_messages_complain(
-                reading, "stop_sequences: each stop sequence must contain non-whitespace");
+        if (sim_shape_is_blank(stop)) {
+            return sim_complain(reading,
+                                "stop_sequences: each stop sequence must contain non-whitespace");
         }
         if (ask->stop_count == SIM_STOPS_MAX) {
-            return sim_messages_complain(reading, "stop_sequences: more than the simulation reads");
+            return sim_complain(reading, "stop_sequences: more than the simulation reads");
         }
         ask->stops[ask->stop_count++] = stop;
     }
     return true;
 }
 
-static bool read_rest(struct sim_messages_reading *reading) {
+static bool read_rest(struct sim_reading *reading) {
     static const struct sim_member members[] = {
         {SIM_TEXT("user_id"), SIM_STRING | SIM_NULL},
     };
     dr_json metadata = member(reading->root, "metadata");
-    const dr_slice tier = text_of(reading->root, "service_tier");
+    const dr_slice tier = sim_messages_text(reading->root, "service_tier");
     if (tier.data && !dr_slice_is(tier, DR_LIT("auto")) &&
         !dr_slice_is(tier, DR_LIT("standard_only"))) {
-        return sim_messages_complain(reading,
-                                     "service_tier: Input should be 'auto' or 'standard_only'");
+        return sim_complain(reading, "service_tier: Input should be 'auto' or 'standard_only'");
     }
-    if (metadata && !sim_messages_check(reading, metadata, "metadata", MEMBERS(members))) {
+    if (metadata && !sim_messages_check(reading, metadata, "metadata", SIM_MEMBERS(members))) {
         return false;
     }
     reading->ask->is_streamed = dr_json_bool(member(reading->root, "stream"));
@@ -400,7 +371,7 @@ static bool read_rest(struct sim_messages_reading *reading) {
     return sim_messages_read_cache_mark(reading, reading->root, "");
 }
 
-static bool read_members(struct sim_messages_reading *reading) {
+static bool read_members(struct sim_reading *reading) {
     static const struct sim_member members[] = {
         {SIM_TEXT("model"), SIM_STRING | SIM_REQUIRED},
         {SIM_TEXT("max_tokens"), SIM_NUMBER | SIM_REQUIRED},
@@ -424,18 +395,18 @@ static bool read_members(struct sim_messages_reading *reading) {
         {SIM_TEXT("mcp_servers"), SIM_ARRAY},
         {SIM_TEXT("speed"), SIM_STRING | SIM_NULL},
     };
-    if (!sim_messages_check(reading, reading->root, "", MEMBERS(members))) return false;
-    reading->ask->model = text_of(reading->root, "model");
+    if (!sim_messages_check(reading, reading->root, "", SIM_MEMBERS(members))) return false;
+    reading->ask->model = sim_messages_text(reading->root, "model");
     if (reading->ask->model.len > 0) return true;
-    return sim_messages_complain(reading, "model: String should have at least 1 character");
+    return sim_complain(reading, "model: String should have at least 1 character");
 }
 
 enum dr_status sim_messages_read(dr_json root, struct sim_ask *ask, struct sim_scratch *scratch,
                                  struct sim_complaint *complaint) {
-    struct sim_messages_reading reading = {
+    struct sim_reading reading = {
         .ask = ask, .scratch = scratch, .complaint = complaint, .root = root};
     if (!dr_json_is(root, DR_JSON_OBJECT)) {
-        (void)sim_messages_complain(&reading, "Input should be an object");
+        (void)sim_complain(&reading, "Input should be an object");
         return DR_INVALID;
     }
     const bool is_read = read_members(&reading) && read_numbers(&reading) &&

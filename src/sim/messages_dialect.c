@@ -8,15 +8,13 @@
 
 static bool check_key(const struct dr_http1_head *head, struct sim_error *error) {
     dr_slice key = dr_slice_trim(dr_http1_header(head, DR_LIT("x-api-key")));
-    dr_slice rest = dr_http1_header(head, DR_LIT("Authorization"));
-    const dr_slice scheme = dr_slice_split(&rest, ' ');
-    if (key.len == 0 && dr_slice_is_nocase(scheme, DR_LIT("Bearer"))) key = dr_slice_trim(rest);
+    if (key.len == 0) key = sim_bearer(head);
     *error = (struct sim_error){.status = 401};
     if (key.len == 0) {
         error->message = "x-api-key header is required";
         return false;
     }
-    if (dr_slice_is(key, DR_LIT("sk-sim-refused"))) {
+    if (sim_key_is_refused(key)) {
         error->message = "invalid x-api-key";
         return false;
     }

@@ -6,25 +6,14 @@
 #include "sim/ask.h"
 #include "sim/shape.h"
 
-/* One reading of one request. */
-struct sim_messages_reading {
-    struct sim_ask *ask;
-    struct sim_scratch *scratch;
-    struct sim_complaint *complaint;
-    dr_json root;
-    bool thinks; /* `thinking` is enabled with a budget */
-};
-
-/* Writes the complaint; returns false so that checks end in one line. */
-bool sim_messages_complain(struct sim_messages_reading *reading, const char *format, ...)
-    DR_PRINTF(2, 3);
+/* The text of a member; DR_NONE where it is absent or no text. */
+dr_slice sim_messages_text(dr_json object, const char *name);
 /* Checks an object's members; `path` stands before their names, "tools.0.custom", or is empty. */
-bool sim_messages_check(struct sim_messages_reading *reading, dr_json object, const char *path,
+bool sim_messages_check(struct sim_reading *reading, dr_json object, const char *path,
                         const struct sim_member *members, size_t count);
 /* A mark of the prompt's cache on something at `path`, where there is one. */
-bool sim_messages_read_cache_mark(struct sim_messages_reading *reading, dr_json object,
-                                  const char *path);
+bool sim_messages_read_cache_mark(struct sim_reading *reading, dr_json object, const char *path);
 /* `messages`. */
-bool sim_messages_read_turns(struct sim_messages_reading *reading);
+bool sim_messages_read_turns(struct sim_reading *reading);
 
 #endif

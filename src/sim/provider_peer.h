@@ -349,12 +349,22 @@ struct refusal_case {
     const char *said; /* in the words of the refusal */
 };
 
-/* `peer` holds the refusal, status 400, then. */
-PEER_CALL void peer_expect_refusal(struct fixture *fixture, struct peer *peer, const char *line,
-                                   const char *headers, const struct refusal_case *refusal) {
-    peer_call(fixture, peer, line, headers, refusal->body);
-    if (peer->status == 400 && peer_has(peer, refusal->said)) return;
-    peer_give_up(refusal->body, dr_buf_slice(&peer->body));
+/* Each body is refused with status 400 in the words of its case; `judge` asserts what the dialect's
+ * errors have in common. */
+PEER_CALL void peer_expect_refusals(const char *line, const char *headers,
+                                    const struct refusal_case *cases, size_t count,
+                                    void (*judge)(dr_json root)) {
+    struct fixture fixture = open_plain();
+    for (size_t i = 0; i < count; i++) {
+        struct peer peer;
+        peer_call(&fixture, &peer, line, headers, cases[i].body);
+        if (peer.status != 400 || !peer_has(&peer, cases[i].said)) {
+            peer_give_up(cases[i].body, dr_buf_slice(&peer.body));
+        }
+        judge(read_json(&fixture, dr_buf_slice(&peer.body)));
+        peer_close(&peer);
+    }
+    shut(&fixture);
 }
 
 struct route_case {
@@ -364,14 +374,20 @@ struct route_case {
     const char *said;
 };
 
-PEER_CALL void peer_expect_route(struct fixture *fixture, const struct route_case *route,
-                                 const char *body) {
-    struct peer peer;
-    peer_call(fixture, &peer, route->line, route->headers, body);
-    if (peer.status != route->status || !peer_has(&peer, route->said)) {
-        peer_give_up(route->line, dr_buf_slice(&peer.raw));
+PEER_CALL void peer_expect_routes(const struct route_case *routes, size_t count, const char *body) {
+    struct fixture fixture = open_plain();
+    for (size_t i = 0; i < count; i++) {
+        struct peer peer;
+        peer_call(&fixture, &peer, routes[i].line, routes[i].headers, body);
+        if (peer.status != routes[i].status || !peer_has(&peer, routes[i].said)) {
+            peer_give_up(routes[i].line, dr_buf_slice(&peer.raw));
+        }
+        peer_close(&peer);
     }
-    peer_close(&peer);
+    shut(&fixture);
 }
+
+/* A table and how many rows it has. */
+#define ALL_OF(cases) (cases), sizeof(cases) / sizeof((cases)[0])
 
 #endif

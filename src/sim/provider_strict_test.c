@@ -14,6 +14,16 @@
 #define RESULT(id) "{\"type\":\"tool_result\",\"tool_use_id\":\"" id "\",\"content\":\"r\"}"
 #define BLOCKS(blocks) "{\"role\":\"user\",\"content\":[" blocks "]}"
 
+#define ASKED(more) CLAUDE(USER("x"), more)
+#define ANY "{\"type\":\"object\"}"
+#define TOOL_A "{\"name\":\"a\",\"input_schema\":" ANY "}"
+#define TOOLS(tools) ",\"tools\":[" tools "]"
+#define THINKING(tokens) ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":" tokens "}"
+#define ENDS_IN_CALLS USER("x") "," CALLS
+#define IMAGE(type, data) \
+    "{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":\"" type \
+    "\",\"data\":\"" data "\"}}"
+
 static const struct refusal_case messages_cases[] = {
     {"{", "not valid JSON"},
     {"[]", "should be an object"},
@@ -21,84 +31,61 @@ static const struct refusal_case messages_cases[] = {
     {"{\"max_tokens\":1,\"messages\":[" USER("x") "]}", "model: Field required"},
     {"{\"max_tokens\":1,\"model\":\"c\"}", "messages: Field required"},
     {CLAUDE("", ""), "at least one message"},
-    {CLAUDE(USER("x"), ",\"n\":1"), "n: Extra inputs are not permitted"},
-    {CLAUDE(USER("x"), ",\"stream\":\"yes\""), "stream: Input should be a boolean"},
-    {CLAUDE(USER("x"), ",\"temperature\":1.5"), "temperature: range: 0..1"},
-    {CLAUDE(USER("x"), ",\"temperature\":1,\"top_p\":1"), "cannot both be specified"},
-    {CLAUDE(USER("x"), ",\"stop_sequences\":[\" \"]"), "non-whitespace"},
-    {CLAUDE(USER("x"), ",\"metadata\":{\"user\":\"u\"}"), "metadata.user: Extra inputs"},
-    {CLAUDE(USER("x"), ",\"service_tier\":\"flex\""), "service_tier"},
-    {CLAUDE(USER("x"), ",\"system\":[{\"type\":\"text\",\"text\":\"\"}]"), "non-empty"},
-    {CLAUDE(USER("x"), ",\"tool_choice\":{\"type\":\"auto\"}"), "while providing `tools`"},
-    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a b\",\"input_schema\":{\"type\":\"object\"}}]"),
-     "tools.0.custom.name"},
-    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\"}]"),
-     "tools.0.custom.input_schema: Field required"},
-    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"input_schema\":{}}]"),
-     "input_schema.type: Field required"},
-    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"parameters\":{},\"input_schema\":{\"type\":"
-                       "\"object\"}}]"),
+    {ASKED(",\"n\":1"), "n: Extra inputs are not permitted"},
+    {ASKED(",\"stream\":\"yes\""), "stream: Input should be a boolean"},
+    {ASKED(",\"temperature\":1.5"), "temperature: range: 0..1"},
+    {ASKED(",\"temperature\":1,\"top_p\":1"), "cannot both be specified"},
+    {ASKED(",\"stop_sequences\":[\" \"]"), "non-whitespace"},
+    {ASKED(",\"metadata\":{\"user\":\"u\"}"), "metadata.user: Extra inputs"},
+    {ASKED(",\"service_tier\":\"flex\""), "service_tier"},
+    {ASKED(",\"system\":[{\"type\":\"text\",\"text\":\"\"}]"), "non-empty"},
+    {ASKED(",\"tool_choice\":{\"type\":\"auto\"}"), "while providing `tools`"},
+    {ASKED(TOOLS("{\"name\":\"a b\",\"input_schema\":" ANY "}")), "tools.0.custom.name"},
+    {ASKED(TOOLS("{\"name\":\"a\"}")), "tools.0.custom.input_schema: Field required"},
+    {ASKED(TOOLS("{\"name\":\"a\",\"input_schema\":{}}")), "input_schema.type: Field required"},
+    {ASKED(TOOLS("{\"name\":\"a\",\"parameters\":{},\"input_schema\":" ANY "}")),
      "tools.0.custom.parameters: Extra inputs"},
-    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}},"
-                       "{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}}]"),
-     "must be unique"},
-    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}}],"
-                       "\"tool_choice\":{\"type\":\"tool\",\"name\":\"b\"}"),
+    {ASKED(TOOLS(TOOL_A "," TOOL_A)), "must be unique"},
+    {ASKED(TOOLS(TOOL_A) ",\"tool_choice\":{\"type\":\"tool\",\"name\":\"b\"}"),
      "Tool 'b' not found"},
-    {CLAUDE(USER("x"), ",\"tools\":[{\"name\":\"a\",\"input_schema\":{\"type\":\"object\"}}],"
-                       "\"tool_choice\":{\"type\":\"none\",\"disable_parallel_tool_use\":true}"),
+    {ASKED(TOOLS(TOOL_A) ",\"tool_choice\":{\"type\":\"none\",\"disable_parallel_tool_use\":true}"),
      "Extra inputs"},
-    {CLAUDE(USER("x"), ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1000}"), "1024"},
-    {CLAUDE(USER("x"), ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":4000}"),
-     "must be greater than"},
-    {CLAUDE(USER("x"), ",\"temperature\":0.5,\"thinking\":{\"type\":\"enabled\","
-                       "\"budget_tokens\":1024}"),
-     "may only be set to 1"},
-    {CLAUDE(USER("x"), ",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":"
-                       "{\"type\":\"object\"}}}"),
+    {ASKED(THINKING("1000")), "1024"},
+    {ASKED(THINKING("4000")), "must be greater than"},
+    {ASKED(",\"temperature\":0.5" THINKING("1024")), "may only be set to 1"},
+    {ASKED(",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":"
+           "{\"type\":\"object\"}}}"),
      "additionalProperties"},
     {CLAUDE("{\"role\":\"system\",\"content\":\"x\"}", ""), "Unexpected role"},
     {CLAUDE("{\"role\":\"assistant\",\"content\":\"x\"}", ""), "first message must use"},
     {CLAUDE("{\"role\":\"user\",\"content\":\"\"}", ""), "must have non-empty content"},
     {CLAUDE(BLOCKS("{\"type\":\"text\",\"text\":\"\"}"), ""), "must be non-empty"},
     {CLAUDE(BLOCKS("{\"type\":\"image_url\",\"image_url\":{}}"), ""), "Input tag 'image_url'"},
-    {CLAUDE(BLOCKS("{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":"
-                   "\"image/tiff\",\"data\":\"AAAA\"}}"),
-            ""),
-     "source.media_type"},
-    {CLAUDE(BLOCKS("{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"media_type\":"
-                   "\"image/png\",\"data\":\"data:AAAA\"}}"),
-            ""),
-     "Invalid base64"},
+    {CLAUDE(BLOCKS(IMAGE("image/tiff", "AAAA")), ""), "source.media_type"},
+    {CLAUDE(BLOCKS(IMAGE("image/png", "data:AAAA")), ""), "Invalid base64"},
     {CLAUDE(BLOCKS(RESULT("a")), ""), "unexpected `tool_use_id`"},
-    {CLAUDE(USER("x") "," CALLS, ""), "without `tool_result` blocks"},
-    {CLAUDE(USER("x") "," CALLS "," USER("y"), ""), "without `tool_result` blocks"},
-    {CLAUDE(USER("x") "," CALLS "," BLOCKS("{\"type\":\"text\",\"text\":\"y\"}," RESULT("a")), ""),
+    {CLAUDE(ENDS_IN_CALLS, ""), "without `tool_result` blocks"},
+    {CLAUDE(ENDS_IN_CALLS "," USER("y"), ""), "without `tool_result` blocks"},
+    {CLAUDE(ENDS_IN_CALLS "," BLOCKS("{\"type\":\"text\",\"text\":\"y\"}," RESULT("a")), ""),
      "without `tool_result` blocks"},
-    {CLAUDE(USER("x") "," CALLS "," BLOCKS(RESULT("a") "," RESULT("a")), ""),
+    {CLAUDE(ENDS_IN_CALLS "," BLOCKS(RESULT("a") "," RESULT("a")), ""),
      "must have a single result"},
-    {CLAUDE(USER("x") "," CALLS "," BLOCKS(RESULT("b")), ""), "unexpected `tool_use_id`"},
-    {CLAUDE(USER("x") "," CALLS "," BLOCKS(RESULT("a")),
-            ",\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":1024}"),
-     "Expected `thinking`"},
+    {CLAUDE(ENDS_IN_CALLS "," BLOCKS(RESULT("b")), ""), "unexpected `tool_use_id`"},
+    {CLAUDE(ENDS_IN_CALLS "," BLOCKS(RESULT("a")), THINKING("1024")), "Expected `thinking`"},
     {CLAUDE(USER("x") ",{\"role\":\"assistant\",\"content\":\"so \"}", ""), "trailing whitespace"},
     {"{\"model\":\"sim:nonsense\",\"max_tokens\":1,\"messages\":[" USER("x") "]}",
      "unknown fault word"},
 };
 
+static void judge_messages_error(dr_json root) {
+    assert_text(at(root, "type"), "error");
+    assert_text(at(at(root, "error"), "type"), "invalid_request_error");
+    assert_true(dr_slice_starts(dr_json_text(at(root, "request_id")), DR_LIT("req_")));
+}
+
 static void test_messages_refuses_what_anthropic_refuses(void **state) {
     (void)state;
-    struct fixture fixture = open_plain();
-    for (size_t i = 0; i < sizeof messages_cases / sizeof messages_cases[0]; i++) {
-        struct peer peer;
-        peer_expect_refusal(&fixture, &peer, MESSAGES, ANTHROPIC_KEY, &messages_cases[i]);
-        dr_json root = read_json(&fixture, dr_buf_slice(&peer.body));
-        assert_text(at(root, "type"), "error");
-        assert_text(at(at(root, "error"), "type"), "invalid_request_error");
-        assert_true(dr_slice_starts(dr_json_text(at(root, "request_id")), DR_LIT("req_")));
-        peer_close(&peer);
-    }
-    shut(&fixture);
+    peer_expect_refusals(MESSAGES, ANTHROPIC_KEY, ALL_OF(messages_cases), judge_messages_error);
 }
 
 #define CALL_PART(name) "{\"functionCall\":{\"name\":\"" name "\",\"args\":{}}}"
@@ -174,18 +161,15 @@ static const struct refusal_case generate_cases[] = {
      "takes text alone"},
 };
 
+static void judge_generate_error(dr_json root) {
+    dr_json error = at(root, "error");
+    assert_int_equal(number(at(error, "code")), 400);
+    assert_text(at(error, "status"), "INVALID_ARGUMENT");
+}
+
 static void test_generate_refuses_what_google_refuses(void **state) {
     (void)state;
-    struct fixture fixture = open_plain();
-    for (size_t i = 0; i < sizeof generate_cases / sizeof generate_cases[0]; i++) {
-        struct peer peer;
-        peer_expect_refusal(&fixture, &peer, GENERATE, GOOGLE_KEY, &generate_cases[i]);
-        dr_json error = at(read_json(&fixture, dr_buf_slice(&peer.body)), "error");
-        assert_int_equal(number(at(error, "code")), 400);
-        assert_text(at(error, "status"), "INVALID_ARGUMENT");
-        peer_close(&peer);
-    }
-    shut(&fixture);
+    peer_expect_refusals(GENERATE, GOOGLE_KEY, ALL_OF(generate_cases), judge_generate_error);
 }
 
 static void test_routes_and_keys_are_checked_in_each_dialects_words(void **state) {
@@ -214,11 +198,7 @@ static void test_routes_and_keys_are_checked_in_each_dialects_words(void **state
         {"POST /v1beta/models/sim%3Astatus%3d503:generateContent", GOOGLE_KEY, 503, "UNAVAILABLE"},
         {"POST /v1beta/models/sim:oops:generateContent", GOOGLE_KEY, 400, "invalid_simulation"},
     };
-    struct fixture fixture = open_plain();
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        peer_expect_route(&fixture, &cases[i], CLAUDE(USER("hello"), ""));
-    }
-    shut(&fixture);
+    peer_expect_routes(ALL_OF(cases), CLAUDE(USER("hello"), ""));
 }
 
 int main(void) {

@@ -290,6 +290,10 @@ static void test_images_are_seen(void **state) {
 
 /* --- refusals --- */
 
+static void judge_chat_error(dr_json root) {
+    assert_text(at(at(root, "error"), "type"), "invalid_request_error");
+}
+
 static void test_bad_requests_are_refused_with_the_parameter(void **state) {
     (void)state;
     static const struct refusal_case cases[] = {
@@ -333,15 +337,7 @@ static void test_bad_requests_are_refused_with_the_parameter(void **state) {
         {"{\"model\":\"sim:nonsense\",\"messages\":[]}", "unknown fault word"},
         {"{\"model\":\"sim:refuse\",\"messages\":[]}", "give it as a flag"},
     };
-    struct fixture fixture = open_plain();
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct peer peer;
-        peer_expect_refusal(&fixture, &peer, CHAT, KEY, &cases[i]);
-        dr_json error = at(read_json(&fixture, dr_buf_slice(&peer.body)), "error");
-        assert_text(at(error, "type"), "invalid_request_error");
-        peer_close(&peer);
-    }
-    shut(&fixture);
+    peer_expect_refusals(CHAT, KEY, ALL_OF(cases), judge_chat_error);
 }
 
 static void test_routes_keys_and_steering_headers_are_checked(void **state) {
@@ -364,11 +360,7 @@ static void test_routes_keys_and_steering_headers_are_checked(void **state) {
         {CHAT, KEY "x-sim-cut: 5,4\r\n", 400, "x-sim-cut"},
         {CHAT, KEY "x-sim-cut: 0\r\n", 400, "x-sim-cut"},
     };
-    struct fixture fixture = open_plain();
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        peer_expect_route(&fixture, &cases[i], ASK(""));
-    }
-    shut(&fixture);
+    peer_expect_routes(ALL_OF(cases), ASK(""));
 }
 
 int main(void) {

@@ -87,6 +87,23 @@ const char *sim_shape_kinds_text(unsigned kinds) {
     return "something else";
 }
 
+bool sim_shape_is_word(dr_slice text, size_t len_max) {
+    if (text.len == 0 || text.len > len_max) return false;
+    for (size_t i = 0; i < text.len; i++) {
+        const char c = text.data[i];
+        const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!is_letter && !(c >= '0' && c <= '9') && c != '_' && c != '-') return false;
+    }
+    return true;
+}
+
+bool sim_shape_is_blank(dr_slice text) {
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.data[i] > ' ') return false;
+    }
+    return true;
+}
+
 bool sim_shape_is_base64(dr_slice text) {
     while (text.len > 0 && text.data[text.len - 1] == '=') text.len--;
     for (size_t i = 0; i < text.len; i++) {

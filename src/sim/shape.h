@@ -5,6 +5,9 @@
 
 #include "base/json.h"
 
+/* A table of members and how many they are. */
+#define SIM_MEMBERS(table) (table), sizeof(table) / sizeof((table)[0])
+
 /* Kinds that a member may have, joined with |. Null stands for absence where SIM_NULL is given. */
 enum {
     SIM_NULL = 1,
@@ -43,6 +46,10 @@ const char *sim_shape_kinds_text(unsigned kinds);
 bool sim_shape_name_is(dr_slice name, dr_slice expected, enum sim_spelling spelling);
 /* The member in either spelling; NULL where it is absent or null. */
 dr_json sim_shape_member(dr_json object, dr_slice name);
+/* Letters, digits, `_` and `-`, at least one and at most `len_max`. */
+bool sim_shape_is_word(dr_slice text, size_t len_max);
+/* Nothing but blanks and control characters. */
+bool sim_shape_is_blank(dr_slice text);
 /* Letters of base64 in either alphabet, with blanks nowhere and padding at the end alone. */
 bool sim_shape_is_base64(dr_slice text);
 

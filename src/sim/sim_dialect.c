@@ -1,5 +1,5 @@
 /* Which dialect a request speaks, told by its target alone, and what dialects share. Must not look
- * at heads or bodies: those are the dialects'. */
+ * at bodies: those are the dialects'. */
 #include "sim/sim_dialect.h"
 
 /* Google's methods stand behind the model's name; anything may stand before it, as with Vertex's
@@ -42,6 +42,17 @@ const struct sim_dialect *sim_dialect_find(dr_slice target, enum sim_route_found
     if (dr_slice_is(path, DR_LIT("/chat/completions"))) *ret_route = SIM_ROUTE_CHAT;
     if (dr_slice_is(path, DR_LIT("/models"))) *ret_route = SIM_ROUTE_MODELS;
     return &sim_chat;
+}
+
+dr_slice sim_bearer(const struct dr_http1_head *head) {
+    dr_slice rest = dr_http1_header(head, DR_LIT("Authorization"));
+    const dr_slice scheme = dr_slice_split(&rest, ' ');
+    const dr_slice token = dr_slice_trim(rest);
+    return dr_slice_is_nocase(scheme, DR_LIT("Bearer")) && token.len > 0 ? token : DR_NONE;
+}
+
+bool sim_key_is_refused(dr_slice key) {
+    return dr_slice_is(key, DR_LIT("sk-sim-refused"));
 }
 
 struct sim_error sim_error_find(const struct sim_error *errors, size_t count, uint16_t status,

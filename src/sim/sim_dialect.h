@@ -19,6 +19,11 @@ struct sim_error {
     uint32_t retry_after_s;
 };
 
+/* The token of "Authorization: Bearer …"; DR_NONE without one. */
+dr_slice sim_bearer(const struct dr_http1_head *head);
+/* The key that every dialect refuses, each in its words. */
+bool sim_key_is_refused(dr_slice key);
+
 /* The one of that status; where a dialect has no words of its own, general ones of the type
  * `general`. */
 struct sim_error sim_error_find(const struct sim_error *errors, size_t count, uint16_t status,
