@@ -5,29 +5,21 @@ what said nothing. And that API's requests, sent to this one."""
 
 import asyncio
 import json
-import urllib.parse
 
 import pytest
 
 from socket_chat import ask, open_socket
-from test_recordings import (FIRST_STREAM, TEST, House, Recording, Replay, check_receipt, expected_refusal,
-                             make, split_answer)
+from test_recordings import (FIRST_STREAM, PRICE, TEST, House, Recorded, Replay, check_receipt, expected_refusal,
+                             fixture_of, make, split_answer)
 
 FOLDER = TEST / "fixtures" / "openai-responses"
 INDEX = json.loads((FOLDER / "INDEX.json").read_text())
 REQUESTS = [entry["request"] for entry in INDEX if "request" in entry]
 
 
-class Foreign(Recording):
+class Foreign(Recorded):
     def __init__(self, entry, number):
-        self.name = entry["name"]
-        self.number = number
-        self.status = entry["status"]
-        self.is_stream = entry["response"].endswith(".sse")
-        self.body = (FOLDER / entry["response"]).read_bytes()
-        self.headers = dict(entry.get("headers") or {})
-        self.headers.setdefault("content-type",
-                                "text/event-stream" if self.is_stream else "application/json")
+        super().__init__(FOLDER.name, entry, number)
         golden = (TEST / "golden" / "openai-responses" / (entry["name"] + ".txt")).read_text(encoding="utf-8")
         told = [line.removeprefix("chat: ") for line in golden.splitlines() if line.startswith("chat: ")]
         self.words = next((line.removeprefix("error ").split(" | ")[0] for line in told
@@ -42,13 +34,6 @@ GOOD = len(RECORDINGS)
 
 class ForeignReplay(Replay):
     recordings = [*RECORDINGS, FIRST_STREAM]
-
-    def model(self, head):
-        path = urllib.parse.unquote(head.split(b" ")[1].decode())
-        return path.partition("/models/")[2].rpartition(":")[0] or super().model(head)
-
-
-PRICE = "price: {input: 3.00, output: 8.00, cached_input: 1.00}"
 
 
 class ForeignHouse(House):
@@ -70,30 +55,11 @@ models:
       - {{name: second, provider: replay, model: "r:{GOOD}/chunk/0"}}
 """
 
-    def post(self, body):
-        async def alone():
-            wire = await self.connect()
-            try:
-                return await wire.ask_raw("POST", "/v1/chat/completions", self.gateway.key, body)
-            finally:
-                wire.transport.abort()
-        return split_answer(self.run(alone()))
-
     def total(self):
-        async def alone():
-            wire = await self.connect()
-            try:
-                return await wire.ask("GET", "/v1/account/usage", self.gateway.key)
-            finally:
-                wire.transport.abort()
-        return json.loads(self.run(alone())[2])["total"]
+        return json.loads(self.get("/v1/account/usage")[2])["total"]
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    running = ForeignHouse(tmp_path_factory.mktemp("foreign"))
-    yield running
-    running.stop()
+house = fixture_of(ForeignHouse)
 
 
 def expected_error(recording, is_stream):
@@ -144,14 +110,11 @@ def test_a_foreign_answer_is_one_clear_error(house, recording):
 def test_it_stays_so_wherever_it_is_cut(house, recording):
     asks = [("bytes", 0)] + [("chunks", cut) for cut in range(1, len(recording.body), len(recording.body) // 7)]
 
-    async def all_of_them():
-        wire = await house.connect()
-        answers = [await wire.chat(house.gateway.key, f"r:{recording.number}/{how}/{cut}", recording.is_stream)
-                   for how, cut in asks]
-        wire.transport.abort()
-        return answers
+    async def all_of_them(wire):
+        return [await wire.chat(house.gateway.key, f"r:{recording.number}/{how}/{cut}", recording.is_stream)
+                for how, cut in asks]
 
-    for status, _, body in house.run(all_of_them()):
+    for status, _, body in house.on_a_wire(all_of_them):
         assert status == check_error(json.loads(body)["error"], recording, recording.is_stream)
 
 
@@ -170,14 +133,11 @@ def test_the_next_target_answers_instead(house, recording):
 
 @pytest.mark.parametrize("dialect", ("a", "g"))
 def test_as_an_answer_of_another_dialect_it_is_an_error_too(house, dialect):
-    async def all_of_them():
-        wire = await house.connect()
-        answers = [(recording, await wire.chat(house.gateway.key, f"{dialect}:{recording.number}/chunk/0", is_stream))
-                   for recording in RECORDINGS for is_stream in (True, False)]
-        wire.transport.abort()
-        return answers
+    async def all_of_them(wire):
+        return [(recording, await wire.chat(house.gateway.key, f"{dialect}:{recording.number}/chunk/0", is_stream))
+                for recording in RECORDINGS for is_stream in (True, False)]
 
-    for recording, (status, headers, body) in house.run(all_of_them()):
+    for recording, (status, headers, body) in house.on_a_wire(all_of_them):
         assert b'"error"' in body, (recording.name, recording.is_stream, status, body)
         error = json.loads(body)["error"]
         assert set(error) == {"message", "type", "param", "code"}
@@ -226,7 +186,7 @@ def test_each_request_is_in_the_books_once(house):
 @pytest.mark.parametrize("name", REQUESTS)
 def test_its_request_is_refused_by_the_name_of_what_is_wrong(house, name):
     body = (FOLDER / name).read_text(encoding="utf-8")
-    status, headers, answer = house.post(json.dumps(json.loads(body)))
+    status, headers, answer = split_answer(house.post_body(json.dumps(json.loads(body))))
     error = json.loads(answer)["error"]
     assert (status, error["type"], error["code"]) == (400, "invalid_request_error", "invalid_request")
     assert error["param"] == first_foreign(json.loads(body))

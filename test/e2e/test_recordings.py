@@ -13,6 +13,7 @@ import pathlib
 import random
 import re
 import threading
+import urllib.parse
 
 import openai
 import pytest
@@ -35,25 +36,19 @@ make = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(make)
 
 
-class Recording:
-    """One recorded answer, and what it says."""
+class Recorded:
+    """One recorded answer, as the provider's bytes."""
 
     def __init__(self, folder, entry, number):
         self.name = entry["name"]
+        self.folder = folder
         self.number = number
         self.status = entry["status"]
         self.is_stream = entry["response"].endswith(".sse")
         self.body = (TEST / "fixtures" / folder / entry["response"]).read_bytes()
-        self.headers = entry.get("headers") or {}
+        self.headers = dict(entry.get("headers") or {})
         self.headers.setdefault("content-type",
                                 "text/event-stream" if self.is_stream else "application/json")
-        golden = TEST / "golden" / "openai" / (self.name + ".txt")
-        self.golden = golden.read_text(encoding="utf-8").splitlines()
-        self.has_usage = not any(line == "usage -" for line in self.golden)
-        self.usage = next((tuple(map(int, line.split()[1:])) for line in self.golden
-                           if line.startswith("usage ") and line != "usage -"), None)
-        self.is_failing = any(line.startswith("error ") for line in self.golden)
-        self.is_ended = "end" in self.golden
 
     def head(self, framing):
         lines = [f"HTTP/1.1 {self.status} Recorded", *(f"{k}: {v}" for k, v in self.headers.items()),
@@ -93,6 +88,20 @@ class Recording:
         return [parts[0] + parts[1], *parts[2:]]
 
 
+class Recording(Recorded):
+    """One answer in OpenAI's words, and what it says."""
+
+    def __init__(self, folder, entry, number):
+        super().__init__(folder, entry, number)
+        golden = TEST / "golden" / "openai" / (self.name + ".txt")
+        self.golden = golden.read_text(encoding="utf-8").splitlines()
+        self.has_usage = not any(line == "usage -" for line in self.golden)
+        self.usage = next((tuple(map(int, line.split()[1:])) for line in self.golden
+                           if line.startswith("usage ") and line != "usage -"), None)
+        self.is_failing = any(line.startswith("error ") for line in self.golden)
+        self.is_ended = "end" in self.golden
+
+
 def read_recordings():
     numbers = itertools.count()
     return [Recording(folder, entry, next(numbers)) for folder in make.FOLDERS
@@ -109,8 +118,10 @@ class Replay(asyncio.Protocol):
 
     recordings = RECORDINGS
 
-    def model(self, _head):
-        return self.ask["model"]
+    def model(self, head):
+        """Google's dialect has it in the path."""
+        path = urllib.parse.unquote(head.split(b" ")[1].decode())
+        return path.partition("/models/")[2].rpartition(":")[0] or self.ask["model"]
 
     def connection_made(self, transport):
         self.transport = transport
@@ -209,6 +220,9 @@ def split_answer(raw):
     return int(lines[0].split()[1]), headers, body
 
 
+PRICE = "price: {input: 3.00, output: 8.00, cached_input: 1.00}"
+
+
 class House:
     """The replaying provider and the clients on a thread of their own, and the gateway between them."""
 
@@ -219,7 +233,7 @@ providers:
   replay: {{dialect: openai, base_url: "http://127.0.0.1:PORT/v1", api_keys: [sk-recorded]}}
 models:
   "r:*":
-    price: {{input: 3.00, output: 8.00, cached_input: 1.00}}
+    {PRICE}
     targets:
       - {{name: replay, provider: replay, model: "*"}}
   unlucky:
@@ -251,27 +265,37 @@ models:
     def run(self, what):
         return asyncio.run_coroutine_threadsafe(what, self.loop).result(600)
 
-    def chat(self, *arguments, **options):
+    def on_a_wire(self, what):
+        """What the coroutine function `what` makes of a connection of its own."""
         async def alone():
             wire = await self.connect()
             try:
-                return await wire.chat(self.gateway.key, *arguments, **options)
+                return await what(wire)
             finally:
                 wire.transport.abort()
         return self.run(alone())
 
+    def chat(self, *arguments, **options):
+        return self.on_a_wire(lambda wire: wire.chat(self.gateway.key, *arguments, **options))
+
+    def post_body(self, body, headers=()):
+        """The answer's bytes as they came."""
+        return self.on_a_wire(lambda wire: wire.ask_raw("POST", "/v1/chat/completions", self.gateway.key,
+                                                        body, headers))
+
+    def get(self, path):
+        return self.on_a_wire(lambda wire: wire.ask("GET", path, self.gateway.key))
+
     def receipt(self, request_id):
-        async def alone():
-            wire = await self.connect()
+        async def wait(wire):
             deadline = self.loop.time() + DEADLINE
             while True:
                 status, _, body = await wire.ask("GET", "/v1/receipts/" + request_id, self.gateway.key)
                 if status == 200:
-                    wire.transport.abort()
                     return json.loads(body)
                 assert self.loop.time() < deadline
                 await asyncio.sleep(0.01)  # on its way to the store
-        return self.run(alone())
+        return self.on_a_wire(wait)
 
     def sdk(self):
         return openai.OpenAI(base_url=self.gateway.url + "/v1", api_key=self.gateway.key, max_retries=0)
@@ -284,11 +308,17 @@ models:
         assert ended == 0, self.gateway.log()
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    running = House(tmp_path_factory.mktemp("recordings"))
-    yield running
-    running.stop()
+def fixture_of(kind):
+    """The house of one file's tests."""
+    @pytest.fixture(scope="module")
+    def house(tmp_path_factory):
+        running = kind(tmp_path_factory.mktemp("house"))
+        yield running
+        running.stop()
+    return house
+
+
+house = fixture_of(House)
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ import pytest
 
 from rig import wait_for
 from socket_chat import ask, open_socket
-from test_recordings import (CONNECTIONS, HAS_ALL_CUTS, LONG_CUTS, TEST, House, Recording, Replay, make,
-                             split_answer)
+from test_recordings import (CONNECTIONS, HAS_ALL_CUTS, LONG_CUTS, PRICE, TEST, House, Recorded, Replay,
+                             fixture_of, make, sdk, split_answer)
 
 sys.path.insert(0, str(TEST / "golden"))
 import make_providers  # noqa: E402  the golden texts' reader
@@ -35,17 +35,9 @@ def first_message(entry, raw):
     return list(READERS[entry["folder"]](entry, raw))
 
 
-class ProviderRecording(Recording):
+class ProviderRecording(Recorded):
     def __init__(self, folder, entry, number):
-        self.name = entry["name"]
-        self.folder = folder
-        self.number = number
-        self.status = entry["status"]
-        self.is_stream = entry["response"].endswith(".sse")
-        self.body = (TEST / "fixtures" / folder / entry["response"]).read_bytes()
-        self.headers = dict(entry.get("headers") or {})
-        self.headers.setdefault("content-type",
-                                "text/event-stream" if self.is_stream else "application/json")
+        super().__init__(folder, entry, number)
         self.golden = first_message(entry | {"folder": folder}, self.body)
         self.error = next((line.removeprefix("error ").split(" | ") for line in self.golden
                            if line.startswith("error ")), None)
@@ -211,14 +203,9 @@ class ProviderReplay(Replay):
     def model(self, head):
         ProviderReplay.asked.append((head.decode(), self.ask))
         path = head.split(b" ")[1].decode()
-        found = re.fullmatch(r"/v1beta/models/([^/:]+):(streamGenerateContent\?alt=sse|generateContent)", path)
-        if found:
-            return urllib.parse.unquote(found[1])
-        assert path in ("/v1/messages", "/v1/chat/completions"), path
-        return self.ask["model"]
-
-
-PRICE = "price: {input: 3.00, output: 8.00, cached_input: 1.00}"
+        assert path in ("/v1/messages", "/v1/chat/completions") or re.fullmatch(
+            r"/v1beta/models/[^/:]+:(streamGenerateContent\?alt=sse|generateContent)", path), path
+        return super().model(head)
 
 
 class ProviderHouse(House):
@@ -269,29 +256,10 @@ models:
         body = {"model": model, "messages": [{"role": "user", "content": "again"}], "stream": stream}
         if stream:
             body["stream_options"] = {"include_usage": True}
-        body |= wishes
-
-        async def alone():
-            wire = await self.connect()
-            try:
-                return await wire.ask_raw("POST", "/v1/chat/completions", self.gateway.key,
-                                          json.dumps(body), headers)
-            finally:
-                wire.transport.abort()
-        return self.run(alone())
+        return self.post_body(json.dumps(body | wishes), headers)
 
 
-@pytest.fixture(scope="module")
-def house(tmp_path_factory):
-    running = ProviderHouse(tmp_path_factory.mktemp("translation"))
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def sdk(house):
-    with house.sdk() as client:
-        yield client
+house = fixture_of(ProviderHouse)
 
 
 # --- what the client should get
