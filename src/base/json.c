@@ -441,21 +441,27 @@ static bool is_plain(char byte) {
     return (uint8_t)byte >= 0x20 && (uint8_t)byte < 0x80 && byte != '"' && byte != '\\';
 }
 
-/* Whether all eight bytes are plain. Each line sets the top bit of the bytes it looks for; a borrow
- * can only make it say too much, and then the bytes are looked at one by one. */
-static bool are_plain(const char *bytes) {
+/* How many of eight bytes are plain, up to the first that is not. Each line sets the top bit of the
+ * bytes it looks for; a borrow sets it wrongly only behind such a byte, and the first counts. */
+static size_t count_plain(const char *bytes) {
     const uint64_t ones = 0x0101010101010101u;
     uint64_t eight;
     memcpy(&eight, bytes, 8);
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) eight = __builtin_bswap64(eight);
     const uint64_t controls = eight - ones * 0x20;
     const uint64_t quotes = (eight ^ ones * '"') - ones;
     const uint64_t backslashes = (eight ^ ones * '\\') - ones;
-    return ((eight | controls | quotes | backslashes) & ones * 0x80) == 0;
+    const uint64_t found = (eight | controls | quotes | backslashes) & ones * 0x80;
+    return found == 0 ? 8 : (size_t)__builtin_ctzll(found) / 8;
 }
 
 size_t dr_json_plain_len(dr_slice text) {
     size_t at = 0;
-    while (text.len - at >= 8 && are_plain(text.data + at)) at += 8;
+    while (text.len - at >= 8) {
+        const size_t plain = count_plain(text.data + at);
+        at += plain;
+        if (plain < 8) return at;
+    }
     while (at < text.len && is_plain(text.data[at])) at++;
     return at;
 }
@@ -511,9 +517,10 @@ static void put_scalar(struct dr_buf *buf, dr_json value) {
     dr_buf_put(buf, DR_LIT("null"));
 }
 
-void dr_json_put_value(struct dr_buf *buf, dr_json value) {
-    /* No document is deeper: the reader saw to that. */
-    struct dr_json_iter open[DEPTH_LIMIT];
+static void put_container(struct dr_buf *buf, dr_json value) {
+    /* No document is deeper: the reader saw to that. The compiler is told not to clear 20 KiB, of
+     * which hardly any is ever used. */
+    __attribute__((uninitialized)) struct dr_json_iter open[DEPTH_LIMIT];
     size_t depth = 0;
     bool is_first = true;
     for (;;) {
@@ -541,5 +548,13 @@ void dr_json_put_value(struct dr_buf *buf, dr_json value) {
             dr_buf_put_char(buf, ':');
         }
         value = iter->value;
+    }
+}
+
+void dr_json_put_value(struct dr_buf *buf, dr_json value) {
+    if (value && unsafe_yyjson_is_ctn(value_of(value))) {
+        put_container(buf, value);
+    } else {
+        put_scalar(buf, value);
     }
 }

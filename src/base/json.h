@@ -85,7 +85,7 @@ size_t dr_json_plain_len(dr_slice text);
  * becomes U+FFFD). */
 void dr_json_put_string(struct dr_buf *buf, dr_slice text);         /* with quotes */
 void dr_json_put_string_or_null(struct dr_buf *buf, dr_slice text); /* null when data is NULL */
-/* Writes a parsed value back (used by tools and tests, never on the hot path). */
+/* Writes a parsed value back. */
 void dr_json_put_value(struct dr_buf *buf, dr_json value);
 
 #endif
