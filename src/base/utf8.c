@@ -66,6 +66,31 @@ bool dr_utf8_is_valid(dr_slice text) {
     return dr_utf8_check(&utf8, text) && dr_utf8_is_complete(&utf8);
 }
 
+/* How many of eight bytes go on with a character: the top bit is set, the next one is not. */
+static uint64_t count_more(uint64_t eight) {
+    const uint64_t ones = 0x0101010101010101u;
+    return (((eight & ~(eight << 1)) >> 7 & ones) * ones) >> 56;
+}
+
+static uint64_t eight_at(const char *bytes) {
+    uint64_t eight;
+    memcpy(&eight, bytes, 8);
+    return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(eight) : eight;
+}
+
+uint64_t dr_utf8_count(dr_slice text) {
+    uint64_t more = 0;
+    size_t at = 0;
+    for (; text.len - at >= 8; at += 8) more += count_more(eight_at(text.data + at));
+    const size_t left = text.len - at;
+    if (left > 0 && at > 0) { /* the last eight, without those that were counted */
+        more += count_more(eight_at(text.data + text.len - 8) >> 8 * (8 - left));
+        at = text.len;
+    }
+    for (; at < text.len; at++) more += ((uint8_t)text.data[at] & 0xC0) == 0x80;
+    return text.len - more;
+}
+
 dr_slice dr_utf8_first(dr_slice text, size_t len) {
     if (len >= text.len) return text;
     /* A character has at most three bytes behind its first. */

@@ -15,6 +15,8 @@ static inline bool dr_utf8_is_complete(const struct dr_utf8 *utf8) {
     return utf8->state == 0;
 }
 bool dr_utf8_is_valid(dr_slice text);
+/* How many characters valid text has. */
+uint64_t dr_utf8_count(dr_slice text);
 /* The longest prefix of at most `len` bytes that does not cut a character of valid text. */
 dr_slice dr_utf8_first(dr_slice text, size_t len);
 

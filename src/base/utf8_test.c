@@ -84,11 +84,28 @@ static void test_first_never_cuts_a_character(void **state) {
     assert_int_equal(dr_utf8_first(DR_NONE, 5).len, 0);
 }
 
+/* Of texts that begin and end anywhere between the words that are counted at once. */
+static void test_characters_are_counted_one_by_one(void **state) {
+    (void)state;
+    static const char characters[][5] = {"a", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80",
+                                         "\x7F"};
+    char text[200];
+    size_t len = 0;
+    assert_int_equal(dr_utf8_count(DR_NONE), 0);
+    for (size_t count = 1; count <= 48; count++) {
+        const char *character = characters[count * 7 % 11 % 5];
+        memcpy(text + len, character, strlen(character));
+        len += strlen(character);
+        assert_int_equal(dr_utf8_count(dr_slice_of(text, len)), count);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases_are_judged_whole_and_at_every_split),
         cmocka_unit_test(test_broken_stays_broken),
         cmocka_unit_test(test_first_never_cuts_a_character),
+        cmocka_unit_test(test_characters_are_counted_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 #define FIRST_DELTA "{\"index\":0,\"delta\":{"
 #define TEXT_NAME "\"content\":"
@@ -105,9 +106,13 @@ static void end_chunk(const struct openai_writer *writer, struct dr_buf *out) {
     dr_buf_put(out, writer->options.wants_usage ? DR_LIT(CHUNK_END_WITH_USAGE) : DR_LIT(CHUNK_END));
 }
 
+static dr_slice end_of_delta(const struct openai_writer *writer) {
+    return writer->options.wants_usage ? DR_LIT(DELTA_END CHUNK_END_WITH_USAGE)
+                                       : DR_LIT(DELTA_END CHUNK_END);
+}
+
 static void close_chunk(const struct openai_writer *writer, struct dr_buf *out) {
-    dr_buf_put(out, writer->options.wants_usage ? DR_LIT(DELTA_END CHUNK_END_WITH_USAGE)
-                                                : DR_LIT(DELTA_END CHUNK_END));
+    dr_buf_put(out, end_of_delta(writer));
 }
 
 /* The role comes with each choice's first delta, and only there. */
@@ -117,15 +122,6 @@ static void put_role(struct openai_writer *writer, uint32_t choice_index, struct
     open_chunk(writer, choice_index, out);
     dr_buf_put(out, DR_LIT("\"role\":\"assistant\",\"content\":\"\",\"refusal\":null"));
     close_chunk(writer, out);
-}
-
-static uint64_t count_characters(dr_slice text) {
-    uint64_t count = 0;
-
-    for (size_t i = 0; i < text.len; i++) {
-        if (((unsigned char)text.data[i] & 0xC0) != 0x80) count++;
-    }
-    return count;
 }
 
 static void put_reasoning(struct openai_writer *writer, const struct answer_event *event,
@@ -273,7 +269,29 @@ static void put_end(struct openai_writer *writer, struct dr_buf *out) {
     dr_buf_put(out, DR_LIT("data: [DONE]\n\n"));
 }
 
-/* Most events of most answers: few pieces, copied one behind the other. */
+/* Most events of most answers: a text of the first choice, behind others, that needs no escape. */
+static bool is_usual(const struct openai_writer *writer, const struct answer_chunk *chunk) {
+    return chunk->is_plain && chunk->event_count == 1 && chunk->events[0].kind == ANSWER_TEXT &&
+           chunk->events[0].choice_index == 0 && writer->choices[0].has_role;
+}
+
+/* What put_text writes. */
+static void put_usual(struct openai_writer *writer, dr_slice text, struct dr_buf *out) {
+    const dr_slice head = writer->text_head;
+    const dr_slice end = end_of_delta(writer);
+    const size_t len = head.len + text.len + end.len + 2;
+    char *room = dr_buf_reserve(out, len);
+
+    if (!room) return;
+    memcpy(room, head.data, head.len);
+    room[head.len] = '"';
+    memcpy(room + head.len + 1, text.data, text.len);
+    room[head.len + 1 + text.len] = '"';
+    memcpy(room + len - end.len, end.data, end.len);
+    dr_buf_commit(out, len);
+    writer->choices[0].character_count += dr_utf8_count(text);
+}
+
 static void put_text(struct openai_writer *writer, const struct answer_event *event,
                      struct dr_buf *out) {
     const uint32_t choice = event->choice_index;
@@ -285,7 +303,7 @@ static void put_text(struct openai_writer *writer, const struct answer_event *ev
         dr_buf_put(out, DR_LIT(TEXT_NAME));
     }
     dr_json_put_string(out, event->text);
-    writer->choices[choice].character_count += count_characters(event->text);
+    writer->choices[choice].character_count += dr_utf8_count(event->text);
     close_chunk(writer, out);
 }
 
@@ -351,6 +369,10 @@ static bool fits_function_call(const struct answer_event *event) {
 
 bool openai_put_events(struct openai_writer *writer, const struct answer_chunk *chunk,
                        struct dr_buf *out) {
+    if (is_usual(writer, chunk)) {
+        put_usual(writer, chunk->events[0].text, out);
+        return true;
+    }
     for (size_t i = 0; i < chunk->event_count; i++) {
         const struct answer_event *event = &chunk->events[i];
         if (event->choice_index >= OPENAI_WRITER_CHOICES_MAX) continue;
@@ -559,7 +581,7 @@ static void put_whole_citations(const struct answer_chunk *chunk, uint32_t choic
     for (size_t i = 0; i < chunk->event_count; i++) {
         const struct answer_event *event = &chunk->events[i];
         if (event->choice_index != choice_index) continue;
-        if (event->kind == ANSWER_TEXT) characters += count_characters(event->text);
+        if (event->kind == ANSWER_TEXT) characters += dr_utf8_count(event->text);
         if (event->kind != ANSWER_CITATION) continue;
         dr_buf_put(out, count++ == 0 ? DR_LIT(",\"annotations\":[") : DR_LIT(","));
         put_citation(event, characters, out);
