@@ -27,9 +27,16 @@ enum dr_status anthropic_write_prompt(const struct conversation *conversation, d
 /* --- answers --- */
 
 /* What is known of one stream from event to event: one per answer, zeroed at its start. */
-enum { ANTHROPIC_BLOCKS_OPEN_MAX = 8 };
+enum { ANTHROPIC_BLOCKS_OPEN_MAX = 8, ANTHROPIC_HEAD_BYTES_MAX = 104 };
 struct anthropic_stream {
     /* Private part. */
+    struct anthropic_usual {
+        char head[ANTHROPIC_HEAD_BYTES_MAX]; /* of the newest delta, up to its text */
+        uint8_t head_len;
+        uint8_t kind;
+        uint32_t sent_index;
+        uint32_t high_surrogate; /* a character cut between two deltas; 0: none */
+    } usual;
     struct {
         uint64_t input;
         uint64_t cache_write;
@@ -48,7 +55,6 @@ struct anthropic_stream {
     } blocks[ANTHROPIC_BLOCKS_OPEN_MAX];
     uint64_t id_hash;
     uint32_t call_count;
-    uint32_t high_surrogate; /* a character cut between two deltas; 0: none */
     bool is_started;
     bool has_content;
     bool has_finish;

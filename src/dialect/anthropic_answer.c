@@ -2,19 +2,12 @@
  * events and blocks are passed over, as the reference asks ("Streaming Messages": new event types
  * may be added, and your code should handle unknown event types gracefully).
  *
- * Most of a long answer are deltas of text, always written the same way; those are read without
- * building a tree, and anything else falls through to the parser. */
+ * Most of a long answer are deltas of text, always written the same way: those need no tree
+ * (anthropic_delta.h). */
 #include "dialect/anthropic.h"
 
 #include "dialect/answer_builder.h"
-
-#include "base/utf8.h"
-
-#define HIGH_SURROGATE_FIRST 0xD800u
-#define LOW_SURROGATE_FIRST 0xDC00u
-#define SURROGATE_LAST 0xDFFFu
-
-enum delta_kind { DELTA_TEXT, DELTA_THINKING, DELTA_JSON };
+#include "dialect/anthropic_delta.h"
 
 /* --- usage --- */
 
@@ -312,12 +305,14 @@ static void start_block(struct answer_builder *builder, struct anthropic_stream 
 /* Text says itself what it is, so a text whose block never began is still text. Arguments without
  * their call are nobody's. */
 static void add_delta(struct answer_builder *builder, struct anthropic_stream *stream,
-                      enum delta_kind kind, uint32_t sent_index, dr_slice text) {
+                      enum anthropic_delta_kind kind, uint32_t sent_index, dr_slice text) {
     stream->has_content = true;
     switch (kind) {
-    case DELTA_TEXT: answer_builder_add_text(builder, ANSWER_TEXT, 0, text); return;
-    case DELTA_THINKING: answer_builder_add_text(builder, ANSWER_REASONING, 0, text); return;
-    case DELTA_JSON: break;
+    case ANTHROPIC_DELTA_TEXT: answer_builder_add_text(builder, ANSWER_TEXT, 0, text); return;
+    case ANTHROPIC_DELTA_THINKING:
+        answer_builder_add_text(builder, ANSWER_REASONING, 0, text);
+        return;
+    case ANTHROPIC_DELTA_JSON: break;
     }
     const size_t place = find_block(stream, sent_index);
     if (text.len == 0 || place == ANTHROPIC_BLOCKS_OPEN_MAX || !stream->blocks[place].is_call ||
@@ -328,180 +323,18 @@ static void add_delta(struct answer_builder *builder, struct anthropic_stream *s
     add_call(builder, stream->blocks[place].call_index, DR_NONE, DR_NONE, text);
 }
 
-/* --- deltas without a tree --- */
-
-static bool take(dr_slice *rest, dr_slice literal) {
-    if (!dr_slice_starts(*rest, literal)) return false;
-    *rest = dr_slice_from(*rest, literal.len);
-    return true;
-}
-
-static bool take_number(dr_slice *rest, uint32_t *ret) {
-    size_t len = 0;
-    uint64_t number;
-
-    while (len < rest->len && len < 9 && rest->data[len] >= '0' && rest->data[len] <= '9') len++;
-    if (!dr_slice_to_u64(dr_slice_first(*rest, len), &number)) return false;
-    *ret = (uint32_t)number;
-    *rest = dr_slice_from(*rest, len);
-    return true;
-}
-
-/* The raw inside of a string; false at what only the parser should judge. */
-static bool take_string(dr_slice *rest, dr_slice *ret_raw, bool *ret_has_escapes) {
-    const size_t plain = dr_json_plain_len(*rest);
-    size_t at = plain;
-
-    *ret_has_escapes = false;
-    for (;; at++) {
-        if (at >= rest->len || (unsigned char)rest->data[at] < 0x20) return false;
-        if (rest->data[at] == '"') break;
-        if (rest->data[at] == '\\') {
-            *ret_has_escapes = true;
-            at++;
-        }
-    }
-    *ret_raw = dr_slice_first(*rest, at);
-    *rest = dr_slice_from(*rest, at + 1);
-    return at == plain || dr_utf8_is_valid(*ret_raw);
-}
-
-/* Closing braces with the blanks that Anthropic pads its events with. */
-static bool is_closed(dr_slice rest) {
-    size_t braces = 0;
-
-    for (size_t i = 0; i < rest.len; i++) {
-        if (rest.data[i] == '}')
-            braces++;
-        else if (rest.data[i] != ' ')
-            return false;
-    }
-    return braces == 2;
-}
-
-static bool hex_of(dr_slice text, size_t at, uint32_t *ret) {
-    uint32_t value = 0;
-
-    if (at + 4 > text.len) return false;
-    for (size_t i = at; i < at + 4; i++) {
-        const char byte = text.data[i];
-        uint32_t digit;
-        if (byte >= '0' && byte <= '9')
-            digit = (uint32_t)(byte - '0');
-        else if (byte >= 'a' && byte <= 'f')
-            digit = (uint32_t)(byte - 'a') + 10;
-        else if (byte >= 'A' && byte <= 'F')
-            digit = (uint32_t)(byte - 'A') + 10;
-        else
-            return false;
-        value = value * 16 + digit;
-    }
-    *ret = value;
-    return true;
-}
-
-static void put_character(struct dr_buf *out, uint32_t point) {
-    if (point < 0x80) {
-        dr_buf_put_char(out, (char)point);
-        return;
-    }
-    if (point < 0x800) {
-        dr_buf_put_char(out, (char)(0xC0 | (point >> 6)));
-    } else {
-        if (point < 0x10000) {
-            dr_buf_put_char(out, (char)(0xE0 | (point >> 12)));
-        } else {
-            dr_buf_put_char(out, (char)(0xF0 | (point >> 18)));
-            dr_buf_put_char(out, (char)(0x80 | ((point >> 12) & 0x3F)));
-        }
-        dr_buf_put_char(out, (char)(0x80 | ((point >> 6) & 0x3F)));
-    }
-    dr_buf_put_char(out, (char)(0x80 | (point & 0x3F)));
-}
-
-/* One unit of UTF-16. A first half waits for its second, which may come with the next delta. */
-static void put_unit(struct dr_buf *out, uint32_t *high, uint32_t unit) {
-    if (*high != 0 && unit >= LOW_SURROGATE_FIRST && unit <= SURROGATE_LAST) {
-        put_character(out, 0x10000 + ((*high - HIGH_SURROGATE_FIRST) << 10) +
-                               (unit - LOW_SURROGATE_FIRST));
-        *high = 0;
-        return;
-    }
-    if (*high != 0) dr_buf_put(out, DR_LIT("\xEF\xBF\xBD"));
-    *high = 0;
-    if (unit >= HIGH_SURROGATE_FIRST && unit < LOW_SURROGATE_FIRST)
-        *high = unit;
-    else if (unit >= LOW_SURROGATE_FIRST && unit <= SURROGATE_LAST)
-        dr_buf_put(out, DR_LIT("\xEF\xBF\xBD"));
-    else
-        put_character(out, unit);
-}
-
-/* False for an escape that JSON does not know. */
-static bool unescape(struct dr_buf *out, uint32_t *high, dr_slice raw) {
-    static const char names[] = "\"\\/bfnrt";
-    static const char values[] = "\"\\/\b\f\n\r\t";
-    size_t at = 0;
-
-    while (at < raw.len) {
-        const dr_slice rest = dr_slice_from(raw, at);
-        const size_t plain = dr_slice_find_char(rest, '\\');
-        if (plain > 0) {
-            if (*high != 0) dr_buf_put(out, DR_LIT("\xEF\xBF\xBD"));
-            *high = 0;
-            dr_buf_put(out, dr_slice_first(rest, plain));
-            at += plain;
-            continue;
-        }
-        const char *name = rest.len > 1 ? memchr(names, rest.data[1], sizeof names - 1) : NULL;
-        uint32_t unit;
-        if (name) {
-            put_unit(out, high, (uint32_t)(unsigned char)values[name - names]);
-            at += 2;
-        } else if (rest.len > 1 && rest.data[1] == 'u' && hex_of(rest, 2, &unit)) {
-            put_unit(out, high, unit);
-            at += 6;
-        } else {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* True when `payload` was such a delta and has been read. */
-static bool read_plain_delta(struct answer_builder *builder, struct anthropic_stream *stream,
+/* True when `payload` was a delta in its usual shape and has been read. */
+static bool read_usual_delta(struct answer_builder *builder, struct anthropic_stream *stream,
                              dr_slice payload) {
-    enum delta_kind kind;
-    uint32_t sent_index;
-    dr_slice text;
-    bool has_escapes;
+    struct anthropic_delta delta;
 
-    if (!take(&payload, DR_LIT("{\"type\":\"content_block_delta\",\"index\":")) ||
-        !take_number(&payload, &sent_index) || !take(&payload, DR_LIT(",\"delta\":{\"type\":\""))) {
-        return false;
+    if (!anthropic_delta_read(&stream->usual, payload, &builder->mended, &delta)) return false;
+    if (dr_buf_status(&builder->mended)) {
+        builder->status = DR_NO_MEMORY;
+        return true;
     }
-    if (take(&payload, DR_LIT("text_delta\",\"text\":\"")))
-        kind = DELTA_TEXT;
-    else if (take(&payload, DR_LIT("input_json_delta\",\"partial_json\":\"")))
-        kind = DELTA_JSON;
-    else if (take(&payload, DR_LIT("thinking_delta\",\"thinking\":\"")))
-        kind = DELTA_THINKING;
-    else
-        return false;
-    if (!take_string(&payload, &text, &has_escapes) || !is_closed(payload)) return false;
-
-    if (has_escapes || stream->high_surrogate != 0) {
-        uint32_t high = stream->high_surrogate;
-        dr_buf_reset(&builder->mended);
-        if (!unescape(&builder->mended, &high, text)) return false;
-        if (dr_buf_status(&builder->mended)) {
-            builder->status = DR_NO_MEMORY;
-            return true;
-        }
-        stream->high_surrogate = high;
-        text = dr_buf_slice(&builder->mended);
-    }
-    add_delta(builder, stream, kind, sent_index, text);
+    builder->chunk.is_plain = delta.is_plain;
+    add_delta(builder, stream, delta.kind, delta.sent_index, delta.text);
     return true;
 }
 
@@ -513,13 +346,13 @@ static void read_delta(struct answer_builder *builder, struct anthropic_stream *
     const dr_slice type = dr_json_text(dr_json_member(delta, DR_LIT("type")));
 
     if (dr_slice_is(type, DR_LIT("text_delta"))) {
-        add_delta(builder, stream, DELTA_TEXT, index_of(root),
+        add_delta(builder, stream, ANTHROPIC_DELTA_TEXT, index_of(root),
                   dr_json_text(dr_json_member(delta, DR_LIT("text"))));
     } else if (dr_slice_is(type, DR_LIT("thinking_delta"))) {
-        add_delta(builder, stream, DELTA_THINKING, index_of(root),
+        add_delta(builder, stream, ANTHROPIC_DELTA_THINKING, index_of(root),
                   dr_json_text(dr_json_member(delta, DR_LIT("thinking"))));
     } else if (dr_slice_is(type, DR_LIT("input_json_delta"))) {
-        add_delta(builder, stream, DELTA_JSON, index_of(root),
+        add_delta(builder, stream, ANTHROPIC_DELTA_JSON, index_of(root),
                   dr_json_text(dr_json_member(delta, DR_LIT("partial_json"))));
     } else if (dr_slice_is(type, DR_LIT("signature_delta"))) {
         add_signature(builder, ANSWER_SIGNATURE_THINKING,
@@ -617,7 +450,7 @@ enum dr_status anthropic_read_event(struct answer_builder *builder, struct anthr
     payload = answer_trim(payload);
     /* "[DONE]" is no part of this dialect; servers that speak several send it all the same. */
     if (payload.len == 0 || stream->is_over || dr_slice_is(payload, DR_LIT("[DONE]")) ||
-        (!stream->has_finish && read_plain_delta(builder, stream, payload))) {
+        (!stream->has_finish && read_usual_delta(builder, stream, payload))) {
         return answer_builder_finish(builder, ret_chunk, error);
     }
     const enum dr_status status = answer_builder_parse(builder, payload, &root, error);
