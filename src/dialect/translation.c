@@ -13,16 +13,18 @@ struct column {
 };
 
 struct row {
-    const char *field;
+    dr_slice field;
     bool is_top;         /* a member of the request itself, gone through by `translation_check` */
     const char *neutral; /* asks for nothing, as null, false and empty do; NULL: these alone */
     struct column anthropic;
     struct column gemini;
 };
 
-#define TOP(name) name, true, NULL
-#define TOP_UNLESS(name, neutral) name, true, neutral
-#define INNER(name) name, false, NULL
+#define TEXT_OF(name) \
+    { name, sizeof(name) - 1 }
+#define TOP(name) TEXT_OF(name), true, NULL
+#define TOP_UNLESS(name, neutral) TEXT_OF(name), true, neutral
+#define INNER(name) TEXT_OF(name), false, NULL
 #define CARRIED \
     { FATE_CARRIED, "" }
 #define CARRIED_AS(how) \
@@ -160,7 +162,7 @@ static const struct row rows[] = {
 
 static const struct row *find_row(dr_slice name) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (rows[i].is_top && dr_slice_is(dr_slice_text(rows[i].field), name)) return &rows[i];
+        if (rows[i].is_top && dr_slice_is(rows[i].field, name)) return &rows[i];
     }
     return NULL;
 }
@@ -209,7 +211,7 @@ bool translation_check(enum dialect dialect, const struct conversation *conversa
         if (column && column->fate < FATE_REFUSED) continue;
         if (asks_nothing(row, iter.value)) continue;
         if (column && column->fate == FATE_REFUSED) {
-            return loss_refuse(loss, row->field,
+            return loss_refuse(loss, row->field.data,
                                "cannot be had from this model: its provider (%s) %s",
                                name_of(dialect), column->how);
         }
@@ -260,7 +262,7 @@ void dialect_put_translation_markdown(struct dr_buf *out) {
 
     dr_buf_put(out, dr_slice_of(head, sizeof head - 1));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        dr_buf_format(out, "| `%s` |", rows[i].field);
+        dr_buf_format(out, "| `%.*s` |", DR_FMT(rows[i].field));
         put_column(out, &rows[i].anthropic);
         put_column(out, &rows[i].gemini);
         dr_buf_put_char(out, '\n');

@@ -11,8 +11,8 @@
 enum {
     /* More than a read brings, so that its events leave in one write. */
     PIECE_BYTES = 128 * 1024,
+    BODY_BYTES_MORE = 1024,        /* that another dialect's words for a request take */
     PIECE_BYTES_KEPT = 512 * 1024, /* an answer's memory beyond this is not kept for the next */
-    PATH_BYTES_MAX = 8 * 1024,
     /* What stands around the texts of one event: the braces and names of a delta, and of the one
      * with the role before it. */
     FRAME_BYTES = 1024,
@@ -37,15 +37,13 @@ struct translator {
 
 static bool write_line(struct translator *translator, const struct attempt_ask *ask,
                        dr_slice model) {
-    struct dr_buf line;
-    dr_buf_init(&line, PATH_BYTES_MAX);
-    dr_buf_put(&line, DR_LIT("POST "));
-    dialect_put_path(translator->dialect, &line, ask->target->provider->path, model,
+    struct dr_buf *line = &ask->worker->head;
+    dr_buf_reset(line);
+    dr_buf_put(line, DR_LIT("POST "));
+    dialect_put_path(translator->dialect, line, ask->target->provider->path, model,
                      ask->prompt->is_streamed);
-    const bool is_kept = dr_buf_status(&line) == DR_OK &&
-                         dr_arena_copy(ask->arena, dr_buf_slice(&line), &translator->request_line);
-    dr_buf_clear(&line);
-    return is_kept;
+    return dr_buf_status(line) == DR_OK &&
+           dr_arena_copy(ask->arena, dr_buf_slice(line), &translator->request_line);
 }
 
 static enum dr_status write_body(struct translator *translator, const struct attempt_ask *ask,
@@ -70,6 +68,8 @@ enum dr_status translator_open(const struct attempt_ask *ask, struct translator 
     translator->dialect = ask->target->provider->dialect;
     translator->answer_bytes_max = (size_t)ask->edition->snapshot->config->answer_bytes_max;
     dr_buf_init(&translator->body, ask->prompt->body.len * 2 + 64 * 1024);
+    /* Mostly enough; a failure sticks until it is written into. */
+    (void)dr_buf_reserve(&translator->body, ask->prompt->body.len + BODY_BYTES_MORE);
     const enum dr_status status = write_body(translator, ask, model, &is_legacy);
     if (status && status != DR_INVALID) {
         translator_close(translator);
