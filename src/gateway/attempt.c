@@ -333,31 +333,31 @@ static bool attempt_give_translated(struct attempt *attempt, struct answer_chunk
     return attempt_give_rendered(attempt, &end);
 }
 
-static bool attempt_translate(struct attempt *attempt, const struct dr_sse_event *event) {
+static bool attempt_translate(struct attempt *attempt, const struct dr_sse_event *event,
+                              struct dr_error *error) {
     struct answer_chunk chunk = {0};
-    struct dr_error error;
     const enum dr_status status = translator_read_event(
-        attempt->translator, event->has_data ? event->data : DR_NONE, event->raw, &chunk, &error);
+        attempt->translator, event->has_data ? event->data : DR_NONE, event->raw, &chunk, error);
     if (status) {
-        attempt_fail_reading(attempt, status, &error);
+        attempt_fail_reading(attempt, status, error);
         return false;
     }
     return attempt_give_translated(attempt, &chunk);
 }
 
-/* Gives one event on. False when the attempt is gone. */
-static bool attempt_give(struct attempt *attempt, const struct dr_sse_event *event,
-                         dr_slice piece) {
-    if (attempt->translator) return attempt_translate(attempt, event);
+/* Gives one event on. False when the attempt is gone. `error` is room for a failure's words, which
+ * would be cleared for each event if it were here. */
+static bool attempt_give(struct attempt *attempt, const struct dr_sse_event *event, dr_slice piece,
+                         struct dr_error *error) {
+    if (attempt->translator) return attempt_translate(attempt, event, error);
     struct answer_chunk chunk = {0};
     const bool is_lasting =
         event->raw.data >= piece.data && event->raw.data + event->raw.len <= piece.data + piece.len;
     if (event->has_data) {
-        struct dr_error error;
         const enum dr_status status =
-            openai_read_event(attempt->worker->answers, event->data, &chunk, &error);
+            openai_read_event(attempt->worker->answers, event->data, &chunk, error);
         if (status) {
-            attempt_fail_reading(attempt, status, &error);
+            attempt_fail_reading(attempt, status, error);
             return false;
         }
     }
@@ -369,11 +369,12 @@ static bool attempt_give(struct attempt *attempt, const struct dr_sse_event *eve
 static bool attempt_read_events(struct attempt *attempt, dr_slice piece) {
     dr_slice rest = piece;
     struct dr_sse_event event;
+    struct dr_error error;
     for (;;) {
         switch (dr_sse_read(attempt->sse, &rest, &event)) {
         case DR_SSE_NEED_MORE: return true;
         case DR_SSE_EVENT:
-            if (!attempt_give(attempt, &event, piece)) return false;
+            if (!attempt_give(attempt, &event, piece, &error)) return false;
             break;
         case DR_SSE_TOO_LARGE:
             attempt_fail_as(attempt, FAILURE_TOO_LARGE, DR_LIT("an event is too large"));
@@ -400,6 +401,7 @@ static void attempt_end_translated(struct attempt *attempt) {
 /* A last event that lacks its end gets one: what follows it is no part of it. */
 static void attempt_end_stream(struct attempt *attempt) {
     struct dr_sse_event event;
+    struct dr_error error;
     if (dr_sse_read_end(attempt->sse, &event) == DR_SSE_EVENT) {
         dr_buf_put(&attempt->body, event.raw);
         dr_buf_put(&attempt->body, dr_sse_missing_end(event.raw));
@@ -408,7 +410,7 @@ static void attempt_end_stream(struct attempt *attempt) {
             return;
         }
         event.raw = dr_buf_slice(&attempt->body);
-        if (!attempt_give(attempt, &event, DR_NONE)) return;
+        if (!attempt_give(attempt, &event, DR_NONE, &error)) return;
     }
     attempt->state = ATTEMPT_OVER;
     if (attempt->translator) {
