@@ -78,7 +78,7 @@ struct attempt {
     dr_instant began;
     dr_instant piece_at; /* when the last piece came, to tell a burst */
     bool is_streamed;    /* a stream was asked for */
-    bool has_answered;   /* any body byte has come */
+    bool has_output;     /* words of the answer have come */
     bool takes_events;   /* as the ask has it */
     bool has_given;      /* something of the present piece, where it is translated */
     uint16_t status;
