@@ -1,6 +1,4 @@
-/* Records of answers under way and kept. Must not know what frames say. Those that have ended lie
- * on the shelf, unless they are long or were followed to their end; one that is asked for comes
- * back.
+/* Records of answers under way and kept. Must not know what frames say.
  *
  * A record is one long row, written on a chain of leaves: of each frame a *word* (the length of its
  * tail and 1) and the tail, filled up to whole words. Behind the last frame stands the word 0.
@@ -20,14 +18,11 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "gateway/leaf_pool_shared.h"
-#include "gateway/shelf.h"
 
 enum {
     RECORDS_MAX = 1 << 20,
     PENDING_BYTES_HIGH = 16 * 1024,
-    /* of all that have ended; the oldest give way: on the shelf, and on leaves still */
-    SHELVED_BYTES_MAX = 64 * 1024 * 1024,
-    ENDED_BYTES_MAX = 64 * 1024 * 1024,
+    ENDED_BYTES_MAX = 64 * 1024 * 1024, /* of all that have ended; the oldest give way */
     WORD_BYTES = 4,
 };
 _Static_assert(LEAF_BYTES % WORD_BYTES == 0, "no word stands on two leaves");
@@ -53,7 +48,7 @@ struct replay {
     struct dr_list node; /* of those that have ended, the oldest first */
     bool is_listed;
     int64_t keep_ms;
-    dr_instant due; /* with an end */
+    dr_instant ended;
     size_t ended_bytes;
     size_t id_len;
     size_t account_len;
@@ -63,9 +58,8 @@ struct replay {
 struct replay_table {
     pthread_mutex_t mutex;
     struct dr_map by_id;
-    struct dr_list ended; /* on leaves still */
+    struct dr_list ended;
     size_t ended_bytes;
-    struct shelf shelf; /* the others that have ended */
     struct leaf_pool *leaves;
 };
 
@@ -81,7 +75,6 @@ struct replay_table *replay_table_new(uint64_t seed, size_t bytes_max, struct dr
     pthread_mutex_init(&table->mutex, NULL);
     dr_map_init(&table->by_id, RECORDS_MAX, seed);
     dr_list_init(&table->ended);
-    shelf_init(&table->shelf, leaves, SHELVED_BYTES_MAX, seed);
     return table;
 }
 
@@ -109,59 +102,43 @@ static void table_drop(struct replay_table *table, struct replay *replay) {
     replay_release(replay);
 }
 
-static bool is_due(const struct replay *replay, dr_instant now) {
-    return now.us >= replay->due.us;
-}
-
-static bool drop_oldest(struct replay_table *table) {
-    if (dr_list_is_empty(&table->ended)) return false;
-    table_drop(table, dr_list_item(table->ended.next, struct replay, node));
-    return true;
-}
-
 static void table_tidy(struct replay_table *table, dr_instant now) {
-    shelf_tidy(&table->shelf, now);
     while (!dr_list_is_empty(&table->ended)) {
-        const struct replay *oldest = dr_list_item(table->ended.next, struct replay, node);
-        if (!is_due(oldest, now) && table->ended_bytes <= ENDED_BYTES_MAX) return;
-        (void)drop_oldest(table);
+        struct replay *oldest = dr_list_item(table->ended.next, struct replay, node);
+        const bool is_due = dr_instant_us_since(now, oldest->ended) >= oldest->keep_ms * 1000;
+        if (!is_due && table->ended_bytes <= ENDED_BYTES_MAX) return;
+        table_drop(table, oldest);
     }
 }
 
 void replay_table_free(struct replay_table *table) {
     if (!table) return;
-    while (drop_oldest(table)) continue;
+    while (!dr_list_is_empty(&table->ended)) {
+        table_drop(table, dr_list_item(table->ended.next, struct replay, node));
+    }
     dr_assert(table->by_id.count == 0);
     dr_map_clear(&table->by_id);
-    shelf_clear(&table->shelf);
     leaf_pool_free(table->leaves);
     pthread_mutex_destroy(&table->mutex);
     dr_free(table);
 }
 
 void replay_table_trim(struct replay_table *table) {
-    pthread_mutex_lock(&table->mutex);
-    shelf_trim(&table->shelf);
-    pthread_mutex_unlock(&table->mutex);
     leaf_pool_trim(table->leaves);
 }
 
-/* Where there is no more room, what has ended makes some. False when nothing is left that could;
- * under the table's mutex. */
-static bool make_room(struct replay_table *table) {
-    return shelf_give_way(&table->shelf) || drop_oldest(table);
-}
-
-static bool table_make_room(struct replay_table *table) {
+static bool table_drop_oldest(struct replay_table *table) {
     pthread_mutex_lock(&table->mutex);
-    const bool has_room = make_room(table);
+    const bool has_one = !dr_list_is_empty(&table->ended);
+    if (has_one) table_drop(table, dr_list_item(table->ended.next, struct replay, node));
     pthread_mutex_unlock(&table->mutex);
-    return has_room;
+    return has_one;
 }
 
+/* Where there is no more room, what has ended makes some. */
 static struct leaf *table_take_leaf(struct replay_table *table) {
     struct leaf *leaf = leaf_take(table->leaves);
-    while (!leaf && table_make_room(table)) leaf = leaf_take(table->leaves);
+    while (!leaf && table_drop_oldest(table)) leaf = leaf_take(table->leaves);
     return leaf;
 }
 
@@ -207,20 +184,19 @@ static _Atomic uint32_t *word_at(struct leaf *leaf, uint32_t at) {
 /* --- the writer's side
  * -------------------------------------------------------------------------- */
 
-/* With nobody who writes it. `first` is taken. */
-static struct replay *replay_new(struct replay_table *table, struct leaf *first,
-                                 dr_slice request_id, dr_slice account_id) {
-    if (!first) return NULL;
+static struct replay *replay_new(struct replay_table *table, dr_slice request_id,
+                                 dr_slice account_id) {
     struct replay *replay = dr_alloc_zero(1, sizeof *replay + request_id.len + account_id.len);
-    if (!replay) {
-        leaf_give_back(table->leaves, first);
+    if (!replay) return NULL;
+    replay->first = table_take_leaf(table);
+    if (!replay->first) {
+        dr_free(replay);
         return NULL;
     }
-    replay->first = first;
     atomic_init(word_at(replay->first, 0), 0);
     pthread_mutex_init(&replay->mutex, NULL);
     replay->table = table;
-    replay->users = 1;
+    replay->users = 2;
     replay->is_kept = true;
     replay->is_listed = true;
     replay->id_len = request_id.len;
@@ -234,10 +210,9 @@ static struct replay *replay_new(struct replay_table *table, struct leaf *first,
 bool replay_open(struct replay_pen *pen, struct replay_table *table, dr_slice request_id,
                  dr_slice account_id, int64_t keep_ms, const struct replay_writer *writer,
                  dr_instant now) {
-    struct replay *replay = replay_new(table, table_take_leaf(table), request_id, account_id);
+    struct replay *replay = replay_new(table, request_id, account_id);
     *pen = (struct replay_pen){.replay = NULL};
     if (!replay) return false;
-    replay->users++;
     replay->pen = pen;
     replay->writer = *writer;
     replay->keep_ms = keep_ms;
@@ -328,7 +303,7 @@ static bool pen_put(struct replay_pen *pen, dr_slice row) {
         rest = dr_slice_from(rest, len);
         at += (uint32_t)len;
         if (at < LEAF_BYTES) break;
-        leaf->next = leaf_take(pen->replay->table->leaves);
+        leaf->next = table_take_leaf(pen->replay->table);
         if (!leaf->next) {
             leaf_give_back(pen->replay->table->leaves, first->next);
             first->next = NULL;
@@ -342,13 +317,6 @@ static bool pen_put(struct replay_pen *pen, dr_slice row) {
     pen->leaf = leaf;
     pen->at = at;
     pen->bytes += row.len;
-    return true;
-}
-
-static bool pen_put_surely(struct replay_pen *pen, dr_slice row) {
-    while (!pen_put(pen, row)) {
-        if (!table_make_room(pen->replay->table)) return false;
-    }
     return true;
 }
 
@@ -374,7 +342,7 @@ static bool pen_put_followed(struct replay_pen *pen, dr_slice row, bool is_kept)
     }
     const bool is_wanted = replay->first != NULL;
     pthread_mutex_unlock(&replay->mutex);
-    if (!is_wanted || !pen_put_surely(pen, row)) return false;
+    if (!is_wanted || !pen_put(pen, row)) return false;
     pthread_mutex_lock(&replay->mutex);
     tell_follower(replay);
     pthread_mutex_unlock(&replay->mutex);
@@ -385,8 +353,7 @@ void replay_put_row(struct replay_pen *pen, dr_slice row) {
     if (!pen->leaf || row.len == 0) return;
     const bool is_kept = pen->bytes + row.len <= REPLAY_BYTES_MAX;
     const bool is_plain = is_kept && !pen->is_followed;
-    if (!(is_plain ? pen_put_surely(pen, row) : pen_put_followed(pen, row, is_kept)))
-        pen_give_up(pen);
+    if (!(is_plain ? pen_put(pen, row) : pen_put_followed(pen, row, is_kept))) pen_give_up(pen);
 }
 
 void replay_lose(struct replay_pen *pen) {
@@ -419,30 +386,6 @@ size_t replay_pending(const struct replay_pen *pen) {
     return pending;
 }
 
-/* Off its leaves, which are at hand for the next answer. False when there is no room for it; under
- * both mutexes. */
-static bool shelve(struct replay_table *table, const struct replay *replay, uint64_t bytes) {
-    const dr_slice name = dr_slice_of(replay->texts, replay->id_len);
-    const dr_slice owner = dr_slice_of(replay->texts + replay->id_len, replay->account_len);
-    if (bytes > SHELF_RECORD_BYTES_MAX) return false;
-    char *at = shelf_put(&table->shelf, name, owner, (size_t)bytes, replay->due);
-    if (!at) return false;
-    const struct leaf *leaf = replay->first;
-    for (size_t rest = (size_t)bytes; rest > 0; leaf = leaf->next) {
-        const size_t len = rest < LEAF_BYTES ? rest : LEAF_BYTES;
-        at = mempcpy(at, leaf->bytes, len);
-        rest -= len;
-    }
-    return true;
-}
-
-/* Found by its name for as long as it is kept; under the table's mutex. */
-static void table_keep(struct replay_table *table, struct replay *replay, uint64_t bytes) {
-    replay->ended_bytes = sizeof *replay + (size_t)(bytes / LEAF_BYTES + 1) * sizeof(struct leaf);
-    dr_list_put_last(&table->ended, &replay->node);
-    table->ended_bytes += replay->ended_bytes;
-}
-
 void replay_close(struct replay_pen *pen, bool is_over, dr_instant now) {
     struct replay *replay = pen->replay;
     struct replay_table *table = replay->table;
@@ -450,14 +393,16 @@ void replay_close(struct replay_pen *pen, bool is_over, dr_instant now) {
     pthread_mutex_lock(&replay->mutex);
     replay->pen = NULL;
     replay->is_over = is_over;
-    replay->due = dr_instant_after_ms(now, replay->keep_ms);
     const bool is_kept = is_over && replay->is_kept;
-    const bool is_shelved = is_kept && !replay->follower && shelve(table, replay, pen->bytes);
+    replay->ended = now;
+    replay->ended_bytes =
+        sizeof *replay + (size_t)(pen->bytes / LEAF_BYTES + 1) * sizeof(struct leaf);
     tell_follower(replay);
     pthread_mutex_unlock(&replay->mutex);
     pen->replay = NULL;
-    if (is_kept && !is_shelved) {
-        table_keep(table, replay, pen->bytes);
+    if (is_kept) {
+        dr_list_put_last(&table->ended, &replay->node);
+        table->ended_bytes += replay->ended_bytes;
     } else {
         table_drop(table, replay);
     }
@@ -543,42 +488,13 @@ static bool follower_begin(struct replay_follower *follower, struct replay *repl
     return true;
 }
 
-/* Back on leaves, where it can be followed; under the table's mutex. */
-static struct replay *unshelve(struct replay_table *table, dr_slice request_id,
-                               const struct shelved *shelved) {
-    struct leaf *first = leaf_take(table->leaves);
-    struct replay *replay = replay_new(table, first, request_id, shelved->owner);
-    if (!replay) return NULL;
-    struct replay_pen pen = {.replay = replay, .leaf = first};
-    const dr_slice name = dr_slice_of(replay->texts, replay->id_len);
-    if (!pen_put(&pen, shelved->bytes) || dr_map_put(&table->by_id, name, replay) != DR_OK) {
-        replay_free(replay);
-        return NULL;
-    }
-    replay->is_over = true;
-    replay->due = shelved->due;
-    table_keep(table, replay, pen.bytes);
-    return replay;
-}
-
-/* Under the table's mutex. */
-static enum dr_status table_find(struct replay_table *table, dr_slice request_id,
-                                 dr_slice account_id, dr_instant now, struct replay **ret_replay) {
-    struct shelved shelved;
+static struct replay *table_find(struct replay_table *table, dr_slice request_id,
+                                 dr_slice account_id, dr_instant now) {
     table_tidy(table, now);
     struct replay *replay = dr_map_find(&table->by_id, request_id);
-    if (replay) {
-        const dr_slice owner = dr_slice_of(replay->texts + replay->id_len, replay->account_len);
-        const bool is_past = !replay->pen && is_due(replay, now);
-        if (is_past || !dr_slice_is(owner, account_id)) return DR_CLOSED;
-    } else {
-        if (!shelf_find(&table->shelf, request_id, now, &shelved)) return DR_CLOSED;
-        if (!dr_slice_is(shelved.owner, account_id)) return DR_CLOSED;
-        replay = unshelve(table, request_id, &shelved);
-        if (!replay) return DR_NO_MEMORY;
-    }
-    *ret_replay = replay;
-    return DR_OK;
+    if (!replay) return NULL;
+    const dr_slice owner = dr_slice_of(replay->texts + replay->id_len, replay->account_len);
+    return dr_slice_is(owner, account_id) ? replay : NULL;
 }
 
 /* Under both mutexes. */
@@ -599,10 +515,10 @@ static enum dr_status record_follow(struct replay *replay, uint64_t after,
 
 enum dr_status replay_follow(struct replay_table *table, dr_slice request_id, dr_slice account_id,
                              uint64_t after, dr_instant now, struct replay_follower *follower) {
-    struct replay *replay;
+    enum dr_status status = DR_CLOSED;
     pthread_mutex_lock(&table->mutex);
-    enum dr_status status = table_find(table, request_id, account_id, now, &replay);
-    if (status == DR_OK) {
+    struct replay *replay = table_find(table, request_id, account_id, now);
+    if (replay) {
         pthread_mutex_lock(&replay->mutex);
         status = record_follow(replay, after, follower);
         pthread_mutex_unlock(&replay->mutex);

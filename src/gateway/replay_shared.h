@@ -110,8 +110,7 @@ struct replay_follower {
 };
 
 /* Follows from behind frame number `after` on; who followed before is told. DR_OK; DR_CLOSED when
- * there is no such record of the account (any more); DR_INVALID when it has fewer frames;
- * DR_NO_MEMORY. */
+ * there is no such record of the account (any more); DR_INVALID when it has fewer frames. */
 enum dr_status replay_follow(struct replay_table *table, dr_slice request_id, dr_slice account_id,
                              uint64_t after, dr_instant now,
                              struct replay_follower *follower) DR_MUST_USE;

@@ -161,94 +161,6 @@ static void test_a_kept_record_can_be_read_behind_its_end(void **state) {
     stage_close(&stage);
 }
 
-static void test_of_two_who_follow_a_kept_record_the_older_is_moved(void **state) {
-    (void)state;
-    struct stage stage;
-    stage_open(&stage, ROOM);
-    put_rows(&stage, "one", "two");
-    put_long(&stage, &stage.pen, 3 * 4096, 'x'); /* on several leaves, again */
-    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
-    struct replay_follower *older = follow(&stage, 0);
-    struct replay_follower *newer = follow(&stage, 1);
-    turn(&stage);
-    assert_int_equal(told_count, 1);
-    assert_int_equal(replay_read(older, &stage.line, note), REPLAY_IS_MOVED);
-    expect_line(&stage, "");
-    assert_int_equal(replay_read(newer, &stage.line, note), REPLAY_ENDED);
-    assert_true(dr_slice_starts(dr_buf_slice(&stage.line), DR_LIT("2=two 3=xxx")));
-    assert_int_equal(stage.line.len, 3 * 4096 + strlen("2=two 3= "));
-    replay_leave(older);
-    replay_leave(newer);
-    stage_close(&stage);
-}
-
-static void test_a_record_that_was_followed_at_its_end_is_kept_too(void **state) {
-    (void)state;
-    struct stage stage;
-    stage_open(&stage, ROOM);
-    struct replay_follower *follower = follow(&stage, 0);
-    put_rows(&stage, "one", "two");
-    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
-    assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_ENDED);
-    expect_line(&stage, "1=one 2=two ");
-    replay_leave(follower);
-    follower = follow(&stage, 1);
-    assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_ENDED);
-    expect_line(&stage, "2=two ");
-    replay_leave(follower);
-    stage_close(&stage);
-}
-
-static enum dr_status try_to_follow(struct stage *stage, const char *account, int64_t after_ms) {
-    struct replay_follower *follower = dr_alloc_zero(1, sizeof *follower);
-    assert_non_null(follower);
-    follower->mailbox = stage->mailbox;
-    follower->told = follower_told;
-    const dr_instant now = dr_instant_after_ms(dr_loop_now(stage->loop), after_ms);
-    const enum dr_status status =
-        replay_follow(stage->table, DR_LIT("r1"), dr_slice_text(account), 0, now, follower);
-    if (status == DR_OK) {
-        replay_leave(follower);
-    } else {
-        dr_free(follower);
-    }
-    return status;
-}
-
-static void test_a_record_is_kept_for_its_time_and_its_account(void **state) {
-    (void)state;
-    struct stage stage;
-    for (int was_read = 0; was_read < 2; was_read++) {
-        stage_open(&stage, ROOM);
-        put_rows(&stage, "one", NULL);
-        replay_close(&stage.pen, true, dr_loop_now(stage.loop));
-        if (was_read) assert_int_equal(try_to_follow(&stage, "a1", 0), DR_OK);
-        assert_int_equal(try_to_follow(&stage, "a2", 0), DR_CLOSED);
-        assert_int_equal(try_to_follow(&stage, "a1", 59900), DR_OK);
-        assert_int_equal(try_to_follow(&stage, "a1", 60100), DR_CLOSED);
-        stage_close(&stage);
-    }
-}
-
-static void test_out_of_memory_a_kept_record_waits_for_better_times(void **state) {
-    (void)state;
-    struct stage stage;
-    stage_open(&stage, ROOM);
-    put_rows(&stage, "one", NULL);
-    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
-    struct replay_follower *follower = dr_alloc_zero(1, sizeof *follower);
-    assert_non_null(follower);
-    follower->mailbox = stage.mailbox;
-    dr_alloc_fail_at(1);
-    assert_int_equal(replay_follow(stage.table, DR_LIT("r1"), DR_LIT("a1"), 0,
-                                   dr_loop_now(stage.loop), follower),
-                     DR_NO_MEMORY);
-    dr_alloc_fail_at(0);
-    dr_free(follower);
-    assert_int_equal(try_to_follow(&stage, "a1", 0), DR_OK);
-    stage_close(&stage);
-}
-
 static void test_a_row_beyond_the_limit_ends_the_keeping(void **state) {
     (void)state;
     struct stage stage;
@@ -425,10 +337,6 @@ int main(void) {
         cmocka_unit_test(test_a_row_can_be_walked_tail_by_tail),
         cmocka_unit_test(test_rows_and_single_frames_are_counted_alike),
         cmocka_unit_test(test_a_kept_record_can_be_read_behind_its_end),
-        cmocka_unit_test(test_of_two_who_follow_a_kept_record_the_older_is_moved),
-        cmocka_unit_test(test_a_record_that_was_followed_at_its_end_is_kept_too),
-        cmocka_unit_test(test_a_record_is_kept_for_its_time_and_its_account),
-        cmocka_unit_test(test_out_of_memory_a_kept_record_waits_for_better_times),
         cmocka_unit_test(test_a_row_beyond_the_limit_ends_the_keeping),
         cmocka_unit_test(test_frames_of_any_length_come_back_as_they_were),
         cmocka_unit_test(test_a_follower_that_was_not_yet_told_of_hears_of_what_was_put),
