@@ -11,9 +11,6 @@
 /* A failure's body is read for its message only. */
 enum { FAILURE_BODY_BYTES_MAX = 64 * 1024 };
 enum { RETRY_AFTER_S_MAX = 3600 };
-/* A piece that follows its predecessor this closely belongs to a burst. Gathering itself takes
- * a window, so that a burst under way is still seen as one. */
-enum { BURST_US = 2 * DR_LOOP_GATHER_US + 50 };
 
 static const struct dr_http_ask_events ask_events;
 
@@ -300,7 +297,7 @@ static void attempt_collect(struct attempt *attempt, dr_slice piece, bool is_las
 /* Of another dialect, in the client's words if it reads bytes. False when the attempt is gone. */
 static bool attempt_give_rendered(struct attempt *attempt, struct answer_chunk *chunk) {
     dr_slice raw;
-    attempt->has_output = attempt->has_output || chunk->output_bytes > 0;
+    attempt->has_words = attempt->has_words || chunk->output_bytes > 0;
     if (attempt->takes_events) {
         attempt->has_given = attempt->has_given || chunk->event_count > 0;
         return attempt->events->event(attempt->owner, chunk, DR_NONE, true);
@@ -362,7 +359,7 @@ static bool attempt_give(struct attempt *attempt, const struct dr_sse_event *eve
             return false;
         }
     }
-    attempt->has_output = attempt->has_output || chunk.output_bytes > 0;
+    attempt->has_words = attempt->has_words || chunk.output_bytes > 0;
     if (chunk.is_end) attempt->state = ATTEMPT_OVER;
     return attempt->events->event(attempt->owner, &chunk, event->raw, is_lasting);
 }
@@ -446,9 +443,6 @@ static void ask_body(void *owner, dr_slice piece, bool is_last) {
     if (attempt->state != ATTEMPT_STREAMING) return;
 
     const dr_instant now = dr_loop_now(attempt->worker->loop);
-    const bool had_output = attempt->has_output;
-    const bool is_close = dr_instant_us_since(now, attempt->piece_at) < BURST_US;
-    attempt->piece_at = now;
     attempt->has_given = false;
     if (attempt->translator) translator_begin_piece(attempt->translator);
     if (!attempt_read_events(attempt, piece)) return;
@@ -456,8 +450,7 @@ static void ask_body(void *owner, dr_slice piece, bool is_last) {
         attempt_end_stream(attempt);
         return;
     }
-    /* The first words leave at once. What comes within the window behind them is a burst. */
-    if (attempt->has_output && (!had_output || is_close)) dr_http_ask_gather(attempt->ask);
+    if (burst_note(&attempt->burst, now, attempt->has_words)) dr_http_ask_gather(attempt->ask);
     /* A provider's pings are not passed on: to the client they are silence. */
     if (attempt->translator && !attempt->has_given) return;
     attempt->events->piece_end(attempt->owner);

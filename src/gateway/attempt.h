@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "dialect/openai.h"
+#include "gateway/burst.h"
 #include "model/answer.h"
 #include "model/catalog.h"
 #include "model/failure.h"
@@ -76,11 +77,11 @@ struct attempt {
     const struct target *target;
     struct dr_http_ask *ask;
     dr_instant began;
-    dr_instant piece_at; /* when the last piece came, to tell a burst */
-    bool is_streamed;    /* a stream was asked for */
-    bool has_output;     /* words of the answer have come */
-    bool takes_events;   /* as the ask has it */
-    bool has_given;      /* something of the present piece, where it is translated */
+    struct burst burst;
+    bool is_streamed;  /* a stream was asked for */
+    bool has_words;    /* of the answer have come */
+    bool takes_events; /* as the ask has it */
+    bool has_given;    /* something of the present piece, where it is translated */
     uint16_t status;
     uint32_t retry_after_s;
     struct translator *translator; /* NULL where the provider speaks the client's dialect */

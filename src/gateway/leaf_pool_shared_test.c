@@ -101,7 +101,7 @@ static void test_large_sheets_are_made_ready_ahead(void **state) {
     struct leaf_pool *pool = leaf_pool_new(POOL_BYTES, maker);
     struct leaf *few = leaf_take(pool);
     turn(loop);
-    assert_int_equal(leaf_pool_bytes(pool), DR_SHEET_BYTES); /* little is written: none is asked for */
+    assert_int_equal(leaf_pool_bytes(pool), DR_SHEET_BYTES); /* little is written: none asked for */
     size_t count = 1;
     while (count < 100) {
         struct leaf *leaf = leaf_take(pool);
