@@ -79,12 +79,6 @@ static void sheet_ask(struct leaf_pool *pool) {
     dr_mailbox_post(pool->maker, &pool->message);
 }
 
-void leaf_pool_expect_sheet(struct leaf_pool *pool) {
-    pthread_mutex_lock(&pool->mutex);
-    sheet_ask(pool);
-    pthread_mutex_unlock(&pool->mutex);
-}
-
 /* Under the mutex. NULL when there are no more. */
 static void *sheet_new(struct leaf_pool *pool) {
     void *sheet = pool->ready;
@@ -98,19 +92,6 @@ static void *sheet_new(struct leaf_pool *pool) {
 static void sheet_free(struct leaf_pool *pool, void *sheet) {
     pool->sheet_count--;
     dr_free(sheet);
-}
-
-void *leaf_pool_take_sheet(struct leaf_pool *pool) {
-    pthread_mutex_lock(&pool->mutex);
-    void *sheet = sheet_new(pool);
-    pthread_mutex_unlock(&pool->mutex);
-    return sheet;
-}
-
-void leaf_pool_give_sheet(struct leaf_pool *pool, void *sheet) {
-    pthread_mutex_lock(&pool->mutex);
-    sheet_free(pool, sheet);
-    pthread_mutex_unlock(&pool->mutex);
 }
 
 /* Under the mutex. NULL when there are no more. The rest of a sheet of small pages is left, for

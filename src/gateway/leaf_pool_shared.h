@@ -36,11 +36,6 @@ void leaf_give_back(struct leaf_pool *pool, struct leaf *first);
 /* Gives sheets back to the system none of whose leaves is in use. Looks at each leaf that is not:
  * for idle times. */
 void leaf_pool_trim(struct leaf_pool *pool);
-/* One will be taken soon. */
-void leaf_pool_expect_sheet(struct leaf_pool *pool);
-/* DR_SHEET_BYTES that are not cut, counted with those that are. NULL as for a leaf. */
-void *leaf_pool_take_sheet(struct leaf_pool *pool);
-void leaf_pool_give_sheet(struct leaf_pool *pool, void *sheet);
 /* What the pool holds of the system's memory. */
 size_t leaf_pool_bytes(struct leaf_pool *pool);
 

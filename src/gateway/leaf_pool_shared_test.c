@@ -91,47 +91,42 @@ static void turn(struct dr_loop *loop) {
     for (int i = 0; i < 3; i++) dr_loop_run_once(loop, 0);
 }
 
+/* Takes leaves in front of the chain. */
+static struct leaf *take_more(struct leaf_pool *pool, struct leaf *chain, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        struct leaf *leaf = leaf_take(pool);
+        assert_non_null(leaf);
+        leaf->next = chain;
+        chain = leaf;
+    }
+    return chain;
+}
+
 /* The maker is this thread, when its loop runs. */
 static void test_large_sheets_are_made_ready_ahead(void **state) {
-    (void)state;
+    const uintptr_t mask = ~(uintptr_t)(DR_SHEET_BYTES - 1);
     struct dr_loop *loop;
     struct dr_mailbox *maker;
+    (void)state;
     assert_int_equal(dr_loop_new(&loop, NULL), DR_OK);
     assert_int_equal(dr_mailbox_open(loop, &maker, NULL), DR_OK);
     struct leaf_pool *pool = leaf_pool_new(POOL_BYTES, maker);
-    struct leaf *few = leaf_take(pool);
+    struct leaf *taken = take_more(pool, NULL, 1);
     turn(loop);
     assert_int_equal(leaf_pool_bytes(pool), DR_SHEET_BYTES); /* little is written: none asked for */
-    size_t count = 1;
-    while (count < 100) {
-        struct leaf *leaf = leaf_take(pool);
-        assert_non_null(leaf);
-        leaf->next = few;
-        few = leaf;
-        count++;
-    }
+    taken = take_more(pool, taken, 99);
     assert_int_equal(leaf_pool_bytes(pool), DR_SHEET_BYTES);
     turn(loop);
     assert_int_equal(leaf_pool_bytes(pool), 2 * DR_SHEET_BYTES);
-    struct leaf *from_large = leaf_take(pool);
-    const uintptr_t mask = ~(uintptr_t)(DR_SHEET_BYTES - 1);
-    assert_int_not_equal((uintptr_t)from_large & mask, (uintptr_t)few & mask);
-    leaf_pool_expect_sheet(pool);
-    leaf_pool_expect_sheet(pool); /* one is enough */
-    turn(loop);
-    assert_int_equal(leaf_pool_bytes(pool), 3 * DR_SHEET_BYTES);
-    leaf_pool_expect_sheet(pool); /* beyond the bound */
-    turn(loop);
-    void *sheet = leaf_pool_take_sheet(pool);
-    assert_non_null(sheet);
-    assert_null(leaf_pool_take_sheet(pool));
-    leaf_pool_give_sheet(pool, sheet);
+    const struct leaf *from_small = taken;
+    taken = take_more(pool, taken, 1);
+    assert_int_not_equal((uintptr_t)taken & mask, (uintptr_t)from_small & mask);
+    taken = take_more(pool, taken, DR_SHEET_BYTES / sizeof(struct leaf) / 2);
     assert_int_equal(leaf_pool_bytes(pool), 2 * DR_SHEET_BYTES);
-    leaf_give_back(pool, few);
-    leaf_give_back(pool, from_large);
-    leaf_pool_expect_sheet(pool);
     dr_mailbox_close(maker); /* makes one still, which the pool has to let go */
     turn(loop);
+    assert_int_equal(leaf_pool_bytes(pool), 3 * DR_SHEET_BYTES);
+    leaf_give_back(pool, taken);
     leaf_pool_free(pool);
     dr_loop_free(loop);
 }
