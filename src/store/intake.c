@@ -12,7 +12,6 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "base/buf.h"
 #include "base/log.h"
 #include "store/journal.h"
 

@@ -11,7 +11,6 @@
 
 #include "base/log.h"
 #include "store/journal.h"
-#include "store/journal_record.h"
 
 #include <sqlite3.h>
 
