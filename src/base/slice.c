@@ -109,14 +109,10 @@ bool dr_slice_to_i64(dr_slice slice, int64_t *ret) {
 }
 
 size_t dr_u64_text(uint64_t value, char text[DR_U64_TEXT_BYTES]) {
-    char digits[DR_U64_TEXT_BYTES];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    memcpy(text, digits + at, sizeof digits - at);
-    return sizeof digits - at;
+    size_t len = 1;
+    for (uint64_t rest = value; rest >= 10; rest /= 10) len++;
+    for (size_t at = len; at > 0; value /= 10) text[--at] = (char)('0' + value % 10);
+    return len;
 }
 
 bool dr_slice_to_text(dr_slice slice, char *buffer, size_t buffer_len) {

@@ -297,7 +297,7 @@ static void attempt_collect(struct attempt *attempt, dr_slice piece, bool is_las
 /* Of another dialect, in the client's words if it reads bytes. False when the attempt is gone. */
 static bool attempt_give_rendered(struct attempt *attempt, struct answer_chunk *chunk) {
     dr_slice raw;
-    attempt->has_words = attempt->has_words || chunk->output_bytes > 0;
+    if (chunk->output_bytes > 0) attempt->burst.has_words = true;
     if (attempt->takes_events) {
         attempt->has_given = attempt->has_given || chunk->event_count > 0;
         return attempt->events->event(attempt->owner, chunk, DR_NONE, true);
@@ -359,7 +359,7 @@ static bool attempt_give(struct attempt *attempt, const struct dr_sse_event *eve
             return false;
         }
     }
-    attempt->has_words = attempt->has_words || chunk.output_bytes > 0;
+    if (chunk.output_bytes > 0) attempt->burst.has_words = true;
     if (chunk.is_end) attempt->state = ATTEMPT_OVER;
     return attempt->events->event(attempt->owner, &chunk, event->raw, is_lasting);
 }
@@ -450,7 +450,7 @@ static void ask_body(void *owner, dr_slice piece, bool is_last) {
         attempt_end_stream(attempt);
         return;
     }
-    if (burst_note(&attempt->burst, now, attempt->has_words)) dr_http_ask_gather(attempt->ask);
+    if (burst_note(&attempt->burst, now)) dr_http_ask_gather(attempt->ask);
     /* A provider's pings are not passed on: to the client they are silence. */
     if (attempt->translator && !attempt->has_given) return;
     attempt->events->piece_end(attempt->owner);

@@ -79,7 +79,6 @@ struct attempt {
     dr_instant began;
     struct burst burst;
     bool is_streamed;  /* a stream was asked for */
-    bool has_words;    /* of the answer have come */
     bool takes_events; /* as the ask has it */
     bool has_given;    /* something of the present piece, where it is translated */
     uint16_t status;

@@ -13,16 +13,17 @@ enum { BURST_US = 2 * DR_LOOP_GATHER_US + 50 };
 /* Zero at first. */
 struct burst {
     dr_instant piece_at; /* when the last piece came */
-    bool has_words;      /* of the answer, so far */
+    bool has_words;      /* of the answer, so far: the owner's to set */
+    bool had_words;      /* up to the last piece */
 };
 
 /* A piece has come. Whether what follows is to be gathered. */
-static inline bool burst_note(struct burst *burst, dr_instant now, bool has_words) {
-    const bool is_first = has_words && !burst->has_words;
+static inline bool burst_note(struct burst *burst, dr_instant now) {
+    const bool is_first = burst->has_words && !burst->had_words;
     const bool is_close = dr_instant_us_since(now, burst->piece_at) < BURST_US;
     burst->piece_at = now;
-    burst->has_words = has_words;
-    return is_first || (has_words && is_close);
+    burst->had_words = burst->has_words;
+    return is_first || (burst->has_words && is_close);
 }
 
 #endif

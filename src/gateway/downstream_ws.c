@@ -10,79 +10,87 @@
 #include "gateway/ws_answer.h"
 #include "net/ws_session.h"
 
-/* Memory for tails beyond this is not kept for the next piece. */
-enum { TAILS_BYTES_KEPT = 256 * 1024 };
+enum {
+    FRAMES_BYTES_KEPT =
+        256 * 1024, /* memory for frames beyond this is not kept for the next piece */
+    HEAD_ROOM = 4,  /* of a frame of 126 to 65,535 bytes */
+};
 
 /* --- frames
  * ------------------------------------------------------------------------------------- */
 
-static const dr_slice frame_head = {"{\"id\":", 6};
-static const dr_slice seq_head = {",\"seq\":", 7};
+static const dr_slice frame_begin = {"{\"id\":", 6};
 
-/* More than a frame has beside its id and tail. */
-enum { FRAME_BYTES_MORE = DR_WS_HEAD_BYTES_MAX + 6 + 7 + DR_U64_TEXT_BYTES };
-
-static char *put_frame(char *at, dr_slice id_json, uint64_t seq, dr_slice tail) {
-    char number[DR_U64_TEXT_BYTES];
-    const size_t number_len = dr_u64_text(seq, number);
-    const size_t len = frame_head.len + id_json.len + seq_head.len + number_len + tail.len;
-    at += dr_ws_write_head(at, DR_WS_OPCODE_TEXT, len, NULL);
-    at = mempcpy(at, frame_head.data, frame_head.len);
-    at = mempcpy(at, id_json.data, id_json.len);
-    at = mempcpy(at, seq_head.data, seq_head.len);
-    at = mempcpy(at, number, number_len);
-    return mempcpy(at, tail.data, tail.len);
+void ws_put_begin(struct dr_buf *json, dr_slice id) {
+    dr_buf_put(json, frame_begin);
+    dr_json_put_string(json, id);
+    dr_buf_put(json, DR_LIT(",\"seq\":"));
 }
 
-void ws_session_send_frame(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
-                           dr_slice tail) {
-    char *at = dr_ws_session_begin_frames(session, FRAME_BYTES_MORE + id_json.len + tail.len);
-    if (at) dr_ws_session_end_frames(session, put_frame(at, id_json, seq, tail));
+bool ws_row_next(dr_slice *row, dr_slice *ret_rest) {
+    dr_slice text;
+    if (!dr_ws_next_written(row, &text)) return false;
+    size_t at = frame_begin.len + 1;
+    while (text.data[at] != '"') at += text.data[at] == '\\' ? 2 : 1;
+    *ret_rest = dr_slice_from(text, at + 1);
+    return true;
 }
 
-size_t ws_session_send_row(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
-                           dr_slice row) {
-    size_t count = 0;
-    dr_slice tail;
-    for (dr_slice rest = row; replay_row_next(&rest, &tail);) count++;
-    if (count == 0) return 0;
-    char *at =
-        dr_ws_session_begin_frames(session, row.len + count * (FRAME_BYTES_MORE + id_json.len));
-    if (!at) return count;
-    while (replay_row_next(&row, &tail)) at = put_frame(at, id_json, seq++, tail);
-    dr_ws_session_end_frames(session, at);
-    return count;
+/* The frames of one piece gather here, and leave with it. */
+static struct dr_buf *frames_of(const struct ws_answer *answer) {
+    return &answer->exchange->worker->frames;
 }
 
-/* Where the next tail goes. Those of one piece gather there, and leave with it. */
-static struct dr_buf *tails_of(const struct ws_answer *answer) {
-    return &answer->exchange->worker->tails;
+/* A frame up to its tail, which is put behind it. Returns where it begins, for frame_end. */
+static size_t frame_open(struct ws_answer *answer) {
+    struct dr_buf *frames = frames_of(answer);
+    const size_t begin = frames->len;
+    dr_buf_put(frames, dr_slice_of("\0\0\0\0", HEAD_ROOM));
+    dr_buf_put(frames, answer->begin);
+    dr_buf_put_u64(frames, ++answer->seq);
+    answer->exchange->worker->frame_count++;
+    return begin;
+}
+
+/* The head, for which there is seldom too little room, and mostly too much. */
+static void frame_close(struct ws_answer *answer, size_t begin) {
+    struct dr_buf *frames = frames_of(answer);
+    char head[DR_WS_HEAD_BYTES_MAX];
+    if (dr_buf_status(frames)) return;
+    const size_t len = frames->len - begin - HEAD_ROOM;
+    const size_t head_len = dr_ws_write_head(head, DR_WS_OPCODE_TEXT, len, NULL);
+    if (head_len > HEAD_ROOM && !dr_buf_reserve(frames, head_len - HEAD_ROOM)) return;
+    char *frame = frames->data + begin;
+    if (head_len != HEAD_ROOM) memmove(frame + head_len, frame + HEAD_ROOM, len);
+    memcpy(frame, head, head_len);
+    frames->len = begin + head_len + len;
 }
 
 /* For who may come back. */
 static void put_in_record(struct ws_answer *answer) {
-    const struct dr_buf *tails = tails_of(answer);
-    if (dr_buf_status(tails) == DR_OK) {
-        replay_put_row(&answer->pen, dr_buf_slice(tails));
+    const struct dr_buf *frames = frames_of(answer);
+    if (dr_buf_status(frames) == DR_OK) {
+        replay_put_row(&answer->pen, dr_buf_slice(frames), answer->exchange->worker->frame_count);
     } else {
         replay_lose(&answer->pen);
     }
 }
 
 /* To who listens, and into the record. */
-static void send_tails(struct ws_answer *answer) {
-    struct dr_buf *tails = tails_of(answer);
+static void send_frames(struct ws_answer *answer) {
+    struct dr_buf *frames = frames_of(answer);
     struct dr_ws_session *session = answer->session;
     if (answer->pen.replay) put_in_record(answer);
-    if (session && dr_buf_status(tails) == DR_OK) {
-        const dr_slice row = dr_buf_slice(tails);
-        answer->seq += ws_session_send_row(session, answer->id_json, answer->seq + 1, row);
-    } else if (session) {
+    if (!session) {
+        ws_answer_mind_loss(answer);
+    } else if (dr_buf_status(frames) == DR_OK) {
+        (void)dr_ws_session_send_frames(session, dr_buf_slice(frames)); /* its owner is told */
+    } else {
         dr_ws_session_reset(session); /* a gap would go unseen */
     }
-    if (!session) ws_answer_mind_loss(answer);
-    dr_buf_reset(tails);
-    if (tails->capacity > TAILS_BYTES_KEPT) dr_buf_clear(tails);
+    answer->exchange->worker->frame_count = 0;
+    dr_buf_reset(frames);
+    if (frames->capacity > FRAMES_BYTES_KEPT) dr_buf_clear(frames);
 }
 
 static void put_request_id(struct dr_buf *tail, dr_slice request_id) {
@@ -140,13 +148,13 @@ static const void *ws_next_place(const struct downstream *downstream) {
 static void ws_admitted(struct downstream *downstream) {
     struct ws_answer *answer = downstream->answer;
     ws_answer_record(answer);
-    struct dr_buf *tail = tails_of(answer);
-    const size_t begin = replay_tail_begin(tail);
+    struct dr_buf *tail = frames_of(answer);
+    const size_t begin = frame_open(answer);
     dr_buf_put(tail, DR_LIT(",\"accepted\":true"));
     put_request_id(tail, answer->request_id);
     dr_buf_put_char(tail, '}');
-    replay_tail_end(tail, begin);
-    send_tails(answer);
+    frame_close(answer, begin);
+    send_frames(answer);
 }
 
 static void ws_begin(struct downstream *downstream, dr_slice headers) {
@@ -176,8 +184,8 @@ static bool signs_thinking(const struct ws_answer *answer) {
 }
 
 static void put_reasoning(struct ws_answer *answer, const struct answer_event *event) {
-    struct dr_buf *tail = tails_of(answer);
-    const size_t begin = replay_tail_begin(tail);
+    struct dr_buf *tail = frames_of(answer);
+    const size_t begin = frame_open(answer);
     put_choice(tail, event->choice_index);
     dr_buf_put(tail, DR_LIT(",\"reasoning_content\":"));
     dr_json_put_string(tail, event->text);
@@ -188,7 +196,7 @@ static void put_reasoning(struct ws_answer *answer, const struct answer_event *e
         answer->has_words = true;
     }
     dr_buf_put_char(tail, '}');
-    replay_tail_end(tail, begin);
+    frame_close(answer, begin);
 }
 
 static void put_call_signature(struct dr_buf *tail, const struct answer_event *event) {
@@ -200,8 +208,8 @@ static void put_call_signature(struct dr_buf *tail, const struct answer_event *e
 }
 
 static void put_signature(struct ws_answer *answer, const struct answer_event *event) {
-    struct dr_buf *tail = tails_of(answer);
-    const size_t begin = replay_tail_begin(tail);
+    struct dr_buf *tail = frames_of(answer);
+    const size_t begin = frame_open(answer);
     put_choice(tail, event->choice_index);
     if (event->signature.kind == ANSWER_SIGNATURE_CALL) {
         put_call_signature(tail, event);
@@ -213,33 +221,46 @@ static void put_signature(struct ws_answer *answer, const struct answer_event *e
         answer->has_words = false;
     }
     dr_buf_put_char(tail, '}');
-    replay_tail_end(tail, begin);
+    frame_close(answer, begin);
 }
 
 static void put_text(struct ws_answer *answer, const struct answer_event *event, dr_slice name) {
-    struct dr_buf *tail = tails_of(answer);
-    const size_t begin = replay_tail_begin(tail);
+    struct dr_buf *tail = frames_of(answer);
+    const size_t begin = frame_open(answer);
     put_choice(tail, event->choice_index);
     dr_buf_put(tail, name);
     dr_json_put_string(tail, event->text);
     dr_buf_put_char(tail, '}');
-    replay_tail_end(tail, begin);
+    frame_close(answer, begin);
 }
 
-/* The same for words that stand in JSON as they are. */
-static void put_plain_words(struct ws_answer *answer, const struct answer_event *event) {
+/* Whatever its length all of the text at hand is copied, which takes no call. */
+static char *put_begin(char *at, const struct ws_answer *answer) {
+    if (answer->begin.data != answer->begin_text) {
+        return mempcpy(at, answer->begin.data, answer->begin.len);
+    }
+    memcpy(at, answer->begin_text, sizeof answer->begin_text);
+    return at + answer->begin.len;
+}
+
+/* The same for words of the first choice that stand in JSON as they are: nearly all are such. */
+static void put_plain_words(struct ws_answer *answer, dr_slice words) {
     static const dr_slice before = {",\"content\":\"", 12};
-    struct dr_buf *tail = tails_of(answer);
-    const size_t begin = replay_tail_begin(tail);
-    put_choice(tail, event->choice_index);
-    char *at = dr_buf_reserve(tail, before.len + event->text.len + 2);
-    if (!at) return;
+    struct dr_buf *frames = frames_of(answer);
+    char number[DR_U64_TEXT_BYTES];
+    const size_t number_len = dr_u64_text(++answer->seq, number);
+    const size_t len = answer->begin.len + number_len + before.len + words.len + 2;
+    char *frame = dr_buf_reserve(frames, DR_WS_HEAD_BYTES_MAX + sizeof answer->begin_text + len);
+    if (!frame) return;
+    char *at = frame + dr_ws_write_head(frame, DR_WS_OPCODE_TEXT, len, NULL);
+    at = put_begin(at, answer);
+    at = mempcpy(at, number, number_len);
     at = mempcpy(at, before.data, before.len);
-    at = mempcpy(at, event->text.data, event->text.len);
+    at = mempcpy(at, words.data, words.len);
     at[0] = '"';
     at[1] = '}';
-    dr_buf_commit(tail, before.len + event->text.len + 2);
-    replay_tail_end(tail, begin);
+    dr_buf_commit(frames, (size_t)(at + 2 - frame));
+    answer->exchange->worker->frame_count++;
 }
 
 static void put_call(struct dr_buf *tail, const struct answer_event *event) {
@@ -263,8 +284,8 @@ static void put_call(struct dr_buf *tail, const struct answer_event *event) {
 
 /* Adjoining deltas of one choice in one frame. Returns how many were taken. */
 static size_t put_calls(struct ws_answer *answer, const struct answer_event *events, size_t count) {
-    struct dr_buf *tail = tails_of(answer);
-    const size_t begin = replay_tail_begin(tail);
+    struct dr_buf *tail = frames_of(answer);
+    const size_t begin = frame_open(answer);
     put_choice(tail, events[0].choice_index);
     dr_buf_put(tail, DR_LIT(",\"tool_calls\":["));
     size_t taken = 0;
@@ -274,7 +295,7 @@ static size_t put_calls(struct ws_answer *answer, const struct answer_event *eve
         put_call(tail, &events[taken++]);
     }
     dr_buf_put(tail, DR_LIT("]}"));
-    replay_tail_end(tail, begin);
+    frame_close(answer, begin);
     return taken;
 }
 
@@ -353,8 +374,8 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
     (void)raw; /* the events tell all that a frame can */
     const struct answer_event *words = plain_words(answer, chunk);
     if (words) {
-        if (chunk->is_plain) {
-            put_plain_words(answer, words);
+        if (chunk->is_plain && words->choice_index == 0) {
+            put_plain_words(answer, words->text);
         } else {
             put_text(answer, words, DR_LIT(",\"content\":"));
         }
@@ -388,10 +409,9 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
     }
 }
 
-/* To the session, which gathers in its turn what is sent within one of the loop. */
 static void ws_flush(struct downstream *downstream) {
-    const struct dr_buf *tails = tails_of(downstream->answer);
-    if (tails->len > 0 || dr_buf_status(tails) != DR_OK) send_tails(downstream->answer);
+    const struct dr_buf *frames = frames_of(downstream->answer);
+    if (frames->len > 0 || dr_buf_status(frames) != DR_OK) send_frames(downstream->answer);
 }
 
 /* --- the end
@@ -411,8 +431,8 @@ static void put_dropped(struct dr_buf *tail, dr_slice dropped) {
 static void ws_end(struct downstream *downstream, dr_slice last,
                    const struct downstream_close *close) {
     struct ws_answer *answer = downstream->answer;
-    struct dr_buf *tail = tails_of(answer);
-    const size_t begin = replay_tail_begin(tail);
+    struct dr_buf *tail = frames_of(answer);
+    const size_t begin = frame_open(answer);
     dr_slice finish = dr_slice_of(answer->finish, answer->finish_len);
     dr_slice model = dr_slice_of(answer->model, answer->model_len);
     (void)last; /* an end in the client's dialect */
@@ -429,8 +449,8 @@ static void ws_end(struct downstream *downstream, dr_slice last,
     put_dropped(tail, close->dropped);
     put_request_id(tail, answer->request_id);
     dr_buf_put_char(tail, '}');
-    replay_tail_end(tail, begin);
-    send_tails(answer);
+    frame_close(answer, begin);
+    send_frames(answer);
     downstream->answer = NULL;
     ws_answer_over(answer, close->is_cancelled ? CHAT_TURN_CUT : CHAT_TURN_ANSWERED);
 }
@@ -438,13 +458,13 @@ static void ws_end(struct downstream *downstream, dr_slice last,
 static void ws_refuse(struct downstream *downstream, const struct refusal *refusal,
                       dr_slice headers, struct dr_buf *scratch) {
     struct ws_answer *answer = downstream->answer;
-    struct dr_buf *tail = tails_of(answer);
-    const size_t begin = replay_tail_begin(tail);
+    struct dr_buf *tail = frames_of(answer);
+    const size_t begin = frame_open(answer);
     (void)headers;
     (void)scratch;
     ws_put_refusal_tail(tail, refusal, answer->request_id);
-    replay_tail_end(tail, begin);
-    send_tails(answer);
+    frame_close(answer, begin);
+    send_frames(answer);
     downstream->answer = NULL;
     ws_answer_over(answer, CHAT_TURN_FAILED);
 }

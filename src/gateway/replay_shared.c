@@ -1,10 +1,10 @@
 /* Records of answers under way and kept. Must not know what frames say.
  *
- * A record is one long row, written on a chain of leaves: of each frame a *word* (the length of its
- * tail and 1) and the tail, filled up to whole words. Behind the last frame stands the word 0.
- * The writer puts its frames behind that word first and then sets it in one atomic step, by which
- * they become a reader's: as long as nobody follows it needs no lock. That somebody does it is told
- * by its mailbox, and what it has put until then it tells of then.
+ * A record is written on a chain of leaves: of each row a *word* (how many frames it has, and how
+ * many bytes) and the bytes, filled up to whole words. Behind the last row stands the word 0. The
+ * writer puts a row behind that word first and then sets it in one atomic step, by which it becomes
+ * a reader's: as long as nobody follows it needs no lock. That somebody does it is told by its
+ * mailbox, and what it has put until then it tells of then.
  *
  * Locks: the table's before a record's before the pool's, never the other way round.
  * Counts of a record: the table, the writer, the follower, a message under way to the writer. */
@@ -23,7 +23,7 @@ enum {
     RECORDS_MAX = 1 << 20,
     PENDING_BYTES_HIGH = 16 * 1024,
     ENDED_BYTES_MAX = 64 * 1024 * 1024, /* of all that have ended; the oldest give way */
-    WORD_BYTES = 4,
+    WORD_BYTES = 8,
 };
 _Static_assert(LEAF_BYTES % WORD_BYTES == 0, "no word stands on two leaves");
 
@@ -149,36 +149,22 @@ static size_t whole_words(size_t len) {
     return (len + WORD_BYTES - 1) & ~(size_t)(WORD_BYTES - 1);
 }
 
-size_t replay_tail_begin(struct dr_buf *row) {
-    const uint32_t word = 0;
-    const size_t begin = row->len;
-    dr_buf_put(row, dr_slice_of((const char *)&word, sizeof word));
-    return begin;
+static uint64_t word_of(dr_slice row, uint32_t count) {
+    dr_assert(count > 0 && row.len <= UINT32_MAX);
+    return (uint64_t)count << 32 | row.len;
 }
 
-void replay_tail_end(struct dr_buf *row, size_t begin) {
-    if (dr_buf_status(row)) return;
-    const size_t len = row->len - begin - WORD_BYTES;
-    const uint32_t word = (uint32_t)len + 1;
-    dr_buf_put(row, dr_slice_of("\0\0\0", whole_words(len) - len));
-    memcpy(row->data + begin, &word, sizeof word);
+static uint32_t count_of(uint64_t word) {
+    return (uint32_t)(word >> 32);
 }
 
-bool replay_row_next(dr_slice *row, dr_slice *ret_tail) {
-    uint32_t word;
-    if (row->len == 0) return false;
-    dr_assert(row->len >= sizeof word);
-    memcpy(&word, row->data, sizeof word);
-    dr_assert(word > 0);
-    *row = dr_slice_from(*row, sizeof word);
-    *ret_tail = dr_slice_first(*row, word - 1);
-    *row = dr_slice_from(*row, whole_words(word - 1));
-    return true;
+static size_t len_of(uint64_t word) {
+    return (uint32_t)word;
 }
 
-static _Atomic uint32_t *word_at(struct leaf *leaf, uint32_t at) {
+static _Atomic uint64_t *word_at(struct leaf *leaf, uint32_t at) {
     dr_assert_slow(at % WORD_BYTES == 0 && at < LEAF_BYTES);
-    return (_Atomic uint32_t *)(void *)(leaf->bytes + at);
+    return (_Atomic uint64_t *)(void *)(leaf->bytes + at);
 }
 
 /* --- the writer's side
@@ -289,34 +275,43 @@ const void *replay_place(const struct replay_pen *pen) {
     return pen->leaf ? pen->leaf->bytes + pen->at : (const void *)pen;
 }
 
+/* What a row takes of a record. */
+static size_t bytes_on_leaves(size_t len) {
+    return WORD_BYTES + whole_words(len);
+}
+
 /* Writes the row behind what is there, where no reader looks before the word in front of it is set.
  * False, and nothing has changed, when there is no room for it. */
-static bool pen_put(struct replay_pen *pen, dr_slice row) {
+static bool pen_put(struct replay_pen *pen, dr_slice row, uint32_t count) {
+    struct replay_table *table = pen->replay->table;
     struct leaf *const first = pen->leaf;
     struct leaf *leaf = first;
     uint32_t at = pen->at + WORD_BYTES;
-    uint32_t word;
-    memcpy(&word, row.data, sizeof word);
-    for (dr_slice rest = dr_slice_from(row, sizeof word);;) {
-        const size_t len = rest.len < LEAF_BYTES - at ? rest.len : LEAF_BYTES - at;
-        memcpy(leaf->bytes + at, rest.data, len);
-        rest = dr_slice_from(rest, len);
-        at += (uint32_t)len;
-        if (at < LEAF_BYTES) break;
-        leaf->next = table_take_leaf(pen->replay->table);
-        if (!leaf->next) {
-            leaf_give_back(pen->replay->table->leaves, first->next);
-            first->next = NULL;
-            return false;
+    dr_slice rest = row;
+    for (size_t left = whole_words(row.len);;) {
+        if (at == LEAF_BYTES) {
+            leaf->next = table_take_leaf(table);
+            if (!leaf->next) {
+                leaf_give_back(table->leaves, first->next);
+                first->next = NULL;
+                return false;
+            }
+            leaf = leaf->next;
+            at = 0;
         }
-        leaf = leaf->next;
-        at = 0;
+        if (left == 0) break;
+        const size_t here = left < LEAF_BYTES - at ? left : LEAF_BYTES - at;
+        const size_t len = rest.len < here ? rest.len : here;
+        if (len > 0) memcpy(leaf->bytes + at, rest.data, len);
+        rest = dr_slice_from(rest, len);
+        left -= here;
+        at += (uint32_t)here;
     }
     atomic_store_explicit(word_at(leaf, at), 0, memory_order_relaxed);
-    atomic_store_explicit(word_at(first, pen->at), word, memory_order_release);
+    atomic_store_explicit(word_at(first, pen->at), word_of(row, count), memory_order_release);
     pen->leaf = leaf;
     pen->at = at;
-    pen->bytes += row.len;
+    pen->bytes += bytes_on_leaves(row.len);
     return true;
 }
 
@@ -333,7 +328,7 @@ static void pen_give_up(struct replay_pen *pen) {
 }
 
 /* A row that somebody waits for, or that is not to be kept. */
-static bool pen_put_followed(struct replay_pen *pen, dr_slice row, bool is_kept) {
+static bool pen_put_followed(struct replay_pen *pen, dr_slice row, uint32_t count, bool is_kept) {
     struct replay *replay = pen->replay;
     pthread_mutex_lock(&replay->mutex);
     if (!is_kept) {
@@ -342,18 +337,20 @@ static bool pen_put_followed(struct replay_pen *pen, dr_slice row, bool is_kept)
     }
     const bool is_wanted = replay->first != NULL;
     pthread_mutex_unlock(&replay->mutex);
-    if (!is_wanted || !pen_put(pen, row)) return false;
+    if (!is_wanted || !pen_put(pen, row, count)) return false;
     pthread_mutex_lock(&replay->mutex);
     tell_follower(replay);
     pthread_mutex_unlock(&replay->mutex);
     return true;
 }
 
-void replay_put_row(struct replay_pen *pen, dr_slice row) {
-    if (!pen->leaf || row.len == 0) return;
-    const bool is_kept = pen->bytes + row.len <= REPLAY_BYTES_MAX;
+void replay_put_row(struct replay_pen *pen, dr_slice row, uint32_t count) {
+    if (!pen->leaf) return;
+    const bool is_kept = pen->bytes + bytes_on_leaves(row.len) <= REPLAY_BYTES_MAX;
     const bool is_plain = is_kept && !pen->is_followed;
-    if (!(is_plain ? pen_put(pen, row) : pen_put_followed(pen, row, is_kept))) pen_give_up(pen);
+    const bool is_put =
+        is_plain ? pen_put(pen, row, count) : pen_put_followed(pen, row, count, is_kept);
+    if (!is_put) pen_give_up(pen);
 }
 
 void replay_lose(struct replay_pen *pen) {
@@ -448,25 +445,35 @@ static void follower_advance(struct replay_follower *follower, size_t len, char 
     }
 }
 
-/* 0: no frame, yet. */
-static uint32_t follower_word(const struct replay_follower *follower) {
+/* 0: no row, yet. */
+static uint64_t follower_word(const struct replay_follower *follower) {
     return atomic_load_explicit(word_at(follower->leaf, follower->at), memory_order_acquire);
 }
 
-/* The next frame, whose word is known. False when out of memory. */
-static bool follower_take(struct replay_follower *follower, uint32_t word, dr_slice *ret_tail) {
-    const size_t len = word - 1;
+/* The next row, whose word is known. False when out of memory. */
+static bool follower_take(struct replay_follower *follower, uint64_t word,
+                          struct replay_row *ret_row) {
+    const size_t len = len_of(word);
+    dr_slice frames;
     dr_buf_reset(&follower->joined);
     follower_advance(follower, WORD_BYTES, NULL);
     if (len <= LEAF_BYTES - follower->at) {
-        *ret_tail = dr_slice_of(follower->leaf->bytes + follower->at, len);
+        frames = dr_slice_of(follower->leaf->bytes + follower->at, len);
         follower_advance(follower, whole_words(len), NULL);
-        return true;
+    } else {
+        char *room = dr_buf_reserve(&follower->joined, whole_words(len));
+        if (!room) return false;
+        follower_advance(follower, whole_words(len), room);
+        frames = dr_slice_of(room, len);
     }
-    char *room = dr_buf_reserve(&follower->joined, whole_words(len));
-    if (!room) return false;
-    follower_advance(follower, whole_words(len), room);
-    *ret_tail = dr_slice_of(room, len);
+    *ret_row = (struct replay_row){
+        .frames = frames,
+        .count = count_of(word),
+        .skipped = follower->skipped,
+        .seq = follower->seq + 1,
+    };
+    follower->seq += ret_row->count - ret_row->skipped;
+    follower->skipped = 0;
     return true;
 }
 
@@ -479,12 +486,15 @@ static bool follower_begin(struct replay_follower *follower, struct replay *repl
     follower->taken = 0;
     follower->seq = count;
     follower->message.run = follower_told;
-    dr_buf_init(&follower->joined, SIZE_MAX / 2); /* the writer has bounds for events */
-    for (; count > 0; count--) {
-        const uint32_t word = follower_word(follower);
+    dr_buf_init(&follower->joined, SIZE_MAX / 2); /* the writer has bounds for rows */
+    while (count > 0) {
+        const uint64_t word = follower_word(follower);
         if (word == 0) return false;
-        follower_advance(follower, WORD_BYTES + whole_words(word - 1), NULL);
+        if (count < count_of(word)) break;
+        count -= count_of(word);
+        follower_advance(follower, bytes_on_leaves(len_of(word)), NULL);
     }
+    follower->skipped = (uint32_t)count;
     return true;
 }
 
@@ -529,15 +539,15 @@ enum dr_status replay_follow(struct replay_table *table, dr_slice request_id, dr
 
 /* Under the record's mutex. */
 static enum replay_state follower_read(struct replay_follower *follower, void *owner,
-                                       bool (*take)(void *owner, uint64_t seq, dr_slice tail)) {
+                                       bool (*take)(void *owner, const struct replay_row *row)) {
     struct replay *replay = follower->replay;
-    uint32_t word;
+    uint64_t word;
     bool wants_more = true;
     if (follower->is_moved) return REPLAY_IS_MOVED;
     while (wants_more && (word = follower_word(follower)) != 0) {
-        dr_slice tail;
-        if (!follower_take(follower, word, &tail)) return REPLAY_LOST;
-        wants_more = take(owner, ++follower->seq, tail);
+        struct replay_row row;
+        if (!follower_take(follower, word, &row)) return REPLAY_LOST;
+        wants_more = take(owner, &row);
     }
     if (follower_word(follower) != 0) return REPLAY_WAITS;
     if (replay->is_waiting) {
@@ -551,7 +561,7 @@ static enum replay_state follower_read(struct replay_follower *follower, void *o
 }
 
 enum replay_state replay_read(struct replay_follower *follower, void *owner,
-                              bool (*take)(void *owner, uint64_t seq, dr_slice tail)) {
+                              bool (*take)(void *owner, const struct replay_row *row)) {
     struct replay *replay = follower->replay;
     pthread_mutex_lock(&replay->mutex);
     const enum replay_state state = follower_read(follower, owner, take);

@@ -2,8 +2,9 @@
  * any connection of its account, whichever worker it lands on. An answer is *written* by the thread
  * of its exchange and *followed* by the thread of the connection that resumed it.
  *
- * A record keeps the tails of its frames, at most 1 MiB of them. One that grew longer can be
- * resumed no more; it is a queue for the follower that it has, if it has one. All records together
+ * A record keeps rows of frames as they were put, at most 1 MiB of them; how a frame is told from
+ * the next one is its writer's and its follower's to know. A record that grew longer can be resumed
+ * no more; it is a queue for the follower that it has, if it has one. All records together
  * take at most REPLAY_BYTES_OF_ALL: beyond that those that ended first give way, and when there is
  * none, the answer that found no room can be resumed no more. */
 #ifndef DR_GATEWAY_REPLAY_SHARED_H
@@ -69,15 +70,10 @@ bool replay_open(struct replay_pen *pen, struct replay_table *table, dr_slice re
                  dr_instant now) DR_MUST_USE;
 /* Where the next frame goes, to be fetched into the cache some time before; never to be read. */
 const void *replay_place(const struct replay_pen *pen);
-/* Frames are put in rows. A row is begun empty; a tail is what is put into it between the two
- * calls. */
-size_t replay_tail_begin(struct dr_buf *row);
-void replay_tail_end(struct dr_buf *row, size_t begin);
-void replay_put_row(struct replay_pen *pen, dr_slice row);
+/* Frames are put in rows, `count` of them at once, at least one. */
+void replay_put_row(struct replay_pen *pen, dr_slice row, uint32_t count);
 /* A row could not be made: from here on the record is of no use. */
 void replay_lose(struct replay_pen *pen);
-/* Takes the next tail off; false when there is none. */
-bool replay_row_next(dr_slice *row, dr_slice *ret_tail);
 /* Whether it can be resumed still. */
 bool replay_is_kept(const struct replay_pen *pen);
 bool replay_is_followed(const struct replay_pen *pen);
@@ -99,11 +95,12 @@ struct replay_follower {
     /* Private part. */
     struct dr_message message;
     struct replay *replay;
-    struct leaf *leaf; /* where the next frame begins */
+    struct leaf *leaf; /* where the next row begins */
     uint32_t at;
-    uint64_t taken; /* bytes before it, since the record's beginning */
-    uint64_t seq;
-    struct dr_buf joined; /* a frame that stands on several leaves */
+    uint32_t skipped;     /* frames of it that are not wanted */
+    uint64_t taken;       /* bytes before it, since the record's beginning */
+    uint64_t seq;         /* of the last frame that was handed on */
+    struct dr_buf joined; /* a row that stands on several leaves */
     bool is_posted;
     bool is_moved;
     bool has_left;
@@ -120,10 +117,16 @@ enum replay_state {
     REPLAY_LOST,  /* what follows is missing, and will not come any more */
     REPLAY_IS_MOVED,
 };
-/* Hands on what there is, frame by frame; `take` may not call anything here, and returns false when
- * it wants no more for now. */
+struct replay_row {
+    dr_slice frames;
+    uint32_t count;
+    uint32_t skipped; /* of these, which the follower did not ask for */
+    uint64_t seq;     /* of the first that is not skipped */
+};
+/* Hands on what there is, row by row; `take` may not call anything here, and returns false when it
+ * wants no more for now. */
 enum replay_state replay_read(struct replay_follower *follower, void *owner,
-                              bool (*take)(void *owner, uint64_t seq, dr_slice tail));
+                              bool (*take)(void *owner, const struct replay_row *row));
 void replay_ask_cancel(struct replay_follower *follower);
 /* Follows no more; frees the follower's memory, now or when nothing is under way to it. */
 void replay_leave(struct replay_follower *follower);

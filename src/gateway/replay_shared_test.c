@@ -1,4 +1,4 @@
-/* Records of answers: what is put in rows and one by one is read as one row of frames. */
+/* Records of answers: rows come back as they were put, frames are counted over all of them. */
 #include "gateway/replay_shared.h"
 
 #include "base/alloc.h"
@@ -35,8 +35,11 @@ static void follower_told(struct replay_follower *follower) {
     told_count++;
 }
 
-static bool note(void *owner, uint64_t seq, dr_slice tail) {
-    dr_buf_format(owner, "%llu=%.*s ", (unsigned long long)seq, DR_FMT(tail));
+/* "2=two ", or "2=one+two/1 " where the first of two was skipped. */
+static bool note(void *owner, const struct replay_row *row) {
+    dr_buf_format(owner, "%llu=%.*s", (unsigned long long)row->seq, DR_FMT(row->frames));
+    if (row->skipped > 0) dr_buf_format(owner, "/%u", (unsigned)row->skipped);
+    dr_buf_put_char(owner, ' ');
     return true;
 }
 
@@ -73,28 +76,21 @@ static void stage_close(struct stage *stage) {
     dr_loop_free(stage->loop);
 }
 
-/* A row of one frame, or of two when `second` is not NULL. */
-static void put_rows(struct stage *stage, const char *first, const char *second) {
-    const char *tails[] = {first, second};
-    dr_buf_reset(&stage->row);
-    for (size_t i = 0; i < 2 && tails[i]; i++) {
-        const size_t begin = replay_tail_begin(&stage->row);
-        dr_buf_put(&stage->row, dr_slice_text(tails[i]));
-        replay_tail_end(&stage->row, begin);
-    }
-    replay_put_row(&stage->pen, dr_buf_slice(&stage->row));
+/* A row of frames with a "+" between them. */
+static void put_row(struct stage *stage, const char *frames) {
+    uint32_t count = 1;
+    for (const char *at = frames; *at; at++) count += *at == '+';
+    replay_put_row(&stage->pen, dr_slice_text(frames), count);
 }
 
 /* A row of one frame of `len` bytes. */
 static void put_long(struct stage *stage, struct replay_pen *pen, size_t len, char byte) {
     dr_buf_reset(&stage->row);
-    const size_t begin = replay_tail_begin(&stage->row);
-    char *room = dr_buf_reserve(&stage->row, len);
+    char *room = dr_buf_reserve(&stage->row, len + 1);
     assert_non_null(room);
     memset(room, byte, len);
     dr_buf_commit(&stage->row, len);
-    replay_tail_end(&stage->row, begin);
-    replay_put_row(pen, dr_buf_slice(&stage->row));
+    replay_put_row(pen, dr_buf_slice(&stage->row), 1);
 }
 
 static struct replay_follower *follow(struct stage *stage, uint64_t after) {
@@ -115,35 +111,58 @@ static void expect_line(struct stage *stage, const char *line) {
     dr_buf_reset(&stage->line);
 }
 
-static void test_a_row_can_be_walked_tail_by_tail(void **state) {
+static void test_frames_are_counted_over_all_rows(void **state) {
     (void)state;
     struct stage stage;
     stage_open(&stage, ROOM);
-    put_rows(&stage, "one", "");
-    dr_slice rest = dr_buf_slice(&stage.row);
-    dr_slice tail;
-    assert_true(replay_row_next(&rest, &tail));
-    assert_true(dr_slice_is(tail, DR_LIT("one")));
-    assert_true(replay_row_next(&rest, &tail));
-    assert_int_equal(tail.len, 0);
-    assert_false(replay_row_next(&rest, &tail));
+    put_row(&stage, "one+two");
+    put_row(&stage, "three");
+    struct replay_follower *follower = follow(&stage, 1);
+    assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_WAITS);
+    expect_line(&stage, "2=one+two/1 3=three ");
+    put_row(&stage, "four+five+six");
+    put_row(&stage, "");
     replay_close(&stage.pen, true, dr_loop_now(stage.loop));
+    assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_ENDED);
+    expect_line(&stage, "4=four+five+six 7= ");
+    replay_leave(follower);
+    static const char *const lines[] = {
+        "1=one+two 3=three 4=four+five+six 7= ",
+        "2=one+two/1 3=three 4=four+five+six 7= ",
+        "3=three 4=four+five+six 7= ",
+        "4=four+five+six 7= ",
+        "5=four+five+six/1 7= ",
+        "6=four+five+six/2 7= ",
+        "7= ",
+        "",
+    };
+    for (size_t after = 0; after < sizeof lines / sizeof lines[0]; after++) {
+        follower = follow(&stage, after);
+        assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_ENDED);
+        expect_line(&stage, lines[after]);
+        replay_leave(follower);
+    }
     stage_close(&stage);
 }
 
-static void test_rows_and_single_frames_are_counted_alike(void **state) {
+/* One that wants no more is given the rest when it asks again. */
+static bool note_one(void *owner, const struct replay_row *row) {
+    (void)note(owner, row);
+    return false;
+}
+
+static void test_who_wants_no_more_gets_the_next_row_later(void **state) {
     (void)state;
     struct stage stage;
     stage_open(&stage, ROOM);
-    put_rows(&stage, "one", "two");
-    put_rows(&stage, "three", NULL);
-    struct replay_follower *follower = follow(&stage, 1);
-    assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_WAITS);
-    expect_line(&stage, "2=two 3=three ");
-    put_rows(&stage, "four", "five");
+    put_row(&stage, "one+two");
+    put_row(&stage, "three");
     replay_close(&stage.pen, true, dr_loop_now(stage.loop));
-    assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_ENDED);
-    expect_line(&stage, "4=four 5=five ");
+    struct replay_follower *follower = follow(&stage, 0);
+    assert_int_equal(replay_read(follower, &stage.line, note_one), REPLAY_WAITS);
+    expect_line(&stage, "1=one+two ");
+    assert_int_equal(replay_read(follower, &stage.line, note_one), REPLAY_ENDED);
+    expect_line(&stage, "3=three ");
     replay_leave(follower);
     stage_close(&stage);
 }
@@ -152,11 +171,11 @@ static void test_a_kept_record_can_be_read_behind_its_end(void **state) {
     (void)state;
     struct stage stage;
     stage_open(&stage, ROOM);
-    put_rows(&stage, "one", "two");
+    put_row(&stage, "one+two");
     replay_close(&stage.pen, true, dr_loop_now(stage.loop));
     struct replay_follower *follower = follow(&stage, 0);
     assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_ENDED);
-    expect_line(&stage, "1=one 2=two ");
+    expect_line(&stage, "1=one+two ");
     replay_leave(follower);
     stage_close(&stage);
 }
@@ -165,7 +184,7 @@ static void test_a_row_beyond_the_limit_ends_the_keeping(void **state) {
     (void)state;
     struct stage stage;
     stage_open(&stage, ROOM);
-    put_rows(&stage, "one", "two");
+    put_row(&stage, "one+two");
     assert_true(replay_is_kept(&stage.pen));
     put_long(&stage, &stage.pen, REPLAY_BYTES_MAX, 'x');
     assert_false(replay_is_kept(&stage.pen));
@@ -204,11 +223,11 @@ static void test_a_follower_that_was_not_yet_told_of_hears_of_what_was_put(void 
     struct stage stage;
     stage_open(&stage, ROOM);
     struct replay_follower *follower = follow(&stage, 0);
-    put_rows(&stage, "one", NULL); /* before the writer knows */
+    put_row(&stage, "one"); /* before the writer knows */
     turn(&stage);
     assert_int_equal(stage.facts, REPLAY_MOVED);
     assert_int_equal(told_count, 1);
-    put_rows(&stage, "two", NULL);
+    put_row(&stage, "two");
     turn(&stage);
     assert_int_equal(told_count, 2);
     assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_WAITS);
@@ -222,7 +241,7 @@ static void test_more_frames_than_there_are_cannot_be_skipped(void **state) {
     (void)state;
     struct stage stage;
     stage_open(&stage, ROOM);
-    put_rows(&stage, "one", "two");
+    put_row(&stage, "one+two");
     struct replay_follower *follower = dr_alloc_zero(1, sizeof *follower);
     assert_int_equal(replay_follow(stage.table, DR_LIT("r1"), DR_LIT("a1"), 3,
                                    dr_loop_now(stage.loop), follower),
@@ -251,7 +270,7 @@ static void test_a_record_beyond_the_limit_is_a_queue_for_its_follower(void **st
     assert_true(replay_pending(&stage.pen) == 0);
     replay_leave(follower);
     turn(&stage);
-    put_rows(&stage, "nobody", NULL);
+    put_row(&stage, "nobody");
     replay_close(&stage.pen, true, dr_loop_now(stage.loop));
     stage_close(&stage);
 }
@@ -266,7 +285,7 @@ static void test_what_finds_no_room_is_told_to_the_follower_as_lost(void **state
         assert_true(open_record(&stage, &others[i], id));
     }
     struct replay_follower *follower = follow(&stage, 0);
-    put_rows(&stage, "one", NULL);
+    put_row(&stage, "one");
     turn(&stage);
     /* Answers under way take all the room there is. */
     for (size_t i = 0; i < 8; i++) put_long(&stage, &others[i], REPLAY_BYTES_MAX / 2, 'o');
@@ -285,7 +304,7 @@ static void test_an_answer_that_was_given_up_has_no_end(void **state) {
     struct stage stage;
     stage_open(&stage, ROOM);
     struct replay_follower *follower = follow(&stage, 0);
-    put_rows(&stage, "one", NULL);
+    put_row(&stage, "one");
     replay_close(&stage.pen, false, dr_loop_now(stage.loop));
     assert_int_equal(replay_read(follower, &stage.line, note), REPLAY_LOST);
     expect_line(&stage, "1=one ");
@@ -334,8 +353,8 @@ static void test_out_of_memory_there_is_no_record(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_row_can_be_walked_tail_by_tail),
-        cmocka_unit_test(test_rows_and_single_frames_are_counted_alike),
+        cmocka_unit_test(test_frames_are_counted_over_all_rows),
+        cmocka_unit_test(test_who_wants_no_more_gets_the_next_row_later),
         cmocka_unit_test(test_a_kept_record_can_be_read_behind_its_end),
         cmocka_unit_test(test_a_row_beyond_the_limit_ends_the_keeping),
         cmocka_unit_test(test_frames_of_any_length_come_back_as_they_were),

@@ -121,46 +121,37 @@ static void kept_admitted(struct downstream *downstream) {
                      downstream->kept ? DR_LIT(": resumable\n\n") : DR_LIT(": waiting\n\n"));
 }
 
-/* Gathered until the flush, which ends every piece. */
+/* Gathered until the flush, which ends every piece; a row of its own in the record. */
 static void kept_put_event(struct downstream *downstream, dr_slice raw) {
     const struct exchange *exchange = downstream->owner.object;
-    struct dr_buf *row = &exchange->worker->events;
+    struct dr_buf *events = &exchange->worker->events;
     struct sse_answer *answer = downstream->kept;
-    const size_t begin = replay_tail_begin(row);
+    const size_t begin = events->len;
     if (answer) {
-        dr_buf_put(row, DR_LIT("id: "));
-        dr_buf_put_u64(row, ++answer->seq);
-        dr_buf_put_char(row, '\n');
+        dr_buf_put(events, DR_LIT("id: "));
+        dr_buf_put_u64(events, ++answer->seq);
+        dr_buf_put_char(events, '\n');
     }
-    dr_buf_put(row, raw);
-    replay_tail_end(row, begin);
-}
-
-/* The events without what stands between them in a row. */
-static dr_slice joined(dr_slice row, struct dr_buf *out) {
-    dr_slice tail;
-    dr_buf_reset(out);
-    while (replay_row_next(&row, &tail)) dr_buf_put(out, tail);
-    return dr_buf_slice(out);
+    dr_buf_put(events, raw);
+    if (!answer) return;
+    if (dr_buf_status(events) == DR_OK) {
+        replay_put_row(&answer->pen, dr_slice_from(dr_buf_slice(events), begin), 1);
+    } else {
+        replay_lose(&answer->pen);
+    }
 }
 
 static void kept_flush(struct downstream *downstream) {
     const struct exchange *exchange = downstream->owner.object;
-    struct dr_buf *row = &exchange->worker->events;
-    struct dr_buf *frame = &exchange->worker->frame;
-    const bool is_whole = dr_buf_status(row) == DR_OK;
-    const dr_slice events = joined(is_whole ? dr_buf_slice(row) : DR_NONE, frame);
-    if (downstream->kept && is_whole) replay_put_row(&downstream->kept->pen, dr_buf_slice(row));
-    if (downstream->kept && !is_whole) replay_lose(&downstream->kept->pen);
-    if (downstream->call && is_whole && dr_buf_status(frame) == DR_OK) {
-        if (events.len > 0) dr_http_call_put(downstream->call, events);
+    struct dr_buf *events = &exchange->worker->events;
+    if (downstream->call && dr_buf_status(events) == DR_OK) {
+        if (events->len > 0) dr_http_call_put(downstream->call, dr_buf_slice(events));
     } else if (downstream->call && downstream->kept) {
         dr_http_call_abort(downstream->call); /* out of memory: a gap would go unseen */
         downstream->call = NULL;
     }
-    dr_buf_reset(row);
-    if (row->capacity > GATHERED_BYTES) dr_buf_clear(row);
-    if (frame->capacity > GATHERED_BYTES) dr_buf_clear(frame);
+    dr_buf_reset(events);
+    if (events->capacity > GATHERED_BYTES) dr_buf_clear(events);
     if (downstream->kept) answer_mind_loss(downstream->kept);
 }
 
@@ -277,10 +268,10 @@ static void follow_cut(void *owner) {
     follow_close(follow);
 }
 
-static bool follow_take(void *owner, uint64_t seq, dr_slice tail) {
+/* A row is one event, with its number in it. */
+static bool follow_take(void *owner, const struct replay_row *row) {
     struct dr_buf *frame = owner;
-    (void)seq; /* stands in the event */
-    dr_buf_put(frame, tail);
+    dr_buf_put(frame, row->frames);
     return frame->len < GATHERED_BYTES;
 }
 

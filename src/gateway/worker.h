@@ -65,7 +65,9 @@ struct worker {
     struct dr_buf events; /* of a resumable event stream; empty but in a piece */
     /* what a translator has rendered of the piece under way (translator.h) */
     struct dr_buf written;
-    struct dr_buf tails; /* of the piece under way (downstream_ws.c); empty between two pieces */
+    /* of the piece under way (downstream_ws.c); empty between two pieces */
+    struct dr_buf frames;
+    uint32_t frame_count;
     struct dr_entropy entropy;
     struct dr_block_pool blocks;
     struct dr_list exchanges;       /* running */

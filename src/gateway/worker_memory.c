@@ -71,7 +71,7 @@ enum dr_status worker_memory_init(struct worker *worker, struct dr_error *error)
     dr_buf_init(&worker->frame, SIZE_MAX / 2);   /* an event's limit bounds it */
     dr_buf_init(&worker->events, SIZE_MAX / 2);  /* a piece's length bounds it */
     dr_buf_init(&worker->written, SIZE_MAX / 2); /* that or an answer's does */
-    dr_buf_init(&worker->tails, SIZE_MAX / 2);   /* a piece's limit, and an event's, bound it */
+    dr_buf_init(&worker->frames, SIZE_MAX / 2);  /* a piece's limit, and an event's, bound it */
     dr_block_pool_init(&worker->blocks, BLOCK_BYTES, SPARE_BLOCKS_MAX);
     uint64_t seed;
     dr_entropy_take(&worker->entropy, &seed, sizeof seed);
@@ -101,5 +101,5 @@ void worker_memory_clear(struct worker *worker) {
     dr_buf_clear(&worker->frame);
     dr_buf_clear(&worker->events);
     dr_buf_clear(&worker->written);
-    dr_buf_clear(&worker->tails);
+    dr_buf_clear(&worker->frames);
 }

@@ -6,7 +6,8 @@
 #include "gateway/exchange.h"
 
 enum { CACHE_LINE_BYTES = 64 };
-_Static_assert(offsetof(struct ws_answer, id_text) <= 2 * CACHE_LINE_BYTES - 32, "short ids too");
+_Static_assert(offsetof(struct ws_answer, begin_text) <= 2 * CACHE_LINE_BYTES - 32,
+               "short ids too");
 
 static void answer_told(void *owner, unsigned facts);
 
@@ -50,13 +51,13 @@ static bool answer_keep_id(struct ws_answer *answer, dr_slice id) {
     answer->id = answer->request_id;
     if (id.data && !dr_arena_copy(&exchange->arena, id, &answer->id)) return false;
     dr_buf_reset(json);
-    dr_json_put_string(json, answer->id);
+    ws_put_begin(json, answer->id);
     if (dr_buf_status(json)) return false;
-    if (json->len > sizeof answer->id_text) {
-        return dr_arena_copy(&exchange->arena, dr_buf_slice(json), &answer->id_json);
+    if (json->len > sizeof answer->begin_text) {
+        return dr_arena_copy(&exchange->arena, dr_buf_slice(json), &answer->begin);
     }
-    memcpy(answer->id_text, json->data, json->len);
-    answer->id_json = dr_slice_of(answer->id_text, json->len);
+    memcpy(answer->begin_text, json->data, json->len);
+    answer->begin = dr_slice_of(answer->begin_text, json->len);
     return true;
 }
 
@@ -128,7 +129,7 @@ static void answer_told(void *owner, unsigned facts) {
     if (facts & REPLAY_MOVED) {
         dr_timer_stop(&answer->lost_timer);
         if (answer->connection) {
-            ws_connection_send_moved(answer->connection, answer->id_json);
+            ws_connection_send_moved(answer->connection, answer->id);
             answer_leave_connection(answer);
         }
     }

@@ -1,5 +1,6 @@
 /* An answer on its way over a WebSocket: the frames of INTERFACE section 4. A frame is
- * `{"id":…,"seq":N` and a *tail* that depends on neither. */
+ * `{"id":…,"seq":N` and a *tail* that depends on neither; rows of them stand in its record as they
+ * were sent. */
 #ifndef DR_GATEWAY_WS_ANSWER_H
 #define DR_GATEWAY_WS_ANSWER_H
 
@@ -15,7 +16,7 @@ struct worker;
 struct dr_ws_session;
 struct ws_connection;
 
-enum { WS_FINISH_BYTES_MAX = 64, WS_MODEL_BYTES_MAX = 256, WS_ID_BYTES_AT_HAND = 48 };
+enum { WS_FINISH_BYTES_MAX = 64, WS_MODEL_BYTES_MAX = 256, WS_BEGIN_BYTES_AT_HAND = 64 };
 
 /* In its exchange's arena. */
 struct ws_answer {
@@ -25,10 +26,10 @@ struct ws_answer {
     struct exchange *exchange;
     uint64_t seq;           /* of the latest frame */
     struct chat_turn *turn; /* NULL without a session */
-    dr_slice id_json;       /* with quotes */
+    dr_slice begin;         /* of every frame: `{"id":…,"seq":` */
     struct openai_halves halves;
     uint16_t model_len;
-    char id_text[WS_ID_BYTES_AT_HAND]; /* of `id_json`, unless it is longer */
+    char begin_text[WS_BEGIN_BYTES_AT_HAND]; /* of `begin`, unless it is longer */
 
     struct ws_connection *connection; /* NULL with `session` */
     struct dr_list node;              /* the connection's running answers */
@@ -63,15 +64,11 @@ void ws_answer_over(struct ws_answer *answer, enum chat_turn_end end);
 void ws_answer_end_turn(struct ws_answer *answer, enum chat_turn_end end);
 struct dr_ws_session *ws_connection_session(struct ws_connection *connection);
 /* The answer goes on elsewhere. */
-void ws_connection_send_moved(struct ws_connection *connection, dr_slice id_json);
-/* One frame. What can't be sent ends the session, which tells its owner. */
-void ws_session_send_frame(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
-                           dr_slice tail);
-/* The frames of a row of tails (replay_shared.h), the first of which has number `seq`. Returns how
- * many they are. */
-size_t ws_session_send_row(struct dr_ws_session *session, dr_slice id_json, uint64_t seq,
-                           dr_slice row);
-
+void ws_connection_send_moved(struct ws_connection *connection, dr_slice id);
+/* What a frame begins with, at the end of `json`. */
+void ws_put_begin(struct dr_buf *json, dr_slice id);
+/* The next frame of a row, and what stands in it behind the id. False when there is none. */
+bool ws_row_next(dr_slice *row, dr_slice *ret_rest);
 /* The tail of an answer that failed; `request_id` is empty where there is none. */
 void ws_put_refusal_tail(struct dr_buf *tail, const struct refusal *refusal, dr_slice request_id);
 

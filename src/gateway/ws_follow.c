@@ -7,23 +7,34 @@
 #include "gateway/ws_answer.h"
 #include "net/ws_session.h"
 
-static bool follow_take(void *owner, uint64_t seq, dr_slice tail) {
-    struct ws_follow *follow = owner;
+/* `rest` is what stands behind the id. */
+static void follow_send(struct ws_follow *follow, dr_slice rest) {
+    const dr_slice parts[] = {DR_LIT("{\"id\":"), follow->id_json, rest};
     struct dr_ws_session *session = ws_connection_session(follow->connection);
-    ws_session_send_frame(session, follow->id_json, seq, tail);
-    follow->seq = seq;
-    return !dr_ws_session_is_full(session);
+    (void)dr_ws_session_send_text(session, parts, sizeof parts / sizeof parts[0]);
+    follow->seq++;
+}
+
+static bool follow_take(void *owner, const struct replay_row *row) {
+    struct ws_follow *follow = owner;
+    dr_slice frames = row->frames;
+    dr_slice rest;
+    for (uint32_t i = 0; ws_row_next(&frames, &rest); i++) {
+        if (i >= row->skipped) follow_send(follow, rest);
+    }
+    return !dr_ws_session_is_full(ws_connection_session(follow->connection));
 }
 
 static void follow_send_refusal(struct ws_follow *follow, const struct refusal *refusal) {
-    struct dr_ws_session *session = ws_connection_session(follow->connection);
-    struct dr_buf *tail = &follow->worker->frame;
-    dr_buf_reset(tail);
-    ws_put_refusal_tail(tail, refusal, follow->request_id);
-    if (dr_buf_status(tail) == DR_OK) {
-        ws_session_send_frame(session, follow->id_json, follow->seq + 1, dr_buf_slice(tail));
+    struct dr_buf *rest = &follow->worker->frame;
+    dr_buf_reset(rest);
+    dr_buf_put(rest, DR_LIT(",\"seq\":"));
+    dr_buf_put_u64(rest, follow->seq + 1);
+    ws_put_refusal_tail(rest, refusal, follow->request_id);
+    if (dr_buf_status(rest) == DR_OK) {
+        follow_send(follow, dr_buf_slice(rest));
     } else {
-        dr_ws_session_reset(session);
+        dr_ws_session_reset(ws_connection_session(follow->connection));
     }
 }
 
@@ -37,7 +48,7 @@ void ws_follow_pump(struct ws_follow *follow) {
     if (dr_ws_session_is_full(ws_connection_session(follow->connection))) return;
     switch (replay_read(&follow->follower, follow, follow_take)) {
     case REPLAY_WAITS: return;
-    case REPLAY_IS_MOVED: ws_connection_send_moved(follow->connection, follow->id_json); break;
+    case REPLAY_IS_MOVED: ws_connection_send_moved(follow->connection, follow->id); break;
     case REPLAY_LOST: follow_tell_lost(follow); break;
     case REPLAY_ENDED: break;
     }

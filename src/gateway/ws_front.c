@@ -46,6 +46,15 @@ struct ws_connection {
 /* --- frames out
  * --------------------------------------------------------------------------------- */
 
+static void connection_send(struct ws_connection *connection, const struct dr_buf *frame) {
+    const dr_slice text = dr_buf_slice(frame);
+    if (dr_buf_status(frame) == DR_OK) {
+        (void)dr_ws_session_send_text(connection->session, &text, 1);
+    } else {
+        dr_ws_session_reset(connection->session);
+    }
+}
+
 /* An error that is no exchange's. `id` is NULL where none could be read. */
 static void connection_send_refusal(struct ws_connection *connection, const dr_slice *id,
                                     const struct refusal *refusal) {
@@ -58,12 +67,7 @@ static void connection_send_refusal(struct ws_connection *connection, const dr_s
     dr_json_put_string_or_null(frame, id ? *id : DR_NONE);
     dr_buf_put(frame, DR_LIT(",\"seq\":1"));
     ws_put_refusal_tail(frame, refusal, DR_NONE);
-    if (dr_buf_status(frame) != DR_OK) {
-        dr_ws_session_reset(connection->session);
-        return;
-    }
-    const dr_slice text = dr_buf_slice(frame);
-    (void)dr_ws_session_send_text(connection->session, &text, 1);
+    connection_send(connection, frame);
 }
 
 /* One error frame, then the end: what speaks here has no key. */
@@ -134,9 +138,13 @@ struct dr_ws_session *ws_connection_session(struct ws_connection *connection) {
     return connection->session;
 }
 
-void ws_connection_send_moved(struct ws_connection *connection, dr_slice id_json) {
-    const dr_slice parts[] = {DR_LIT("{\"id\":"), id_json, DR_LIT(",\"moved\":true}")};
-    (void)dr_ws_session_send_text(connection->session, parts, sizeof parts / sizeof parts[0]);
+void ws_connection_send_moved(struct ws_connection *connection, dr_slice id) {
+    struct dr_buf *frame = &connection->worker->frame;
+    dr_buf_reset(frame);
+    dr_buf_put(frame, DR_LIT("{\"id\":"));
+    dr_json_put_string(frame, id);
+    dr_buf_put(frame, DR_LIT(",\"moved\":true}"));
+    connection_send(connection, frame);
 }
 
 static struct ws_answer *connection_find(struct ws_connection *connection, dr_slice id) {

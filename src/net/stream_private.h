@@ -34,7 +34,7 @@ struct dr_stream {
     bool is_closing : 1;
     bool is_connecting : 1;
     bool is_gathering : 1;
-    bool has_outgoing : 1;     /* bytes in the loop's outbox */
+    uint8_t outgoing_count;    /* its pieces in the loop's outbox */
     int failure;               /* errno that a deferred call is to tell */
     const void *const *places; /* kept by the owner */
     uint32_t place_count;

@@ -353,17 +353,29 @@ static void waiting_send(struct stream_tcp *tcp) {
     dr_stream_tell_drained(&tcp->base);
 }
 
-/* The outbox's pieces are lent to the system one after the other. */
+/* The pieces of the stream from number `at` on, which are taken out. */
+static size_t outbox_take(struct dr_outbox *outbox, size_t at, dr_slice *parts) {
+    const struct stream_tcp *tcp = outbox->pieces[at].stream;
+    size_t count = 0;
+    for (; count < tcp->base.outgoing_count; at++) {
+        struct dr_outbox_piece *piece = &outbox->pieces[at];
+        if (piece->stream != tcp) continue;
+        parts[count++] = dr_slice_of(outbox->bytes + piece->start, piece->len);
+        piece->stream = NULL;
+    }
+    return count;
+}
+
+/* The pieces are lent to the system, all of one stream at once. */
 static void outbox_send(struct dr_outbox *outbox) {
+    dr_slice parts[DR_OUTBOX_PIECES];
     for (size_t i = 0; i < outbox->piece_count; i++) {
-        const struct dr_outbox_piece *piece = &outbox->pieces[i];
-        struct stream_tcp *tcp = piece->stream;
-        const dr_slice bytes = dr_slice_of(outbox->bytes + piece->start, piece->len);
-        struct rest rest = {.parts = &bytes, .count = 1};
-        tcp->base.has_outgoing = false;
+        struct stream_tcp *tcp = outbox->pieces[i].stream;
+        if (!tcp) continue;
+        struct rest rest = {.parts = parts, .count = outbox_take(outbox, i, parts)};
+        tcp->base.outgoing_count = 0;
         if (tcp->base.is_failed) continue;
-        /* An earlier piece of the same stream may have left a rest. */
-        const int code = tcp_pending(&tcp->base) == 0 ? rest_try(tcp, &rest) : 0;
+        const int code = rest_try(tcp, &rest);
         rest_advance(&rest, 0);
         if (code) {
             tcp_fail_later(tcp, code);
@@ -376,7 +388,7 @@ static void outbox_send(struct dr_outbox *outbox) {
 }
 
 static void outgoing_send(struct stream_tcp *tcp) {
-    if (tcp->base.has_outgoing) outbox_send(dr_loop_outbox(tcp->loop));
+    if (tcp->base.outgoing_count > 0) outbox_send(dr_loop_outbox(tcp->loop));
 }
 
 static bool is_last_in(const struct dr_outbox *outbox, const struct stream_tcp *tcp) {
@@ -399,16 +411,17 @@ static void outbox_put(struct stream_tcp *tcp, const dr_slice *parts, size_t par
     if (is_last_in(outbox, tcp)) {
         outbox->pieces[outbox->piece_count - 1].len += len;
     } else {
+        _Static_assert(DR_OUTBOX_PIECES <= UINT8_MAX, "all may be of one stream");
         dr_assert(outbox->piece_count < DR_OUTBOX_PIECES);
         outbox->pieces[outbox->piece_count++] =
             (struct dr_outbox_piece){.stream = tcp, .start = outbox->len, .len = len};
+        tcp->base.outgoing_count++;
     }
     for (size_t i = 0; i < part_count; i++) {
         if (parts[i].len == 0) continue;
         memcpy(outbox->bytes + outbox->len, parts[i].data, parts[i].len);
         outbox->len += parts[i].len;
     }
-    tcp->base.has_outgoing = true;
 }
 
 static enum dr_status tcp_write(struct dr_stream *stream, const dr_slice *parts,

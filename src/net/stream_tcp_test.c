@@ -219,6 +219,32 @@ static void test_writes_of_a_turn_leave_together_and_in_order(void **state) {
     assert_int_equal(line->client.received.len, 17);
 }
 
+/* Its pieces may lie apart in the box. What one system call takes is one packet here. */
+static void test_all_writes_of_a_turn_to_one_stream_are_one_call(void **state) {
+    struct line *line = *state;
+    int fds[2];
+    char room[256];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fds), 0);
+    struct probe probe;
+    probe_init(&probe, line->loop);
+    struct dr_stream *stream;
+    assert_int_equal(dr_stream_tcp_accept(line->loop, fds[0], &stream, NULL), DR_OK);
+    probe_take(&probe, stream);
+    for (size_t i = 0; i < 40; i++) {
+        assert_int_equal(say(&probe, dr_slice_of(noise + 2 * i, 2)), DR_OK);
+        assert_int_equal(say(&line->client, dr_slice_of(noise + i, 1)), DR_OK);
+    }
+    dr_loop_run_once(line->loop, 0);
+    assert_int_equal(recv(fds[1], room, sizeof(room), 0), 64); /* a call takes 32 parts */
+    assert_memory_equal(room, noise, 64);
+    assert_int_equal(recv(fds[1], room, sizeof(room), 0), 16);
+    assert_memory_equal(room, noise + 64, 16);
+    RUN_UNTIL(line->loop, line->server.received.len == 40);
+    assert_memory_equal(line->server.received.data, noise, 40);
+    probe_end(&probe);
+    (void)close(fds[1]);
+}
+
 /* The box is emptied in the middle of a turn when it is full. What the system leaves of a stream's
  * bytes then waits, and what the same stream writes next comes behind it. */
 static void test_what_follows_a_rest_of_the_same_turn_stays_behind_it(void **state) {
@@ -472,6 +498,7 @@ int main(void) {
         LINE_TEST(test_finish_waits_for_what_is_pending),
         LINE_TEST(test_gathering_joins_a_burst_into_one_piece),
         LINE_TEST(test_writes_of_a_turn_leave_together_and_in_order),
+        LINE_TEST(test_all_writes_of_a_turn_to_one_stream_are_one_call),
         LINE_TEST(test_what_follows_a_rest_of_the_same_turn_stays_behind_it),
         LINE_TEST(test_many_streams_of_a_turn_need_no_room_for_all),
         LINE_TEST(test_a_stream_with_much_to_read_leaves_turns_to_others),

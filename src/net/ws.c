@@ -336,6 +336,21 @@ static enum dr_ws_progress reader_rest(struct dr_ws_reader *reader) {
     return DR_WS_NEED_MORE;
 }
 
+bool dr_ws_next_written(dr_slice *frames, dr_slice *ret_payload) {
+    if (frames->len == 0) return false;
+    const uint8_t *head = (const uint8_t *)frames->data;
+    dr_assert(frames->len >= 2 && head[1] < 128);
+    const size_t extension = head[1] == 127 ? 8 : head[1] == 126 ? 2 : 0;
+    dr_assert(frames->len >= 2 + extension);
+    uint64_t len = extension > 0 ? 0 : head[1];
+    for (size_t i = 0; i < extension; i++) len = len << 8 | head[2 + i];
+    const dr_slice rest = dr_slice_from(*frames, 2 + extension);
+    dr_assert(rest.len >= len);
+    *ret_payload = dr_slice_first(rest, (size_t)len);
+    *frames = dr_slice_from(rest, (size_t)len);
+    return true;
+}
+
 static void apply_mask(char *bytes, size_t len, const uint8_t mask[4]);
 
 /* A short text from a client in one frame that has come whole, between two messages: as nearly all

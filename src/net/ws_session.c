@@ -139,11 +139,7 @@ static struct dr_ws_outbox *hub_take_outbox(struct dr_ws_hub *hub) {
     return outbox;
 }
 
-static void session_drop_outbox(struct dr_ws_session *session) {
-    struct dr_ws_hub *hub = session->hub;
-    struct dr_ws_outbox *outbox = session->outbox;
-    if (!outbox) return;
-    session->outbox = NULL;
+static void hub_keep_outbox(struct dr_ws_hub *hub, struct dr_ws_outbox *outbox) {
     if (hub->spare_count >= SPARE_OUTBOXES_MAX || outbox->bytes.capacity > OUTBOX_BYTES_KEPT) {
         dr_buf_clear(&outbox->bytes);
         dr_free(outbox);
@@ -153,6 +149,11 @@ static void session_drop_outbox(struct dr_ws_session *session) {
     outbox->next_spare = hub->spares;
     hub->spares = outbox;
     hub->spare_count++;
+}
+
+static void session_drop_outbox(struct dr_ws_session *session) {
+    if (session->outbox) hub_keep_outbox(session->hub, session->outbox);
+    session->outbox = NULL;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -267,18 +268,22 @@ static void session_mind_stall(struct dr_ws_session *session) {
     dr_timer_start(&session->stall_timer, session->hub->loop, session->options->stall_ms);
 }
 
-static void session_write_out(struct dr_ws_session *session) {
-    struct dr_ws_outbox *outbox = session->outbox;
-    if (!outbox) return;
-    const dr_slice bytes = dr_buf_slice(&outbox->bytes);
+static void session_write(struct dr_ws_session *session, dr_slice bytes) {
     const enum dr_status status = dr_stream_write(session->stream, &bytes, 1);
     session->written += bytes.len;
-    session_drop_outbox(session);
     if (status) {
         session_lose(session, "the connection failed");
     } else {
         session_mind_stall(session);
     }
+}
+
+static void session_write_out(struct dr_ws_session *session) {
+    struct dr_ws_outbox *outbox = session->outbox;
+    if (!outbox) return;
+    session->outbox = NULL;
+    session_write(session, dr_buf_slice(&outbox->bytes));
+    hub_keep_outbox(session->hub, outbox);
 }
 
 /* Where the next frame goes; NULL when out of memory. */
@@ -343,24 +348,6 @@ static enum dr_status session_admit(struct dr_ws_session *session, size_t len) {
     return DR_TOO_LARGE;
 }
 
-char *dr_ws_session_begin_frames(struct dr_ws_session *session, size_t len) {
-    dr_assert(session->is_server);
-    if (session_admit(session, len)) return NULL;
-    if (session->outbox && session->outbox->bytes.len >= GATHERED_BYTES_MAX) {
-        session_write_out(session);
-        if (session->state != SESSION_OPEN) return NULL;
-    }
-    struct dr_buf *buf = session_outbox(session);
-    char *frames = buf ? dr_buf_reserve(buf, len) : NULL;
-    if (!frames) session_lose(session, "no memory to send");
-    return frames;
-}
-
-void dr_ws_session_end_frames(struct dr_ws_session *session, const char *end) {
-    struct dr_buf *buf = &session->outbox->bytes;
-    dr_buf_commit(buf, (size_t)(end - buf->data) - buf->len);
-}
-
 static enum dr_status session_send(struct dr_ws_session *session, enum dr_ws_opcode opcode,
                                    const dr_slice *parts, size_t part_count) {
     size_t len = 0;
@@ -373,6 +360,16 @@ static enum dr_status session_send(struct dr_ws_session *session, enum dr_ws_opc
     }
     if (session->outbox->bytes.len >= GATHERED_BYTES_MAX) session_write_out(session);
     return DR_OK;
+}
+
+enum dr_status dr_ws_session_send_frames(struct dr_ws_session *session, dr_slice frames) {
+    dr_assert(session->is_server);
+    const enum dr_status status = session_admit(session, frames.len);
+    if (status) return status;
+    /* Messages of this turn may stand before them. */
+    session_write_out(session);
+    if (session->state == SESSION_OPEN) session_write(session, frames);
+    return session->state == SESSION_OPEN ? DR_OK : DR_CLOSED;
 }
 
 enum dr_status dr_ws_session_send_text(struct dr_ws_session *session, const dr_slice *parts,

@@ -6,7 +6,7 @@
  *                   │ theirs, failure ▼
  *                   └─────────────► ENDING (FIN sent, input dropped) ─theirs, `close_ms`─► CLOSED
  *
- * All that is sent within one turn of the loop leaves in one write at the turn's end (sooner when
+ * Messages sent within one turn of the loop leave in one write at the turn's end (sooner when
  * 64 KiB have gathered). An idle session owns no buffer. Pings are sent every `ping_ms` and
  * answered at once; a peer of which nothing comes after two of them is given up.
  *
@@ -86,11 +86,9 @@ void dr_ws_session_start(struct dr_ws_session *session, struct dr_stream *stream
  * DR_TOO_LARGE beyond `send_bytes_max` or DR_NO_MEMORY: not sent, `ended` follows in this turn. */
 enum dr_status dr_ws_session_send_text(struct dr_ws_session *session, const dr_slice *parts,
                                        size_t part_count);
-/* For a server that writes whole frames itself, of at most `len` bytes with their heads, which are
- * counted like one message: where to, NULL when they are not to be sent; and where they end, before
- * anything else is asked of the session. */
-char *dr_ws_session_begin_frames(struct dr_ws_session *session, size_t len);
-void dr_ws_session_end_frames(struct dr_ws_session *session, const char *end);
+/* Whole frames that a server has written itself (dr_ws_write_head), counted like one message. Never
+ * kept back by the session: the stream joins what is written to it within a turn. */
+enum dr_status dr_ws_session_send_frames(struct dr_ws_session *session, dr_slice frames);
 enum dr_status dr_ws_session_send_binary(struct dr_ws_session *session, const dr_slice *parts,
                                          size_t part_count);
 /* Begins the close handshake; messages that still come are dropped. `ended` comes when the peer's

@@ -196,35 +196,41 @@ static void test_what_is_sent_in_one_turn_leaves_in_one_write(void **state) {
     talk_close(&talk);
 }
 
-static void test_a_server_writes_frames_in_their_place(void **state) {
+/* Two of 150 bytes. */
+static dr_slice two_frames(char *room) {
+    char *at = room;
+    for (int i = 0; i < 2; i++) {
+        at += dr_ws_write_head(at, DR_WS_OPCODE_TEXT, 150, NULL);
+        at = (char *)memset(at, 'x', 150) + 150;
+    }
+    return dr_slice_of(room, (size_t)(at - room));
+}
+
+static void test_frames_that_the_owner_wrote_keep_their_place(void **state) {
     (void)state;
     struct talk talk = talk_of();
+    char room[400];
     talk_open(&talk);
     send_text(&talk, "before");
-    char *place = dr_ws_session_begin_frames(talk.session, 400);
-    assert_non_null(place);
-    for (int i = 0; i < 2; i++) {
-        place += dr_ws_write_head(place, DR_WS_OPCODE_TEXT, 150, NULL);
-        place = (char *)memset(place, 'x', 150) + 150;
-    }
-    dr_ws_session_end_frames(talk.session, place);
+    assert_int_equal(dr_ws_session_send_frames(talk.session, two_frames(room)), DR_OK);
     send_text(&talk, "behind");
     run_turns(&talk);
     assert_true(has_heard(&talk, "T(before)T(#150)T(#150)T(behind)"));
-    assert_int_equal(talk.peer.pieces, 1);
     dr_ws_session_close(talk.session, DR_WS_CLOSE_NORMAL, DR_NONE);
-    assert_null(dr_ws_session_begin_frames(talk.session, 1));
+    assert_int_equal(dr_ws_session_send_frames(talk.session, two_frames(room)), DR_CLOSED);
     talk_close(&talk);
 }
 
-static void test_there_is_no_place_beyond_the_cap(void **state) {
+static void test_there_is_no_place_for_frames_beyond_the_cap(void **state) {
     (void)state;
+    static char frames[30001];
     struct talk talk = talk_of();
     talk.options.close_ms = 20;
     talk_open(&talk);
     dr_stream_pause(talk.peer.stream);
     fill(&talk);
-    assert_null(dr_ws_session_begin_frames(talk.session, 30001));
+    assert_int_equal(dr_ws_session_send_frames(talk.session, dr_slice_of(frames, sizeof frames)),
+                     DR_TOO_LARGE);
     assert_int_equal(talk.ended, 0);
     dr_loop_run_once(talk.loop, 0);
     assert_int_equal(talk.ended, 1);
@@ -598,8 +604,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_pass_in_both_directions),
         cmocka_unit_test(test_what_is_sent_in_one_turn_leaves_in_one_write),
-        cmocka_unit_test(test_a_server_writes_frames_in_their_place),
-        cmocka_unit_test(test_there_is_no_place_beyond_the_cap),
+        cmocka_unit_test(test_frames_that_the_owner_wrote_keep_their_place),
+        cmocka_unit_test(test_there_is_no_place_for_frames_beyond_the_cap),
         cmocka_unit_test(test_an_idle_session_is_small_and_owns_no_buffer),
         cmocka_unit_test(test_first_bytes_are_read_within_start),
         cmocka_unit_test(test_a_close_frame_is_answered_with_its_code),

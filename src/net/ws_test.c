@@ -404,8 +404,31 @@ static void test_without_memory_a_reader_fails_and_leaks_nothing(void **state) {
     dr_buf_clear(&bytes);
 }
 
+static void test_written_frames_are_told_apart_again(void **state) {
+    (void)state;
+    static const size_t lens[] = {0, 1, 125, 126, 65535, 65536, 2};
+    struct dr_buf frames;
+    dr_buf_init(&frames, 1024 * 1024);
+    for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+        char head[DR_WS_HEAD_BYTES_MAX];
+        dr_buf_put(&frames,
+                   dr_slice_of(head, dr_ws_write_head(head, DR_WS_OPCODE_TEXT, lens[i], NULL)));
+        for (size_t at = 0; at < lens[i]; at++) dr_buf_put_char(&frames, (char)('a' + i));
+    }
+    dr_slice rest = dr_buf_slice(&frames);
+    dr_slice payload;
+    for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+        assert_true(dr_ws_next_written(&rest, &payload));
+        assert_int_equal(payload.len, lens[i]);
+        for (size_t at = 0; at < lens[i]; at++) assert_int_equal(payload.data[at], 'a' + i);
+    }
+    assert_false(dr_ws_next_written(&rest, &payload));
+    dr_buf_clear(&frames);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_written_frames_are_told_apart_again),
         cmocka_unit_test(test_the_examples_of_rfc_6455_section_5_7_are_read),
         cmocka_unit_test(test_the_examples_of_rfc_6455_section_5_7_are_written),
         cmocka_unit_test(test_messages_and_control_frames_are_told_apart),

@@ -117,6 +117,19 @@ def test_an_answer_that_has_not_begun_can_be_resumed(tmp_path, slow):
             assert resume(socket, told).text == "".join(WORDS)
 
 
+@pytest.mark.parametrize("name", ['say "hi"', "back\\slash", '","seq":1', "tên", "\u001f", "x" * 64])
+def test_an_answer_goes_on_under_another_id_whatever_the_first_one_was(tmp_path, slow, name):
+    with running(Relay(tmp_path, slow.provider.url)) as relay:
+        with open_socket(relay, relay.key) as socket:
+            slow.say(3)
+            told = begin(socket, name, frames=4)
+            assert {frame["id"] for frame in told.frames} == {name}
+            cut(socket)
+        with open_socket(relay, relay.key) as socket:
+            slow.say()
+            assert resume(socket, told, name[::-1]).text == "".join(WORDS)
+
+
 @pytest.mark.threads
 def test_the_newer_connection_wins(tmp_path, slow):
     with running(Relay(tmp_path, slow.provider.url)) as relay:
