@@ -119,8 +119,8 @@ void dr_ws_put_close(struct dr_buf *buf, uint16_t code, dr_slice reason, const u
 /* The head of a final frame of `len` bytes; returns its length. */
 size_t dr_ws_write_head(char head[DR_WS_HEAD_BYTES_MAX], enum dr_ws_opcode opcode, uint64_t len,
                         const uint8_t *mask);
-/* Takes the first of whole frames that were written here without masks, and gives its payload. False
- * when there is none. */
+/* Takes the first of whole frames that were written here without masks, and gives its payload.
+ * False when there is none. */
 bool dr_ws_next_written(dr_slice *frames, dr_slice *ret_payload);
 
 #endif
