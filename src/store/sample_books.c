@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <limits.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,6 +58,28 @@ bool sample_disk_mount(const char *path, size_t bytes) {
 
 void sample_disk_unmount(const char *path) {
     dr_assert(umount2(path, MNT_DETACH) == 0);
+}
+
+void sample_log_begin(struct sample_log *log) {
+    log->file = memfd_create("log", 0);
+    log->saved = dup(STDERR_FILENO);
+    dr_assert(log->file >= 0 && log->saved >= 0);
+    dr_assert(dup2(log->file, STDERR_FILENO) >= 0);
+}
+
+void sample_log_end(struct sample_log *log) {
+    dr_assert(dup2(log->saved, STDERR_FILENO) >= 0);
+    const ssize_t len = pread(log->file, log->text, sizeof(log->text) - 1, 0);
+    dr_assert(len >= 0);
+    log->text[len] = '\0';
+    close(log->saved);
+    close(log->file);
+}
+
+size_t sample_log_count(const struct sample_log *log, const char *what) {
+    size_t count = 0;
+    for (const char *at = log->text; (at = strstr(at, what)); at++) count++;
+    return count;
 }
 
 void sample_entry_make(struct sample_entry *sample, struct dr_random *random,

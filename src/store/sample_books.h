@@ -1,4 +1,5 @@
-/* For the store's tests: folders that come and go, and settled exchanges made from a seed. */
+/* For the store's tests: folders that come and go, settled exchanges made from a seed, and what is
+ * logged meanwhile. */
 #ifndef DR_STORE_SAMPLE_BOOKS_H
 #define DR_STORE_SAMPLE_BOOKS_H
 
@@ -31,6 +32,16 @@ void sample_entry_make(struct sample_entry *sample, struct dr_random *random,
                        uint64_t account_count);
 /* Asserts that both are the same in every field. */
 void sample_entry_compare(const struct ledger_entry *entry, const struct ledger_entry *other);
+
+/* What is logged from its beginning to its end; `text` is cut there. */
+struct sample_log {
+    int file, saved;
+    char text[64 * 1024];
+};
+void sample_log_begin(struct sample_log *log);
+void sample_log_end(struct sample_log *log);
+/* How often `what` stands in it. */
+size_t sample_log_count(const struct sample_log *log, const char *what);
 
 /* An account with `id` chosen by the store; copied to `id`. */
 void sample_account_make(struct store *store, char id[ACCOUNT_ID_BYTES]);

@@ -1,5 +1,5 @@
 /* Books as they are found: what earlier versions left is read beside what comes now, rows that
- * can't be are refused. */
+ * can't be are refused, and what is missing is told. */
 #include "store/store_sqlite.h"
 
 #include "base/buf.h"
@@ -14,7 +14,7 @@
 
 #include <sqlite3.h>
 
-enum { OLD_ENTRIES = 40, ENTRIES = 80 };
+enum { OLD_ENTRIES = 40, ENTRIES = 80, HOUR_MS = 3600 * 1000 };
 
 struct fixture {
     char folder[SAMPLE_PATH_BYTES];
@@ -159,12 +159,76 @@ static void test_a_place_that_cannot_be_is_refused_at_the_start(void **state) {
     store_close(store);
 }
 
+static void path_of_ledger(const struct fixture *fixture, long long file,
+                           char path[SAMPLE_PATH_BYTES + 32]) {
+    snprintf(path, SAMPLE_PATH_BYTES + 32, "%s/ledger/%06lld.records", fixture->folder, file);
+}
+
+static int64_t read_number(const struct fixture *fixture, const char *sql) {
+    char path[SAMPLE_PATH_BYTES + 16];
+    sqlite3 *database = NULL;
+    sqlite3_stmt *row = NULL;
+    snprintf(path, sizeof(path), "%s/drover.db", fixture->folder);
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &row, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+    const int64_t number = sqlite3_column_int64(row, 0);
+    sqlite3_finalize(row);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+    return number;
+}
+
+/* Takes the new entries in, again, when it is time for the totals or just was. Returns how often it
+ * was said that they are late. */
+static size_t put_and_count_late(const struct fixture *fixture, struct store *store, bool is_due) {
+    static struct sample_log log;
+    store->fold.since = dr_instant_after_ms(dr_instant_now(), is_due ? -HOUR_MS : HOUR_MS);
+    sample_log_begin(&log);
+    put_new_entries(fixture, store);
+    sample_log_end(&log);
+    return sample_log_count(&log, " error store.totals_late text=\"");
+}
+
+static void test_totals_that_cannot_follow_are_said_to_be_late_and_come_later(void **state) {
+    static const char *const folded = "SELECT value FROM fact WHERE name = 'folded_page'";
+    static const char *const pages = "SELECT max(number) FROM page";
+    const struct fixture *fixture = *state;
+    const struct store_filter all = {0};
+    struct store *store = NULL;
+    char path[SAMPLE_PATH_BYTES + 32];
+    char away[SAMPLE_PATH_BYTES + 16];
+    int64_t cost = 0, expected = 0;
+    assert_int_equal(store_open(fixture->folder, &store, NULL), DR_OK);
+    assert_int_equal(put_and_count_late(fixture, store, false), 0);
+    path_of_ledger(fixture, 1, path);
+    snprintf(away, sizeof(away), "%s/away", fixture->folder);
+    assert_int_equal(rename(path, away), 0);
+    /* The records come in nevertheless, and it is not tried again with each batch. */
+    assert_int_equal(put_and_count_late(fixture, store, true), 1);
+    assert_true(dr_instant_us_since(dr_instant_now(), store->fold.since) < HOUR_MS / 2 * 1000LL);
+    assert_int_equal(put_and_count_late(fixture, store, false), 0);
+    assert_int_equal(put_and_count_late(fixture, store, true), 1);
+    assert_int_equal(read_number(fixture, pages), 4);
+    assert_int_equal(read_number(fixture, folded), 0);
+    assert_int_equal(rename(away, path), 0);
+    assert_int_equal(put_and_count_late(fixture, store, true), 0);
+    assert_int_equal(read_number(fixture, folded), 5);
+    for (size_t index = OLD_ENTRIES; index < ENTRIES; index++) {
+        expected += 5 * fixture->samples[index].entry.cost.nanousd;
+    }
+    assert_int_equal(store_each_total(store, &all, 0, visit_cost, &cost, NULL), DR_OK);
+    assert_int_equal(cost, expected);
+    store_close(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_pages_in_rows_are_read_beside_those_in_files, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_place_that_cannot_be_is_refused_at_the_start, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_totals_that_cannot_follow_are_said_to_be_late_and_come_later, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
