@@ -98,12 +98,11 @@ static enum dr_status open_written(struct ledger_file *ledger, struct dr_error *
     return DR_OK;
 }
 
-static void look_for_end(const struct ledger_file *ledger) {
+void ledger_file_check(const struct ledger_file *ledger, struct ledger_place end) {
     char path[PATH_BYTES + 32];
     struct stat file;
-    if (ledger->end.file == 0) return;
-    name_file(ledger, ledger->end.file, path);
-    if (stat(path, &file) == 0 && (uint64_t)file.st_size >= ledger->end.offset) return;
+    name_file(ledger, end.file, path);
+    if (stat(path, &file) == 0 && (uint64_t)file.st_size >= end.offset) return;
     dr_log(DR_LOG_ERROR, "ledger.missing",
            "file=%s (settled requests that the database counts are not there; put the file back "
            "from a backup)",
@@ -139,7 +138,6 @@ enum dr_status ledger_file_new(const char *data_folder, struct ledger_place end,
     }
     ledger->file_bytes_max = file_bytes_max ? file_bytes_max : default_bytes_max();
     ledger->end = end;
-    look_for_end(ledger);
     *ret_ledger = ledger;
     return DR_OK;
 }

@@ -17,13 +17,16 @@ struct ledger_place {
     uint64_t offset;
 };
 
-/* `end` is behind the last committed page, nowhere when there is none. Files that are missing or
- * shorter than that are logged as `ledger.missing`. `file_bytes_max` 0 means the default; smaller
- * ones are for tests. */
+/* `end` is behind the last committed page, nowhere when there is none. `file_bytes_max` 0 means the
+ * default; smaller ones are for tests. */
 enum dr_status ledger_file_new(const char *data_folder, struct ledger_place end,
                                uint64_t file_bytes_max, struct ledger_file **ret_ledger,
                                struct dr_error *error) DR_MUST_USE;
 void ledger_file_free(struct ledger_file *ledger); /* accepts NULL */
+
+/* Looks whether a file is there and reaches to `end`, without reading it; if not, it is logged as
+ * `ledger.missing`. */
+void ledger_file_check(const struct ledger_file *ledger, struct ledger_place end);
 
 /* Behind what was appended last, in one piece of one file. At most LEDGER_PAGE_BYTES_MAX. */
 enum dr_status ledger_file_append(struct ledger_file *ledger, dr_slice page,

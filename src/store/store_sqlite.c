@@ -315,28 +315,78 @@ static enum dr_status read_span(struct store *store, struct dr_error *error) {
     return status;
 }
 
-static enum dr_status read_last_page(struct store *store, struct ledger_place *ret_end,
-                                     struct dr_error *error) {
-    struct sqlite3_stmt *row = NULL;
+/* --- the ledger's files --------------------------------------------------------------------- */
+
+struct last_page {
+    int64_t number;
+    struct ledger_place end; /* nowhere: its records are in its row, or there is none */
+};
+
+/* The last page whose number is at most `number`. */
+static enum dr_status read_last_page(struct store *store, struct sqlite3_stmt *row, int64_t number,
+                                     struct last_page *ret, struct dr_error *error) {
+    struct last_page page = {0};
     size_t len = 0;
-    enum dr_status status = store_prepare(
-        store, "SELECT number," STORE_PAGE_COLUMNS "FROM page ORDER BY number DESC LIMIT 1", &row,
-        error);
-    if (status) return status;
-    status = store_step(store, row, error);
-    if (!status) store->last_page = store_column_i64(row, 0);
-    if (!status) status = store_page_place(store, row, 1, ret_end, &len, error);
-    if (!status) ret_end->offset += len;
-    sqlite3_finalize(row);
+    store_bind_i64(row, 1, number);
+    enum dr_status status = store_step(store, row, error);
+    if (!status) status = store_page_place(store, row, 1, &page.end, &len, error);
+    if (!status) {
+        page.number = store_column_i64(row, 0);
+        page.end.offset += len;
+    }
+    sqlite3_reset(row);
+    if (!status || status == DR_NOT_FOUND) *ret = page;
     return status == DR_NOT_FOUND ? DR_OK : status;
 }
 
-/* Behind the last page of all. */
-static enum dr_status open_ledger(struct store *store, struct dr_error *error) {
-    struct ledger_place end = {0};
-    const enum dr_status status = read_last_page(store, &end, error);
-    return status ? status : ledger_file_new(store->folder, end, 0, &store->ledger, error);
+/* From a page to the last one of the files before its own. Pages lie in the order of their numbers,
+ * so that it takes a few looks, where a walk over all rows would take minutes in large books. */
+static enum dr_status go_to_file_before(struct store *store, struct sqlite3_stmt *row,
+                                        struct last_page *page, struct dr_error *error) {
+    const uint32_t file = page->end.file;
+    struct last_page before = {0};
+    int64_t low = 0;             /* up to here they are of files before */
+    int64_t high = page->number; /* from here on they are not */
+    while (low + 1 < high) {
+        const int64_t middle = low + (high - low) / 2;
+        struct last_page found;
+        const enum dr_status status = read_last_page(store, row, middle, &found, error);
+        if (status) return status;
+        if (found.end.file < file) {
+            low = middle;
+            before = found;
+        } else {
+            high = found.number;
+        }
+    }
+    *page = before;
+    return DR_OK;
 }
+
+/* Goes on behind the last page of all, and looks for every file that pages are in. */
+static enum dr_status open_ledger(struct store *store, struct dr_error *error) {
+    struct sqlite3_stmt *row = NULL;
+    struct last_page page;
+    enum dr_status status =
+        store_prepare(store,
+                      "SELECT number," STORE_PAGE_COLUMNS "FROM page WHERE number <= ?1"
+                      " ORDER BY number DESC LIMIT 1",
+                      &row, error);
+    if (status) return status;
+    status = read_last_page(store, row, INT64_MAX, &page, error);
+    if (!status) {
+        store->last_page = page.number;
+        status = ledger_file_new(store->folder, page.end, 0, &store->ledger, error);
+    }
+    while (!status && page.end.file > 0) {
+        ledger_file_check(store->ledger, page.end);
+        status = go_to_file_before(store, row, &page, error);
+    }
+    sqlite3_finalize(row);
+    return status;
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
 
 enum dr_status store_open(const char *folder, struct store **ret_store, struct dr_error *error) {
     enum dr_status status = DR_NO_MEMORY;

@@ -14,7 +14,17 @@
 
 #include <sqlite3.h>
 
-enum { OLD_ENTRIES = 40, ENTRIES = 80, HOUR_MS = 3600 * 1000 };
+#include <fcntl.h>
+#include <unistd.h>
+
+enum {
+    OLD_ENTRIES = 40,
+    ENTRIES = 80,
+    ROUNDS = 12, /* of new entries; each is a page */
+    HOUR_MS = 3600 * 1000,
+    LEDGER_PATH_BYTES = SAMPLE_PATH_BYTES + 64,
+    LEDGER_FILE_BYTES = 16000, /* two of them */
+};
 
 struct fixture {
     char folder[SAMPLE_PATH_BYTES];
@@ -160,8 +170,8 @@ static void test_a_place_that_cannot_be_is_refused_at_the_start(void **state) {
 }
 
 static void path_of_ledger(const struct fixture *fixture, long long file,
-                           char path[SAMPLE_PATH_BYTES + 32]) {
-    snprintf(path, SAMPLE_PATH_BYTES + 32, "%s/ledger/%06lld.records", fixture->folder, file);
+                           char path[LEDGER_PATH_BYTES]) {
+    snprintf(path, LEDGER_PATH_BYTES, "%s/ledger/%06lld.records", fixture->folder, file);
 }
 
 static int64_t read_number(const struct fixture *fixture, const char *sql) {
@@ -195,7 +205,7 @@ static void test_totals_that_cannot_follow_are_said_to_be_late_and_come_later(vo
     const struct fixture *fixture = *state;
     const struct store_filter all = {0};
     struct store *store = NULL;
-    char path[SAMPLE_PATH_BYTES + 32];
+    char path[LEDGER_PATH_BYTES];
     char away[SAMPLE_PATH_BYTES + 16];
     int64_t cost = 0, expected = 0;
     assert_int_equal(store_open(fixture->folder, &store, NULL), DR_OK);
@@ -221,6 +231,162 @@ static void test_totals_that_cannot_follow_are_said_to_be_late_and_come_later(vo
     store_close(store);
 }
 
+/* --- files of the ledger -------------------------------------------------------------------- */
+
+enum { FILES = ROUNDS / 2 };
+
+/* Books whose ledger is a handful of small files, behind pages that are in their rows. */
+static void make_books_of_files(const struct fixture *fixture) {
+    struct store *store = NULL;
+    make_old_books(fixture);
+    assert_int_equal(store_open(fixture->folder, &store, NULL), DR_OK);
+    ledger_file_free(store->ledger);
+    assert_int_equal(ledger_file_new(fixture->folder, (struct ledger_place){0}, LEDGER_FILE_BYTES,
+                                     &store->ledger, NULL),
+                     DR_OK);
+    for (size_t round = 0; round < ROUNDS; round++) put_new_entries(fixture, store);
+    store_close(store);
+    assert_int_equal(read_number(fixture, "SELECT max(ledger_file) FROM page"), FILES);
+}
+
+/* Opens the books as a gateway does. Returns how often a file was said to be missing, SIZE_MAX when
+ * one was whose path begins otherwise. */
+static size_t count_missing(const struct fixture *fixture, const char *path) {
+    static struct sample_log log;
+    struct store *store = NULL;
+    char line[LEDGER_PATH_BYTES + 64];
+    snprintf(line, sizeof(line), " error ledger.missing file=%s", path);
+    sample_log_begin(&log);
+    const enum dr_status status = store_open(fixture->folder, &store, NULL);
+    sample_log_end(&log);
+    assert_int_equal(status, DR_OK);
+    store_close(store);
+    const size_t count = sample_log_count(&log, "ledger.missing");
+    return count == sample_log_count(&log, line) ? count : SIZE_MAX;
+}
+
+/* Cuts the file behind `len` bytes for a moment. */
+static size_t count_missing_when_cut(const struct fixture *fixture, const char *path, size_t len) {
+    char kept[2 * LEDGER_FILE_BYTES];
+    const int file = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(file >= 0);
+    const ssize_t kept_len = pread(file, kept, sizeof(kept), 0);
+    assert_true(kept_len >= (ssize_t)len);
+    assert_int_equal(ftruncate(file, (off_t)len), 0);
+    const size_t count = count_missing(fixture, path);
+    assert_int_equal(pwrite(file, kept, (size_t)kept_len, 0), kept_len);
+    close(file);
+    return count;
+}
+
+static void test_every_file_of_the_ledger_that_is_missing_or_cut_is_told(void **state) {
+    const struct fixture *fixture = *state;
+    char path[LEDGER_PATH_BYTES];
+    char away[SAMPLE_PATH_BYTES + 16];
+    make_books_of_files(fixture);
+    snprintf(away, sizeof(away), "%s/away", fixture->folder);
+    for (long long file = 1; file <= FILES; file++) {
+        char sql[128];
+        snprintf(sql, sizeof(sql),
+                 "SELECT max(ledger_offset + record_bytes) FROM page WHERE ledger_file = %lld",
+                 file);
+        const size_t end = (size_t)read_number(fixture, sql);
+        path_of_ledger(fixture, file, path);
+        assert_int_equal(count_missing(fixture, path), 0);
+        assert_int_equal(count_missing_when_cut(fixture, path, end), 0);
+        assert_int_equal(count_missing_when_cut(fixture, path, end - 1), 1);
+        assert_int_equal(count_missing_when_cut(fixture, path, 0), 1);
+        assert_int_equal(rename(path, away), 0);
+        assert_int_equal(count_missing(fixture, path), 1);
+        assert_int_equal(rename(away, path), 0);
+    }
+}
+
+/* Rows of pages at any distance, any number of them for a file; `ends` is where the last one of
+ * each does. */
+static void make_rows_of_files(const struct fixture *fixture, struct dr_random *random,
+                               uint64_t ends[FILES]) {
+    char path[SAMPLE_PATH_BYTES + 16];
+    sqlite3 *database = NULL;
+    uint64_t number = 0;
+    snprintf(path, sizeof(path), "%s/drover.db", fixture->folder);
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    execute(database, "DELETE FROM page; UPDATE fact SET value = 1000 WHERE name = 'folded_page'");
+    for (size_t file = 0; file < FILES; file++) {
+        ends[file] = 0;
+        for (uint64_t count = 1 + dr_random_below(random, 9); count > 0; count--) {
+            char sql[128];
+            const uint64_t len = 1 + dr_random_below(random, 5000);
+            number += 1 + dr_random_below(random, 4);
+            snprintf(sql, sizeof(sql),
+                     "INSERT INTO page VALUES (%llu, 0, 0, 1, x'', %zu, %llu, %llu)",
+                     (unsigned long long)number, file + 1, (unsigned long long)ends[file],
+                     (unsigned long long)len);
+            execute(database, sql);
+            ends[file] += len;
+        }
+    }
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+}
+
+static void cut_files(const struct fixture *fixture, const uint64_t ends[FILES], uint64_t missing) {
+    for (size_t file = 0; file < FILES; file++) {
+        char path[LEDGER_PATH_BYTES];
+        path_of_ledger(fixture, (long long)file + 1, path);
+        assert_int_equal(truncate(path, (off_t)(ends[file] - missing)), 0);
+    }
+}
+
+static void test_the_end_of_each_file_is_known_whatever_pages_are_in_it(void **state) {
+    const struct fixture *fixture = *state;
+    struct dr_random random;
+    dr_random_seed(&random, 3);
+    make_books_of_files(fixture);
+    for (size_t round = 0; round < 20; round++) {
+        uint64_t ends[FILES];
+        make_rows_of_files(fixture, &random, ends);
+        cut_files(fixture, ends, 0);
+        assert_int_equal(count_missing(fixture, fixture->folder), 0);
+        cut_files(fixture, ends, 1);
+        assert_int_equal(count_missing(fixture, fixture->folder), FILES);
+    }
+}
+
+static bool visit_requests(void *owner, const struct store_total *total) {
+    uint64_t *requests = owner;
+    *requests = total->requests;
+    return true;
+}
+
+/* ... also where numbers of pages are missing. */
+static void test_books_go_on_without_an_older_file_of_the_ledger(void **state) {
+    const struct fixture *fixture = *state;
+    const struct store_filter all = {0};
+    static struct sample_log log;
+    struct store *store = NULL;
+    sqlite3 *database = NULL;
+    char path[LEDGER_PATH_BYTES];
+    uint64_t requests = 0;
+    make_books_of_files(fixture);
+    snprintf(path, sizeof(path), "%s/drover.db", fixture->folder);
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    execute(database, "DELETE FROM page WHERE number % 2 = 1 AND ledger_file > 0");
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+    for (long long file = 1; file < FILES; file++) {
+        path_of_ledger(fixture, file, path);
+        assert_int_equal(unlink(path), 0);
+    }
+    sample_log_begin(&log);
+    const enum dr_status status = store_open(fixture->folder, &store, NULL);
+    sample_log_end(&log);
+    assert_int_equal(status, DR_OK);
+    assert_int_equal(sample_log_count(&log, "ledger.missing"), FILES - 1);
+    put_new_entries(fixture, store);
+    assert_int_equal(store_each_total(store, &all, 0, visit_requests, &requests, NULL), DR_OK);
+    assert_int_equal(requests, OLD_ENTRIES + (ROUNDS + 1) * (ENTRIES - OLD_ENTRIES));
+    store_close(store);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_pages_in_rows_are_read_beside_those_in_files, set_up,
@@ -229,6 +395,12 @@ int main(void) {
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             test_totals_that_cannot_follow_are_said_to_be_late_and_come_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_every_file_of_the_ledger_that_is_missing_or_cut_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_end_of_each_file_is_known_whatever_pages_are_in_it,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_books_go_on_without_an_older_file_of_the_ledger,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
