@@ -472,8 +472,29 @@ static bool follower_take(struct replay_follower *follower, uint64_t word,
         .skipped = follower->skipped,
         .seq = follower->seq + 1,
     };
-    follower->seq += ret_row->count - ret_row->skipped;
-    follower->skipped = 0;
+    return true;
+}
+
+typedef uint32_t row_taker(void *owner, const struct replay_row *row);
+
+/* Hands the next row on, whose word is known. Where some of it is left, the follower stays before
+ * it. False when out of memory. */
+static bool follower_hand_on(struct replay_follower *follower, uint64_t word, void *owner,
+                             row_taker *take, bool *ret_wants_more) {
+    struct leaf *const leaf = follower->leaf;
+    const uint32_t at = follower->at;
+    const uint64_t taken = follower->taken;
+    struct replay_row row;
+    if (!follower_take(follower, word, &row)) return false;
+    const uint32_t done = take(owner, &row);
+    dr_assert(done >= row.skipped && done <= row.count);
+    follower->seq += done - row.skipped;
+    *ret_wants_more = done == row.count;
+    follower->skipped = *ret_wants_more ? 0 : done;
+    if (*ret_wants_more) return true;
+    follower->leaf = leaf;
+    follower->at = at;
+    follower->taken = taken;
     return true;
 }
 
@@ -539,17 +560,15 @@ enum dr_status replay_follow(struct replay_table *table, dr_slice request_id, dr
 
 /* Under the record's mutex. */
 static enum replay_state follower_read(struct replay_follower *follower, void *owner,
-                                       bool (*take)(void *owner, const struct replay_row *row)) {
+                                       row_taker *take) {
     struct replay *replay = follower->replay;
     uint64_t word;
     bool wants_more = true;
     if (follower->is_moved) return REPLAY_IS_MOVED;
     while (wants_more && (word = follower_word(follower)) != 0) {
-        struct replay_row row;
-        if (!follower_take(follower, word, &row)) return REPLAY_LOST;
-        wants_more = take(owner, &row);
+        if (!follower_hand_on(follower, word, owner, take, &wants_more)) return REPLAY_LOST;
     }
-    if (follower_word(follower) != 0) return REPLAY_WAITS;
+    if (!wants_more) return REPLAY_WAITS;
     if (replay->is_waiting) {
         replay->is_waiting = false;
         tell_writer(replay, REPLAY_DRAINED);
@@ -561,7 +580,7 @@ static enum replay_state follower_read(struct replay_follower *follower, void *o
 }
 
 enum replay_state replay_read(struct replay_follower *follower, void *owner,
-                              bool (*take)(void *owner, const struct replay_row *row)) {
+                              uint32_t (*take)(void *owner, const struct replay_row *row)) {
     struct replay *replay = follower->replay;
     pthread_mutex_lock(&replay->mutex);
     const enum replay_state state = follower_read(follower, owner, take);

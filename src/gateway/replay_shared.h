@@ -97,7 +97,7 @@ struct replay_follower {
     struct replay *replay;
     struct leaf *leaf; /* where the next row begins */
     uint32_t at;
-    uint32_t skipped;     /* frames of it that are not wanted */
+    uint32_t skipped;     /* frames of it that are not wanted any more */
     uint64_t taken;       /* bytes before it, since the record's beginning */
     uint64_t seq;         /* of the last frame that was handed on */
     struct dr_buf joined; /* a row that stands on several leaves */
@@ -120,13 +120,14 @@ enum replay_state {
 struct replay_row {
     dr_slice frames;
     uint32_t count;
-    uint32_t skipped; /* of these, which the follower did not ask for */
+    uint32_t skipped; /* of these, which the follower did not ask for, or has taken */
     uint64_t seq;     /* of the first that is not skipped */
 };
-/* Hands on what there is, row by row; `take` may not call anything here, and returns false when it
- * wants no more for now. */
+/* Hands on what there is, row by row; `take` may not call anything here. It returns how many of the
+ * row's frames are done with, skipped ones too: when it wants no more for now these are fewer than
+ * all, and the row comes again later. */
 enum replay_state replay_read(struct replay_follower *follower, void *owner,
-                              bool (*take)(void *owner, const struct replay_row *row));
+                              uint32_t (*take)(void *owner, const struct replay_row *row));
 void replay_ask_cancel(struct replay_follower *follower);
 /* Follows no more; frees the follower's memory, now or when nothing is under way to it. */
 void replay_leave(struct replay_follower *follower);

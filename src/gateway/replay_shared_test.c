@@ -36,11 +36,11 @@ static void follower_told(struct replay_follower *follower) {
 }
 
 /* "2=two ", or "2=one+two/1 " where the first of two was skipped. */
-static bool note(void *owner, const struct replay_row *row) {
+static uint32_t note(void *owner, const struct replay_row *row) {
     dr_buf_format(owner, "%llu=%.*s", (unsigned long long)row->seq, DR_FMT(row->frames));
     if (row->skipped > 0) dr_buf_format(owner, "/%u", (unsigned)row->skipped);
     dr_buf_put_char(owner, ' ');
-    return true;
+    return row->count;
 }
 
 static bool open_record(struct stage *stage, struct replay_pen *pen, const char *id) {
@@ -145,25 +145,56 @@ static void test_frames_are_counted_over_all_rows(void **state) {
     stage_close(&stage);
 }
 
-/* One that wants no more is given the rest when it asks again. */
-static bool note_one(void *owner, const struct replay_row *row) {
+/* One that wants no more than a frame is given the rest when it asks again. */
+static uint32_t note_one(void *owner, const struct replay_row *row) {
     (void)note(owner, row);
-    return false;
+    return row->skipped + 1;
 }
 
-static void test_who_wants_no_more_gets_the_next_row_later(void **state) {
+static uint32_t note_none(void *owner, const struct replay_row *row) {
+    (void)owner;
+    return row->skipped;
+}
+
+static void test_who_wants_no_more_gets_the_rest_of_the_row_later(void **state) {
     (void)state;
     struct stage stage;
     stage_open(&stage, ROOM);
-    put_row(&stage, "one+two");
-    put_row(&stage, "three");
-    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
-    struct replay_follower *follower = follow(&stage, 0);
+    put_row(&stage, "one+two+three");
+    put_row(&stage, "four");
+    struct replay_follower *follower = follow(&stage, 1);
+    assert_int_equal(replay_read(follower, &stage.line, note_none), REPLAY_WAITS);
     assert_int_equal(replay_read(follower, &stage.line, note_one), REPLAY_WAITS);
-    expect_line(&stage, "1=one+two ");
-    assert_int_equal(replay_read(follower, &stage.line, note_one), REPLAY_ENDED);
-    expect_line(&stage, "3=three ");
+    expect_line(&stage, "2=one+two+three/1 ");
+    assert_int_equal(replay_read(follower, &stage.line, note_one), REPLAY_WAITS);
+    expect_line(&stage, "3=one+two+three/2 4=four ");
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
+    assert_int_equal(replay_read(follower, &stage.line, note_none), REPLAY_ENDED);
     replay_leave(follower);
+    stage_close(&stage);
+}
+
+/* What stands on many leaves too, and is not dropped while some of it is left. */
+static void test_a_row_beyond_the_limit_can_be_taken_in_parts(void **state) {
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, ROOM);
+    struct replay_follower *follower = follow(&stage, 0);
+    turn(&stage);
+    dr_buf_reset(&stage.row);
+    for (size_t i = 0; i < REPLAY_BYTES_MAX; i++) dr_buf_put_char(&stage.row, (char)('a' + i % 23));
+    replay_put_row(&stage.pen, dr_buf_slice(&stage.row), 3);
+    for (uint32_t taken = 0; taken < 3; taken++) {
+        const size_t pending = replay_pending(&stage.pen);
+        assert_true(pending > REPLAY_BYTES_MAX && pending < REPLAY_BYTES_MAX + 64);
+        dr_buf_reset(&stage.line);
+        assert_int_equal(replay_read(follower, &stage.line, note_one), REPLAY_WAITS);
+        assert_true(stage.line.len > REPLAY_BYTES_MAX);
+        assert_memory_equal(stage.line.data + 2, stage.row.data, stage.row.len);
+    }
+    assert_true(replay_pending(&stage.pen) == 0);
+    replay_leave(follower);
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
     stage_close(&stage);
 }
 
@@ -354,7 +385,8 @@ static void test_out_of_memory_there_is_no_record(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frames_are_counted_over_all_rows),
-        cmocka_unit_test(test_who_wants_no_more_gets_the_next_row_later),
+        cmocka_unit_test(test_who_wants_no_more_gets_the_rest_of_the_row_later),
+        cmocka_unit_test(test_a_row_beyond_the_limit_can_be_taken_in_parts),
         cmocka_unit_test(test_a_kept_record_can_be_read_behind_its_end),
         cmocka_unit_test(test_a_row_beyond_the_limit_ends_the_keeping),
         cmocka_unit_test(test_frames_of_any_length_come_back_as_they_were),

@@ -269,10 +269,11 @@ static void follow_cut(void *owner) {
 }
 
 /* A row is one event, with its number in it. */
-static bool follow_take(void *owner, const struct replay_row *row) {
+static uint32_t follow_take(void *owner, const struct replay_row *row) {
     struct dr_buf *frame = owner;
+    if (frame->len >= GATHERED_BYTES) return 0;
     dr_buf_put(frame, row->frames);
-    return frame->len < GATHERED_BYTES;
+    return row->count;
 }
 
 /* What is missing must not look like an end. */

@@ -15,14 +15,19 @@ static void follow_send(struct ws_follow *follow, dr_slice rest) {
     follow->seq++;
 }
 
-static bool follow_take(void *owner, const struct replay_row *row) {
+/* Under another id a row may be several times as long. */
+static uint32_t follow_take(void *owner, const struct replay_row *row) {
     struct ws_follow *follow = owner;
+    const struct dr_ws_session *session = ws_connection_session(follow->connection);
     dr_slice frames = row->frames;
     dr_slice rest;
-    for (uint32_t i = 0; ws_row_next(&frames, &rest); i++) {
-        if (i >= row->skipped) follow_send(follow, rest);
+    uint32_t done = 0;
+    while (done < row->skipped && ws_row_next(&frames, &rest)) done++;
+    while (!dr_ws_session_is_full(session) && ws_row_next(&frames, &rest)) {
+        follow_send(follow, rest);
+        done++;
     }
-    return !dr_ws_session_is_full(ws_connection_session(follow->connection));
+    return done;
 }
 
 static void follow_send_refusal(struct ws_follow *follow, const struct refusal *refusal) {

@@ -340,6 +340,40 @@ def test_a_resumed_answer_waits_for_a_slow_reader(tmp_path):
         drip.close()
 
 
+class Chips(Flood):
+    """Many small events in each write."""
+
+    COUNT = 60000
+
+    def serve(self, visit):
+        while visit.ask() is not None:
+            visit.begin_stream()
+            for _ in range(self.COUNT // 1000):
+                visit.send_chunk(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n' * 1000)
+            visit.end_stream()
+
+
+def test_frames_that_came_at_once_wait_for_a_slow_reader_under_a_long_id(tmp_path):
+    chips = Chips()
+    name = "\U0001f600" * 64
+    limits = "ws_requests: 1, ws_send_bytes: 64KiB, event_bytes: 64KiB"
+    try:
+        with running(Relay(tmp_path, chips.url, limits=limits)) as relay, \
+                open_socket(relay, relay.key, sock=small_socket(relay), max_queue=1) as first:
+            told = begin(first)
+            plain = small_socket(relay)
+            with open_socket(relay, relay.key, sock=plain, max_queue=1) as second:
+                send(second, {"type": "resume", "request_id": told.frames[0]["request_id"],
+                              "after": 1, "id": name})
+                wait_until_stuck(chips, 1)
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+                while not told.is_done:
+                    told.take(receive(second))
+        assert told.text == "a" * Chips.COUNT
+    finally:
+        chips.close()
+
+
 @pytest.mark.threads
 def test_a_drain_does_not_wait_for_who_resumed_and_does_not_read(tmp_path):
     drip = Drip()
