@@ -613,6 +613,7 @@ static void session_timed_out(void *owner) {
 /* A stall is seen at the second look: nothing has gone since the first. */
 static void session_stalled(void *owner) {
     struct dr_ws_session *session = owner;
+    dr_stream_flush(session->stream); /* so that what was written in this turn is counted */
     const size_t pending = dr_stream_pending(session->stream);
     const uint64_t taken = session->written - pending;
     session->minds_stall = false;

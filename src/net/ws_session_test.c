@@ -441,35 +441,86 @@ static void test_a_peer_that_never_reads_is_closed_after_a_time(void **state) {
     talk_close(&talk);
 }
 
-/* Over a socket what is left of a small write shows only at the end of the turn. */
-static void test_a_stall_is_seen_though_nothing_more_is_sent(void **state) {
-    (void)state;
-    struct talk talk = talk_of();
+/* Over a socket, on whose other end nobody reads. Returns that one. */
+static int talk_open_socket(struct talk *talk) {
     struct dr_stream *stream;
     int fds[2];
-    talk.options.ping_ms = 86400000; /* a ping would be one more */
-    talk.options.stall_ms = 20;
-    talk.options.close_ms = 20;
-    assert_int_equal(dr_loop_new(&talk.loop, NULL), DR_OK);
-    assert_int_equal(dr_ws_hub_new(talk.loop, &talk.hub, NULL), DR_OK);
+    talk->options.ping_ms = 86400000; /* a ping would be one more */
+    talk->options.close_ms = 20;
+    assert_int_equal(dr_loop_new(&talk->loop, NULL), DR_OK);
+    assert_int_equal(dr_ws_hub_new(talk->loop, &talk->hub, NULL), DR_OK);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    assert_int_equal(dr_stream_tcp_accept(talk.loop, fds[0], &stream, NULL), DR_OK);
-    talk.session = dr_ws_session_new(talk.hub, DR_WS_SERVER, &talk.options, &talk_events, &talk);
-    assert_non_null(talk.session);
-    dr_ws_session_start(talk.session, stream, DR_NONE);
+    assert_int_equal(dr_stream_tcp_accept(talk->loop, fds[0], &stream, NULL), DR_OK);
+    talk->session = dr_ws_session_new(talk->hub, DR_WS_SERVER, &talk->options, &talk_events, talk);
+    assert_non_null(talk->session);
+    dr_ws_session_start(talk->session, stream, DR_NONE);
+    return fds[1];
+}
+
+static void talk_stalls(struct talk *talk, int fd) {
+    RUN_UNTIL(talk->loop, talk->ended == 1);
+    assert_int_equal(talk->code, 1008);
+    RUN_UNTIL(talk->loop, talk->closed == 1);
+    assert_int_equal(close(fd), 0);
+    dr_ws_hub_free(talk->hub);
+    dr_loop_free(talk->loop);
+}
+
+/* Says something in each of so many turns, or until some of it waits. Returns in how many. */
+static size_t say_on(struct talk *talk, size_t turns) {
     char text[1000];
     memset(text, 'x', sizeof text);
     const dr_slice part = dr_slice_of(text, sizeof text);
-    while (dr_stream_pending(stream) == 0) {
-        assert_int_equal(dr_ws_session_send_text(talk.session, &part, 1), DR_OK);
-        run_turns(&talk); /* what is left shows */
+    size_t said = 0;
+    for (; said < turns && dr_ws_session_pending(talk->session) == 0; said++) {
+        assert_int_equal(dr_ws_session_send_text(talk->session, &part, 1), DR_OK);
+        run_turns(talk); /* what is left shows */
     }
-    RUN_UNTIL(talk.loop, talk.ended == 1);
-    assert_int_equal(talk.code, 1008);
-    RUN_UNTIL(talk.loop, talk.closed == 1);
-    assert_int_equal(close(fds[1]), 0);
-    dr_ws_hub_free(talk.hub);
-    dr_loop_free(talk.loop);
+    return said;
+}
+
+/* What is left of a small write shows only at the end of the turn. */
+static void test_a_stall_is_seen_though_nothing_more_is_sent(void **state) {
+    (void)state;
+    struct talk talk = talk_of();
+    talk.options.stall_ms = 20;
+    const int fd = talk_open_socket(&talk);
+    (void)say_on(&talk, SIZE_MAX);
+    talk_stalls(&talk, fd);
+}
+
+/* The first of these timers to fire sends, the second looks at what waits. */
+static void send_two_frames(void *owner) {
+    struct talk *talk = owner;
+    char room[400];
+    assert_int_equal(dr_ws_session_send_frames(talk->session, two_frames(room)), DR_OK);
+}
+
+static void note_timer(void *owner) {
+    ++*(int *)owner;
+}
+
+static void test_a_stall_is_seen_though_it_begins_when_it_is_looked_for(void **state) {
+    (void)state;
+    struct talk talk = talk_of();
+    struct dr_timer timer;
+    int fired = 0;
+    talk.options.stall_ms = 20;
+    int fd = talk_open_socket(&talk);
+    const size_t most = say_on(&talk, SIZE_MAX);
+    talk_stalls(&talk, fd);
+
+    talk = talk_of();
+    talk.options.stall_ms = 20;
+    fd = talk_open_socket(&talk);
+    assert_int_equal(say_on(&talk, most - 2), most - 2);
+    dr_timer_init(&timer, &fired, note_timer);
+    dr_timer_start(&timer, talk.loop, talk.options.stall_ms);
+    RUN_UNTIL(talk.loop, fired == 1); /* nothing waits, so nobody looks any more */
+    dr_timer_init(&timer, &talk, send_two_frames);
+    dr_timer_start(&timer, talk.loop, talk.options.stall_ms);
+    send_two_frames(&talk);
+    talk_stalls(&talk, fd);
 }
 
 static void test_more_than_the_cap_ends_a_session_in_the_same_turn(void **state) {
@@ -619,6 +670,7 @@ int main(void) {
         cmocka_unit_test(test_a_slow_reader_fills_and_drains),
         cmocka_unit_test(test_a_peer_that_never_reads_is_closed_after_a_time),
         cmocka_unit_test(test_a_stall_is_seen_though_nothing_more_is_sent),
+        cmocka_unit_test(test_a_stall_is_seen_though_it_begins_when_it_is_looked_for),
         cmocka_unit_test(test_more_than_the_cap_ends_a_session_in_the_same_turn),
         cmocka_unit_test(test_pings_that_are_never_read_end_at_the_cap),
         cmocka_unit_test(test_a_paused_session_reads_nothing),
