@@ -350,9 +350,10 @@ static void join_halves(struct ws_answer *answer, struct answer_chunk *chunk) {
         if (!is_empty_text(&event)) chunk->events[kept++] = event;
     }
     chunk->event_count = kept;
-    if (dr_buf_status(joined) != DR_OK && answer->session) {
-        dr_ws_session_reset(answer->session); /* as for a tail */
-    }
+    if (dr_buf_status(joined) == DR_OK) return;
+    /* As for frames: a gap would go unseen, also by who comes back. */
+    if (answer->pen.replay) replay_lose(&answer->pen);
+    if (answer->session) dr_ws_session_reset(answer->session);
 }
 
 /* The words of a chunk with nothing else in it that is new: nearly all are such. NULL when it has
