@@ -234,12 +234,12 @@ static void put_text(struct ws_answer *answer, const struct answer_event *event,
     frame_close(answer, begin);
 }
 
-/* Whatever its length all of the text at hand is copied, which takes no call. */
+/* Mostly short: then what lies in the lines that are at hand is copied, which takes no call. */
 static char *put_begin(char *at, const struct ws_answer *answer) {
-    if (answer->begin.data != answer->begin_text) {
+    if (answer->begin.len > WS_BEGIN_BYTES_SHORT) {
         return mempcpy(at, answer->begin.data, answer->begin.len);
     }
-    memcpy(at, answer->begin_text, sizeof answer->begin_text);
+    memcpy(at, answer->begin_text, WS_BEGIN_BYTES_SHORT);
     return at + answer->begin.len;
 }
 
@@ -250,7 +250,7 @@ static void put_plain_words(struct ws_answer *answer, dr_slice words) {
     char number[DR_U64_TEXT_BYTES];
     const size_t number_len = dr_u64_text(++answer->seq, number);
     const size_t len = answer->begin.len + number_len + before.len + words.len + 2;
-    char *frame = dr_buf_reserve(frames, DR_WS_HEAD_BYTES_MAX + sizeof answer->begin_text + len);
+    char *frame = dr_buf_reserve(frames, DR_WS_HEAD_BYTES_MAX + WS_BEGIN_BYTES_SHORT + len);
     if (!frame) return;
     char *at = frame + dr_ws_write_head(frame, DR_WS_OPCODE_TEXT, len, NULL);
     at = put_begin(at, answer);

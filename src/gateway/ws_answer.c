@@ -6,7 +6,8 @@
 #include "gateway/exchange.h"
 
 enum { CACHE_LINE_BYTES = 64 };
-_Static_assert(offsetof(struct ws_answer, begin_text) <= 2 * CACHE_LINE_BYTES - 32,
+_Static_assert(offsetof(struct ws_answer, begin_text) + WS_BEGIN_BYTES_SHORT <=
+                   2 * CACHE_LINE_BYTES,
                "short ids too");
 
 static void answer_told(void *owner, unsigned facts);

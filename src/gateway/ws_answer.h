@@ -16,7 +16,12 @@ struct worker;
 struct dr_ws_session;
 struct ws_connection;
 
-enum { WS_FINISH_BYTES_MAX = 64, WS_MODEL_BYTES_MAX = 256, WS_BEGIN_BYTES_AT_HAND = 64 };
+enum {
+    WS_FINISH_BYTES_MAX = 64,
+    WS_MODEL_BYTES_MAX = 256,
+    WS_BEGIN_BYTES_AT_HAND = 64,
+    WS_BEGIN_BYTES_SHORT = 32,
+};
 
 /* In its exchange's arena. */
 struct ws_answer {

@@ -50,12 +50,11 @@ struct dr_ws_session {
     struct dr_ws_hub *hub;
     struct dr_stream *stream;
     const struct dr_ws_session_options *options;
-    struct dr_ws_outbox *outbox; /* NULL unless something was sent in this turn */
-    struct dr_deferred flush;
-    uint64_t written;         /* bytes handed to the stream */
-    uint16_t owed_code;       /* `ended` is to be told with it; 0: nothing is owed */
-    uint8_t state;            /* enum session_state */
-    uint8_t unanswered_pings; /* since the last byte came */
+    struct dr_ws_outbox *outbox; /* NULL unless a message was sent in this turn */
+    uint64_t written;            /* bytes handed to the stream */
+    uint16_t owed_code;          /* `ended` is to be told with it; 0: nothing is owed */
+    uint8_t state;               /* enum session_state */
+    uint8_t unanswered_pings;    /* since the last byte came */
     bool is_server;
     bool is_told; /* `ended` was */
     bool is_reading;
@@ -64,6 +63,7 @@ struct dr_ws_session {
     bool waited;      /* some of that had not gone when it was looked at */
     bool has_ended;   /* the peer's FIN has come */
 
+    struct dr_deferred flush;
     struct dr_ws_reader reader;
     const struct dr_ws_session_events *events;
     void *owner;
