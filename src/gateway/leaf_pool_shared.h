@@ -14,8 +14,8 @@
 struct dr_mailbox;
 struct leaf_pool;
 
-/* A multiple of 4. With what stands before them 4 KiB, so that a leaf is one page of memory: each
- * one that is new to the processor costs it as much as many frames do. */
+/* A multiple of 8, for the words of a record. With what stands before them 4 KiB, so that a leaf is
+ * one page of memory: each one that is new to the processor costs it as much as many frames do. */
 enum { LEAF_BYTES = 4096 - 16 };
 
 struct leaf {
