@@ -140,17 +140,6 @@ static void expect(const struct scene_run *run, bool is_right, const char *what)
              what);
 }
 
-/* Whether the plan of failures has been carried out: switches it off. One allocation more tells
- * "the last one failed" from "the next one would". */
-static bool plan_end(uint64_t made_before, uint64_t fail_at) {
-    const bool has_come_to_it = fail_at > 0 && dr_alloc_count() - made_before >= fail_at - 1;
-    void *one_more = dr_alloc(1);
-    const bool has_failed = has_come_to_it && one_more;
-    dr_free(one_more);
-    dr_alloc_fail_at(0);
-    return has_failed;
-}
-
 static void run_scene(struct sample_worker *sample, struct scene_run *run) {
     const struct scene *scene = run->scene;
     struct peer *client = &sample->clients[0];
@@ -172,7 +161,7 @@ static void run_scene(struct sample_worker *sample, struct scene_run *run) {
                      (unsigned long long)run->fail_at, client->text);
         }
     }
-    run->has_failed = plan_end(made_before, run->fail_at);
+    run->has_failed = sample_plan_end(made_before, run->fail_at);
     const char *fault = client_judge(client, run->has_left, &run->answer);
     if (fault) {
         fail_msg("%s, allocation %llu fails: %s:\n%s", scene->name,

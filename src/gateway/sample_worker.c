@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "gateway/http_front.h"
+#include "gateway/replay_shared.h"
 #include "net/address.h"
 
 #include <arpa/inet.h>
@@ -19,16 +20,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SEGMENT_BYTES = 256 * 1024, FILE_BYTES = 4 * SEGMENT_BYTES, CONFIG_BYTES = 4096 };
+enum {
+    SEGMENT_BYTES = 256 * 1024,
+    FILE_BYTES = 4 * SEGMENT_BYTES,
+    CONFIG_BYTES = 4096,
+    RECORDS_BYTES = 2 * DR_SHEET_BYTES,
+};
 
 /* --- the provider's part -------------------------------------------------------------------- */
 
 #define CHUNK(delta) \
     "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\"," \
     "\"choices\":[{\"index\":0,\"delta\":" delta ",\"finish_reason\":null}]}\n\n"
-#define FINISH \
+#define FINISH_FOR(reason) \
     "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\"," \
-    "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n"
+    "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"" reason "\"}]}\n\n"
+#define FINISH FINISH_FOR("stop")
+#define CALL(call) CHUNK("{\"tool_calls\":[{" call "}]}")
 #define USAGE \
     "data: {\"id\":\"c1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\"," \
     "\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12}}" \
@@ -79,6 +87,26 @@ static const struct script scripts[] = {
      EVENTS,
      {HELLO, CHUNK("{\"content\":\"good \"}") CHUNK("{\"content\":\"day\"}"),
       CHUNK("{\"content\":\" to you\"}"), FINISH USAGE, "data: [DONE]\n\n"},
+     false,
+     NULL},
+    /* a character in two events */
+    {"halves",
+     200,
+     EVENTS,
+     {HELLO CHUNK("{\"content\":\"good \\ud83d\"}"), CHUNK("{\"content\":\"\\ude00 day\"}"),
+      CHUNK("{\"content\":\" to you\"}"), FINISH USAGE, "data: [DONE]\n\n"},
+     false,
+     NULL},
+    {"calls",
+     200,
+     EVENTS,
+     {HELLO CALL("\"index\":0,\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"look\","
+                 "\"arguments\":\"\"}"),
+      CALL("\"index\":0,\"function\":{\"arguments\":\"{at:\"}")
+          CALL("\"index\":0,\"function\":{\"arguments\":\"sea}\"}"),
+      CALL("\"index\":1,\"id\":\"b\",\"type\":\"function\",\"function\":{\"name\":\"wait\","
+           "\"arguments\":\"{}\"}"),
+      FINISH_FOR("tool_calls") USAGE, "data: [DONE]\n\n"},
      false,
      NULL},
     {"uncounted-stream",
@@ -341,21 +369,25 @@ static void provider_turn(struct sample_worker *sample) {
 
 /* --- clients -------------------------------------------------------------------------------- */
 
-void client_ask(struct sample_worker *sample, struct peer *client, const char *key,
-                const char *body) {
+void client_say(struct sample_worker *sample, struct peer *client, const char *text, size_t len) {
     const struct sockaddr_in address = loopback(dr_listener_port(sample->worker.listener));
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    char request[2048];
     dr_assert(fd >= 0);
     dr_assert(connect(fd, (const struct sockaddr *)(const void *)&address, sizeof address) == 0);
+    dr_assert(send(fd, text, len, MSG_NOSIGNAL) == (ssize_t)len);
+    peer_take(client, fd);
+}
+
+void client_ask(struct sample_worker *sample, struct peer *client, const char *key,
+                const char *body) {
+    char request[2048];
     const int len = snprintf(request, sizeof request,
                              "POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\n"
                              "Authorization: Bearer %s\r\nContent-Type: application/json\r\n"
                              "Connection: close\r\nContent-Length: %zu\r\n\r\n%s",
                              key, strlen(body), body);
     dr_assert(len > 0 && (size_t)len < sizeof request);
-    dr_assert(send(fd, request, (size_t)len, MSG_NOSIGNAL) == len);
-    peer_take(client, fd);
+    client_say(sample, client, request, (size_t)len);
 }
 
 void client_read(struct peer *client) {
@@ -370,7 +402,7 @@ void client_leave(struct peer *client, bool is_reset) {
 
 /* --- judging -------------------------------------------------------------------------------- */
 
-static dr_slice field_of(dr_slice head, const char *name) {
+dr_slice answer_field(dr_slice head, const char *name) {
     const size_t at = dr_slice_find(head, dr_slice_text(name));
     if (at == head.len) return DR_NONE;
     dr_slice rest = dr_slice_from(head, at + strlen(name));
@@ -387,15 +419,14 @@ static bool is_error_object(dr_slice text) {
 
 static const char *judge_whole(dr_slice head, dr_slice body, uint16_t status) {
     uint64_t len = 0;
-    if (!dr_slice_to_u64(field_of(head, "Content-Length: "), &len)) return "no length";
+    if (!dr_slice_to_u64(answer_field(head, "Content-Length: "), &len)) return "no length";
     if (body.len != len) return "the body is not as long as it says";
     if (status >= 400) return is_error_object(body) ? NULL : "no error object";
     if (status != 200) return "a status that nobody knows";
     return dr_slice_ends(body, DR_LIT("}")) ? NULL : "the answer is cut";
 }
 
-/* Takes the chunks off, in place of `text`. False when they are malformed. */
-static bool chunks_take(dr_slice rest, char text[PEER_BYTES], size_t *ret_len, bool *ret_is_whole) {
+bool answer_take_chunks(dr_slice rest, char text[PEER_BYTES], size_t *ret_len, bool *ret_is_whole) {
     *ret_len = 0;
     *ret_is_whole = false;
     while (rest.len > 0) {
@@ -426,7 +457,7 @@ static const char *judge_stream(dr_slice chunks, struct answer *answer) {
     bool is_whole = false;
     bool has_error = false;
     bool has_done = false;
-    if (!chunks_take(chunks, text, &len, &is_whole)) return "malformed chunks";
+    if (!answer_take_chunks(chunks, text, &len, &is_whole)) return "malformed chunks";
     dr_slice rest = dr_slice_of(text, len);
     while (rest.len > 0) {
         const size_t end = dr_slice_find(rest, DR_LIT("\n\n"));
@@ -460,10 +491,10 @@ const char *client_judge(const struct peer *client, bool has_left, struct answer
     if (!dr_slice_starts(head, DR_LIT("HTTP/1.1 "))) return "no HTTP";
     if (!dr_slice_to_u64(dr_slice_first(dr_slice_from(head, 9), 3), &status)) return "no status";
     ret_answer->status = (uint16_t)status;
-    ret_answer->request_id = field_of(head, "x-request-id: ");
-    ret_answer->cost = field_of(head, "x-drover-cost: ");
+    ret_answer->request_id = answer_field(head, "x-request-id: ");
+    ret_answer->cost = answer_field(head, "x-drover-cost: ");
     if (ret_answer->request_id.len != REQUEST_ID_BYTES) return "no request id";
-    if (field_of(head, "Transfer-Encoding: ").len > 0) {
+    if (answer_field(head, "Transfer-Encoding: ").len > 0) {
         if (status != 200) return "a stream with a status of its own";
         return judge_stream(body, ret_answer);
     }
@@ -576,6 +607,7 @@ static void open_net(struct sample_worker *sample) {
     struct dr_error error;
     const struct dr_http_pool_options pool_options = {.response_head_bytes_max = 65536};
     dr_assert(dr_loop_new(&worker->loop, &error) == DR_OK);
+    dr_assert(dr_mailbox_open(worker->loop, &worker->mailbox, &error) == DR_OK);
     dr_assert(dr_resolver_open(worker->loop, "127.0.0.1:1", &worker->resolver, &error) == DR_OK);
     worker->pool = dr_http_pool_new(worker->loop, worker->resolver, &pool_options);
     dr_assert(worker->pool);
@@ -609,6 +641,8 @@ void sample_worker_open(struct sample_worker *sample, struct sample_data *data) 
     dr_assert(worker_memory_init(worker, &error) == DR_OK);
     open_net(sample);
     sample_journal_path(data->folder, folder);
+    worker->replays = replay_table_new(1, RECORDS_BYTES, NULL);
+    dr_assert(worker->replays);
     dr_assert(journal_open(folder, 0, SEGMENT_BYTES, &worker->journal, &error) == DR_OK);
 }
 
@@ -619,14 +653,26 @@ void sample_worker_close(struct sample_worker *sample) {
     edition_release(worker->edition);
     dr_http_pool_close(worker->pool);
     dr_resolver_close(worker->resolver);
+    dr_mailbox_close(worker->mailbox);
     dr_loop_run(worker->loop);
     dr_http_server_free(worker->http);
     dr_ws_hub_free(worker->ws);
+    replay_table_free(worker->replays);
     journal_close(worker->journal);
     dr_loop_free(worker->loop);
     worker_memory_clear(worker);
     for (size_t i = 0; i < UPSTREAMS_MAX; i++) peer_close(&sample->upstreams[i].peer);
     (void)close(sample->provider_fd);
+}
+
+bool sample_plan_end(uint64_t made_before, uint64_t fail_at) {
+    const bool has_come_to_it = fail_at > 0 && dr_alloc_count() - made_before >= fail_at - 1;
+    /* One more tells "the last one failed" from "the next one would". */
+    void *one_more = dr_alloc(1);
+    const bool has_failed = has_come_to_it && one_more;
+    dr_free(one_more);
+    dr_alloc_fail_at(0);
+    return has_failed;
 }
 
 void sample_worker_turn(struct sample_worker *sample) {
@@ -636,5 +682,6 @@ void sample_worker_turn(struct sample_worker *sample) {
 
 bool sample_worker_is_quiet(const struct sample_worker *sample) {
     return dr_list_is_empty(&sample->worker.exchanges) &&
-           dr_http_server_connection_count(sample->worker.http) == 0;
+           dr_http_server_connection_count(sample->worker.http) == 0 &&
+           dr_ws_hub_session_count(sample->worker.ws) == 0;
 }

@@ -66,7 +66,8 @@ void sample_worker_turn(struct sample_worker *sample);
 /* No exchange and no connection of a client is left. */
 bool sample_worker_is_quiet(const struct sample_worker *sample);
 
-/* Connects and sends the whole request. */
+/* Connects and sends all of it. */
+void client_say(struct sample_worker *sample, struct peer *client, const char *text, size_t len);
 void client_ask(struct sample_worker *sample, struct peer *client, const char *key,
                 const char *body);
 void client_read(struct peer *client);
@@ -90,6 +91,16 @@ struct answer {
 };
 /* NULL when the bytes are one of these forms, complete and well-formed; otherwise what is wrong. */
 const char *client_judge(const struct peer *client, bool has_left, struct answer *ret_answer);
+
+/* Of an answer's head; `name` is "name: ". Empty when it has none. */
+dr_slice answer_field(dr_slice head, const char *name);
+/* The chunks of a body, one behind the other; of a cut one those that are whole. False when they
+ * are malformed. */
+bool answer_take_chunks(dr_slice body, char text[PEER_BYTES], size_t *ret_len, bool *ret_is_whole);
+
+/* Switches the plan of failures off. Whether it has been carried out: that the allocation number
+ * `fail_at` was asked for since `made_before` of them had been made. */
+bool sample_plan_end(uint64_t made_before, uint64_t fail_at);
 
 /* The records of all journals in the data's folder; their files are removed. `visit` may be
  * NULL. */

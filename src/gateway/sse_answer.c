@@ -144,11 +144,10 @@ static void kept_put_event(struct downstream *downstream, dr_slice raw) {
 static void kept_flush(struct downstream *downstream) {
     const struct exchange *exchange = downstream->owner.object;
     struct dr_buf *events = &exchange->worker->events;
-    if (downstream->call && dr_buf_status(events) == DR_OK) {
-        if (events->len > 0) dr_http_call_put(downstream->call, dr_buf_slice(events));
-    } else if (downstream->call && downstream->kept) {
-        dr_http_call_abort(downstream->call); /* out of memory: a gap would go unseen */
-        downstream->call = NULL;
+    if (downstream->call && dr_buf_status(events) != DR_OK) {
+        dr_http_call_reset(downstream->call); /* out of memory: a gap would go unseen */
+    } else if (downstream->call && events->len > 0) {
+        dr_http_call_put(downstream->call, dr_buf_slice(events));
     }
     dr_buf_reset(events);
     if (events->capacity > GATHERED_BYTES) dr_buf_clear(events);
@@ -258,14 +257,24 @@ static void follow_close(struct sse_follow *follow) {
     replay_leave(&follow->follower);
 }
 
+/* With what stands in the worker's frame. */
+static void follow_end(struct sse_follow *follow) {
+    const struct dr_buf *frame = &follow->worker->frame;
+    if (dr_buf_status(frame) == DR_OK) {
+        dr_http_call_end(follow->call, dr_buf_slice(frame));
+    } else {
+        dr_http_call_abort(follow->call); /* out of memory: a gap would go unseen */
+    }
+    follow_close(follow);
+}
+
 static void follow_cut(void *owner) {
     struct sse_follow *follow = owner;
     struct dr_buf *frame = &follow->worker->frame;
     const struct refusal refusal = refusal_of(REFUSAL_DRAINING);
     dr_buf_reset(frame);
     put_refusal(frame, &refusal);
-    dr_http_call_end(follow->call, dr_buf_slice(frame));
-    follow_close(follow);
+    follow_end(follow);
 }
 
 /* A row is one event, with its number in it. */
@@ -287,11 +296,10 @@ static void follow_pump(struct sse_follow *follow) {
     while (dr_http_call_pending(follow->call) <= PENDING_BYTES_HIGH) {
         dr_buf_reset(frame);
         const enum replay_state state = replay_read(&follow->follower, frame, follow_take);
-        if (state != REPLAY_WAITS) {
-            if (state == REPLAY_IS_MOVED) dr_buf_put(frame, DR_LIT(": moved\n\n"));
-            if (state == REPLAY_LOST) put_lost(frame);
-            dr_http_call_end(follow->call, dr_buf_slice(frame));
-            follow_close(follow);
+        if (state == REPLAY_IS_MOVED) dr_buf_put(frame, DR_LIT(": moved\n\n"));
+        if (state == REPLAY_LOST) put_lost(frame);
+        if (state != REPLAY_WAITS || dr_buf_status(frame) != DR_OK) {
+            follow_end(follow);
             return;
         }
         if (frame->len == 0) return;

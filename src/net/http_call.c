@@ -191,6 +191,11 @@ void dr_http_call_abort(struct dr_http_call *call) {
     call_over(call);
 }
 
+void dr_http_call_reset(struct dr_http_call *call) {
+    dr_assert(call->answer == DR_HTTP_ANSWER_BEGUN || call->answer == DR_HTTP_ANSWER_AWAITED);
+    dr_http_connection_reset(call->connection);
+}
+
 /* Only composed here: the head leaves when the stream is handed over, so that whatever goes wrong
  * with it is told to the stream's new owner. */
 void dr_http_call_upgrade(struct dr_http_call *call, dr_slice headers, void *owner,

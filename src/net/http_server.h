@@ -104,6 +104,9 @@ void dr_http_call_end(struct dr_http_call *call, dr_slice last_piece);
 /* Cuts a begun answer so that the client can tell: connection closed without the last chunk.
  * Nothing comes after. */
 void dr_http_call_abort(struct dr_http_call *call);
+/* Cuts the connection at once, with what waits. The call is not over: `gone` follows in a later
+ * turn, as when a put fails. */
+void dr_http_call_reset(struct dr_http_call *call);
 /* Within `opened`, for a GET without a body: answers 101 with `headers` (borrowed) and gives the
  * stream away. `taken` follows before the server looks at anything else: the stream may be paused
  * or have failed already, which shows in its later facts; `rest` came behind the head, borrowed.
