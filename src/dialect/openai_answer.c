@@ -15,7 +15,7 @@ enum { SENTENCE_STEPS_MAX = 6 };
 
 struct openai_answer_reader {
     struct answer_builder builder;
-    struct openai_pattern pattern; /* of the latest event that was one */
+    struct openai_patterns patterns; /* of the latest events that were one */
 };
 
 struct openai_answer_reader *openai_answer_reader_new(void) {
@@ -536,7 +536,7 @@ enum dr_status openai_read_event(struct openai_answer_reader *reader, dr_slice p
         return answer_builder_finish(builder, ret_chunk, error);
     }
 
-    if (openai_pattern_fits(&reader->pattern, builder, payload)) {
+    if (openai_patterns_fit(&reader->patterns, builder, payload)) {
         return answer_builder_finish(builder, ret_chunk, error);
     }
     const enum dr_status status = answer_builder_parse(builder, payload, &root, error);
@@ -549,7 +549,7 @@ enum dr_status openai_read_event(struct openai_answer_reader *reader, dr_slice p
     read_members(builder, root, &members);
     builder->chunk.is_foreign = builder->chunk.event_count == 0 && !members.filter_results &&
                                 !dr_json_is(members.choices, DR_JSON_ARRAY);
-    openai_pattern_learn(&reader->pattern, builder, payload);
+    openai_patterns_learn(&reader->patterns, builder, payload);
     return answer_builder_finish(builder, ret_chunk, error);
 }
 

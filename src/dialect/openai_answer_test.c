@@ -250,7 +250,27 @@ static void read_as_words(struct openai_answer_reader *reader, dr_slice payload,
                   chunk.shows_usage, chunk.is_end);
 }
 
-/* `payload` read behind `before` must mean what it means alone. */
+static const char *const alike[] = {
+    "{\"id\":\"i\",\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"ab\"}}]}",
+    "{\"id\":\"i\",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"\xc3\xa9\"},"
+    "\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"xy\"}",
+    "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":null,\"reasoning_content\":\"a\"}}]}",
+    "{\"id\":\"a\",\"choices\":[{\"delta\":{\"content\":\"a\",\"content\":\"a\"}}]}",
+    "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"a\\n\"}}],\"obfuscation\":\"\"}",
+    "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"longer than two "
+    "words \xf0\x9f\x98\x80 of eight\"}}]}",
+    "{\"obfuscation\":\"q\",\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"a\"}}],"
+    "\"error\":null}",
+    "{\"id\":\"c-7\",\"created\":17,\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"b\"}}]}",
+    "{\"id\":\"a\",\"id\":\"b\",\"created\":1,\"created\":2,\"choices\":"
+    "[{\"delta\":{\"content\":\"\\\"created\\\":3\"}}]}",
+    "{\"choices\":[{\"delta\":{\"content\":\"w\"}}],\"created\":12,\"id\":\"last\"}",
+    "{\"created\":4,\"choices\":[{\"delta\":{\"content\":\"no id\"}}]}",
+};
+enum { ALIKE = sizeof alike / sizeof *alike };
+
+/* `payload` must mean behind the events of other streams, and `before` as the last of them, what it
+ * means alone. */
 static void expect_no_memory_of(dr_slice before, dr_slice payload) {
     struct openai_answer_reader *warm = openai_answer_reader_new();
     struct openai_answer_reader *cold = openai_answer_reader_new();
@@ -258,6 +278,7 @@ static void expect_no_memory_of(dr_slice before, dr_slice payload) {
     struct dr_buf alone;
     dr_buf_init(&behind, TEXT_BYTES_MAX);
     dr_buf_init(&alone, TEXT_BYTES_MAX);
+    for (size_t i = 0; i < ALIKE; i++) read_as_words(warm, dr_slice_text(alike[i]), &behind);
     read_as_words(warm, before, &behind);
     read_as_words(warm, payload, &behind);
     read_as_words(cold, payload, &alone);
@@ -271,23 +292,11 @@ static void expect_no_memory_of(dr_slice before, dr_slice payload) {
     openai_answer_reader_free(cold);
 }
 
-static void test_an_event_means_the_same_behind_one_like_it(void **state) {
-    static const char *const learnt[] = {
-        "{\"id\":\"i\",\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"ab\"}}]}",
-        "{\"id\":\"i\",\"choices\":[{\"index\":1,\"delta\":{\"content\":\"\xc3\xa9\"},"
-        "\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"xy\"}",
-        "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":null,\"reasoning_content\":\"a\"}}]}",
-        "{\"id\":\"a\",\"choices\":[{\"delta\":{\"content\":\"a\",\"content\":\"a\"}}]}",
-        "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"a\\n\"}}],\"obfuscation\":\"\"}",
-        "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"longer than two "
-        "words \xf0\x9f\x98\x80 of eight\"}}]}",
-        "{\"obfuscation\":\"q\",\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"a\"}}],"
-        "\"error\":null}",
-    };
-    static const char bytes[] = {'"', '\\', 'z', '}', '\x01', '\x80', '\xc3', ',', 'n'};
+static void test_an_event_means_the_same_behind_those_like_it(void **state) {
+    static const char bytes[] = {'"', '\\', 'z', '}', '\x01', '\x80', '\xc3', ',', 'n', '0', '8'};
     (void)state;
-    for (size_t i = 0; i < sizeof learnt / sizeof *learnt; i++) {
-        const dr_slice before = dr_slice_text(learnt[i]);
+    for (size_t i = 0; i < ALIKE; i++) {
+        const dr_slice before = dr_slice_text(alike[i]);
         char changed[512];
         for (size_t at = 0; at <= before.len; at++) {
             for (size_t k = 0; k < sizeof bytes; k++) {
@@ -301,10 +310,31 @@ static void test_an_event_means_the_same_behind_one_like_it(void **state) {
             }
             expect_no_memory_of(before, dr_slice_first(before, at));
         }
-        for (size_t k = 0; k < sizeof learnt / sizeof *learnt; k++) {
-            expect_no_memory_of(before, dr_slice_text(learnt[k]));
-        }
+        for (size_t k = 0; k < ALIKE; k++) expect_no_memory_of(before, dr_slice_text(alike[k]));
     }
+}
+
+/* Streams of several models at the same time: what a parser would say costs no parser. */
+static void test_events_of_many_streams_need_no_parser(void **state) {
+    (void)state;
+    struct openai_answer_reader *reader = openai_answer_reader_new();
+    char payload[256];
+    for (int i = 0; i < 400; i++) {
+        const int stream = i * 7 % 50;
+        struct answer_chunk chunk;
+        struct dr_error error;
+        snprintf(payload, sizeof payload,
+                 "{\"id\":\"chatcmpl-%d\",\"object\":\"chat.completion.chunk\",\"created\":%d,"
+                 "\"model\":\"m%d\",\"choices\":[{\"delta\":{\"content\":\"word %d\"}}]}",
+                 stream * 1000, 1700000000 + stream, stream % 4, i);
+        assert_int_equal(openai_read_event(reader, dr_slice_text(payload), &chunk, &error), DR_OK);
+        /* Only what is read by a pattern is known to be plain: all but the first of each model. */
+        assert_int_equal(chunk.is_plain, i >= 4);
+        char id[32];
+        snprintf(id, sizeof id, "chatcmpl-%d", stream * 1000);
+        assert_true(dr_slice_is(chunk.events[0].start.id, dr_slice_text(id)));
+    }
+    openai_answer_reader_free(reader);
 }
 
 static void test_usage_is_shown_where_clients_look_for_it_only(void **state) {
@@ -593,7 +623,8 @@ static void test_an_exhausted_memory_is_told_and_leaks_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_event_means_what_its_sender_meant),
-        cmocka_unit_test(test_an_event_means_the_same_behind_one_like_it),
+        cmocka_unit_test(test_an_event_means_the_same_behind_those_like_it),
+        cmocka_unit_test(test_events_of_many_streams_need_no_parser),
         cmocka_unit_test(test_usage_is_shown_where_clients_look_for_it_only),
         cmocka_unit_test(test_what_is_no_object_is_refused),
         cmocka_unit_test(test_depth_is_bounded),

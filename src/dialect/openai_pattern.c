@@ -1,10 +1,13 @@
-/* Learns what the events of a stream have in common and reads those that fit without a parser. Must
- * not accept anything that the parser would read in another way: outside of the two places left
- * open the bytes are the same, and there only bytes are let pass that end no string and escape
- * nothing. */
+/* Learns what the events of streams have in common and reads those that fit without a parser. Must
+ * not accept anything that the parser would read in another way: outside of the places left open
+ * the bytes are the same, and there only bytes are let pass that end no string and escape nothing,
+ * or digits. */
 #include "dialect/openai_pattern.h"
 
+#include "base/assert.h"
 #include "base/utf8.h"
+
+enum { CREATED_DIGITS_MAX = 15 };
 
 /* Eight bytes of which none ends a string, escapes or controls. */
 static bool is_plain_word(uint64_t word) {
@@ -37,63 +40,110 @@ static size_t plain_end(dr_slice bytes, size_t start) {
     return dr_utf8_is_valid(dr_slice_of(bytes.data + start, at - start)) ? at : bytes.len;
 }
 
-/* OpenAI pads its events with letters of random number, to hide their lengths from who can only see
- * lengths. No reader looks at that member, wherever it stands. */
-static void find_filler(struct openai_pattern *pattern, dr_slice payload) {
-    static const dr_slice name = {"\"obfuscation\":\"", 15};
-    const size_t at =
-        pattern->text_end + dr_slice_find(dr_slice_from(payload, pattern->text_end), name);
-    pattern->filler_start = payload.len;
-    pattern->filler_end = payload.len;
-    if (at == payload.len) return;
-    const size_t end = plain_end(payload, at + name.len);
-    if (end == payload.len) return;
-    pattern->filler_start = at + name.len;
-    pattern->filler_end = end;
+/* --- learning ------------------------------------------------------------------------------- */
+
+static void add_hole(struct openai_pattern *pattern, enum openai_hole_kind kind, size_t start,
+                     size_t end) {
+    size_t at = pattern->hole_count++;
+    dr_assert(at < OPENAI_PATTERN_HOLES_MAX);
+    for (; at > 0 && pattern->holes[at - 1].start > start; at--) {
+        pattern->holes[at] = pattern->holes[at - 1];
+    }
+    pattern->holes[at] = (struct openai_hole){(uint16_t)start, (uint16_t)end, kind};
 }
 
-static bool keep_name(char kept[OPENAI_PATTERN_NAME_BYTES_MAX], uint8_t *len, dr_slice name) {
-    const bool is_empty = name.data && name.len == 0; /* is not the same as an absent one */
-    if (is_empty || name.len > OPENAI_PATTERN_NAME_BYTES_MAX) return false;
-    if (name.len > 0) memcpy(kept, name.data, name.len);
-    *len = (uint8_t)name.len;
+/* A string of the payload, which an escape would have changed. */
+static bool add_string(struct openai_pattern *pattern, enum openai_hole_kind kind,
+                       const struct answer_builder *builder, dr_slice payload, dr_slice text) {
+    size_t at;
+    if (text.len == 0 || !dr_json_place(builder->json, text, &at)) return false;
+    const size_t end = at + text.len;
+    if (at == 0 || end >= payload.len || payload.data[at - 1] != '"' || payload.data[end] != '"' ||
+        memcmp(payload.data + at, text.data, text.len) != 0) {
+        return false;
+    }
+    add_hole(pattern, kind, at, end);
     return true;
 }
 
-static dr_slice kept_name(const char *kept, uint8_t len) {
-    return len > 0 ? dr_slice_of(kept, len) : DR_NONE;
+/* Behind the first `name`, which has an unescaped quote at its end and so stands in no string. The
+ * payload's length when there is none, or it is in what is open already. */
+static size_t find_behind(const struct openai_pattern *pattern, dr_slice payload, dr_slice name) {
+    const size_t at = dr_slice_find(payload, name) + name.len;
+    if (at >= payload.len) return payload.len;
+    for (size_t i = 0; i < pattern->hole_count; i++) {
+        if (at >= pattern->holes[i].start && at <= pattern->holes[i].end) return payload.len;
+    }
+    return at;
 }
 
-void openai_pattern_learn(struct openai_pattern *pattern, const struct answer_builder *builder,
-                          dr_slice payload) {
+/* OpenAI pads its events with letters of random number, to hide their lengths from who can only see
+ * lengths. No reader looks at that member, wherever it stands. */
+static void find_filler(struct openai_pattern *pattern, dr_slice payload) {
+    const size_t start = find_behind(pattern, payload, DR_LIT("\"obfuscation\":\""));
+    if (start == payload.len) return;
+    const size_t end = plain_end(payload, start);
+    if (end < payload.len) add_hole(pattern, OPENAI_HOLE_FILLER, start, end);
+}
+
+/* Behind a number without sign, fraction and leading zero; `start` when there is none. */
+static size_t digits_end(dr_slice bytes, size_t start) {
+    size_t at = start;
+    if (at < bytes.len && bytes.data[at] == '0') return start;
+    while (at < bytes.len && bytes.data[at] >= '0' && bytes.data[at] <= '9') at++;
+    return at - start <= CREATED_DIGITS_MAX ? at : start;
+}
+
+/* No reader looks at that member either. */
+static void find_created(struct openai_pattern *pattern, dr_slice payload) {
+    const size_t start = find_behind(pattern, payload, DR_LIT("\"created\":"));
+    const size_t end = digits_end(payload, start);
+    if (end > start && end < payload.len &&
+        (payload.data[end] == ',' || payload.data[end] == '}')) {
+        add_hole(pattern, OPENAI_HOLE_CREATED, start, end);
+    }
+}
+
+/* False when it is nothing to be learnt. */
+static bool learn(struct openai_pattern *pattern, const struct answer_builder *builder,
+                  dr_slice payload) {
     const struct answer_chunk *chunk = &builder->chunk;
-    if (chunk->event_count != 2 || payload.len > sizeof pattern->bytes) return;
+    if (chunk->event_count != 2 || payload.len > sizeof pattern->bytes) return false;
     const struct answer_event *start = &chunk->events[0];
     const struct answer_event *text = &chunk->events[1];
-    if (start->kind != ANSWER_START) return;
-    if (text->kind != ANSWER_TEXT && text->kind != ANSWER_REASONING) return;
-
-    size_t at;
-    if (!dr_json_place(builder->json, text->text, &at)) return;
-    const size_t end = at + text->text.len;
-    /* An escape would have changed a byte. */
-    if (at == 0 || end >= payload.len || payload.data[at - 1] != '"' || payload.data[end] != '"' ||
-        memcmp(payload.data + at, text->text.data, text->text.len) != 0) {
-        return;
+    if (start->kind != ANSWER_START) return false;
+    if (text->kind != ANSWER_TEXT && text->kind != ANSWER_REASONING) return false;
+    /* An empty name is not the same as an absent one. */
+    const dr_slice model = start->start.model;
+    const bool has_empty = model.data && model.len == 0;
+    if (has_empty || model.len > sizeof pattern->model) return false;
+    if (!add_string(pattern, OPENAI_HOLE_TEXT, builder, payload, text->text)) return false;
+    if (start->start.id.data &&
+        !add_string(pattern, OPENAI_HOLE_ID, builder, payload, start->start.id)) {
+        return false;
     }
-    pattern->len = 0;
-    if (!keep_name(pattern->id, &pattern->id_len, start->start.id) ||
-        !keep_name(pattern->model, &pattern->model_len, start->start.model)) {
-        return;
-    }
+    find_created(pattern, payload);
+    find_filler(pattern, payload);
+    if (model.len > 0) memcpy(pattern->model, model.data, model.len);
     memcpy(pattern->bytes, payload.data, payload.len);
-    pattern->text_start = at;
-    pattern->text_end = end;
+    pattern->model_len = (uint8_t)model.len;
     pattern->kind = text->kind;
     pattern->choice_index = text->choice_index;
-    find_filler(pattern, payload);
-    pattern->len = payload.len;
+    pattern->len = (uint16_t)payload.len;
+    return true;
 }
+
+void openai_patterns_learn(struct openai_patterns *patterns, const struct answer_builder *builder,
+                           dr_slice payload) {
+    struct openai_pattern pattern;
+    pattern.hole_count = 0;
+    if (!learn(&pattern, builder, payload)) return;
+    patterns->newest = (patterns->newest + 1) % OPENAI_PATTERNS_MAX;
+    patterns->latest = patterns->newest;
+    patterns->patterns[patterns->latest] = pattern;
+}
+
+/* --- fitting -------------------------------------------------------------------------------- */
 
 /* Whether the pattern's bytes from `from` to `to` stand at `at` of the payload. */
 static bool stands(const struct openai_pattern *pattern, size_t from, size_t to, dr_slice payload,
@@ -102,29 +152,53 @@ static bool stands(const struct openai_pattern *pattern, size_t from, size_t to,
            memcmp(pattern->bytes + from, payload.data + at, to - from) == 0;
 }
 
-bool openai_pattern_fits(const struct openai_pattern *pattern, struct answer_builder *builder,
-                         dr_slice payload) {
-    const size_t start = pattern->text_start;
-    if (pattern->len == 0 || payload.len < start) return false;
-    if (!stands(pattern, 0, start, payload, 0)) return false;
-    const size_t end = plain_end(payload, start);
-    if (end == payload.len || end == start) return false;
-    if (!stands(pattern, pattern->text_end, pattern->filler_start, payload, end)) return false;
-    size_t at = end + (pattern->filler_start - pattern->text_end);
-    if (pattern->filler_start < pattern->len) {
-        at = plain_end(payload, at);
-        if (!stands(pattern, pattern->filler_end, pattern->len, payload, at)) return false;
-        at += pattern->len - pattern->filler_end;
-    }
-    if (at != payload.len) return false;
+/* Where what fits into the hole ends; the payload's length when nothing does. */
+static size_t hole_end(enum openai_hole_kind kind, dr_slice payload, size_t start) {
+    const size_t end =
+        kind == OPENAI_HOLE_CREATED ? digits_end(payload, start) : plain_end(payload, start);
+    return end == start && kind != OPENAI_HOLE_FILLER ? payload.len : end;
+}
 
+/* False when it does not fit; otherwise what stands in its holes. */
+static bool fit(const struct openai_pattern *pattern, dr_slice payload,
+                dr_slice found[OPENAI_HOLE_FILLER + 1]) {
+    size_t from = 0;
+    size_t at = 0;
+    for (size_t i = 0; i < pattern->hole_count; i++) {
+        const struct openai_hole *hole = &pattern->holes[i];
+        if (!stands(pattern, from, hole->start, payload, at)) return false;
+        at += hole->start - from;
+        const size_t end = hole_end(hole->kind, payload, at);
+        if (end == payload.len) return false;
+        found[hole->kind] = dr_slice_of(payload.data + at, end - at);
+        at = end;
+        from = hole->end;
+    }
+    return stands(pattern, from, pattern->len, payload, at) &&
+           at + (pattern->len - from) == payload.len;
+}
+
+bool openai_patterns_fit(struct openai_patterns *patterns, struct answer_builder *builder,
+                         dr_slice payload) {
+    dr_slice found[OPENAI_HOLE_FILLER + 1] = {{0}};
+    const struct openai_pattern *pattern = NULL;
+    for (size_t i = 0; i < OPENAI_PATTERNS_MAX && !pattern; i++) {
+        const size_t at = (patterns->latest + i) % OPENAI_PATTERNS_MAX;
+        if (patterns->patterns[at].len == 0 || !fit(&patterns->patterns[at], payload, found)) {
+            found[OPENAI_HOLE_ID] = DR_NONE;
+            continue;
+        }
+        pattern = &patterns->patterns[at];
+        patterns->latest = at;
+    }
+    if (!pattern) return false;
     struct answer_event *event = answer_builder_add(builder, ANSWER_START, 0);
     if (event) {
-        event->start.id = kept_name(pattern->id, pattern->id_len);
-        event->start.model = kept_name(pattern->model, pattern->model_len);
+        event->start.id = found[OPENAI_HOLE_ID];
+        event->start.model =
+            pattern->model_len > 0 ? dr_slice_of(pattern->model, pattern->model_len) : DR_NONE;
     }
-    answer_builder_add_text(builder, pattern->kind, pattern->choice_index,
-                            dr_slice_of(payload.data + start, end - start));
+    answer_builder_add_text(builder, pattern->kind, pattern->choice_index, found[OPENAI_HOLE_TEXT]);
     builder->chunk.is_plain = true;
     return true;
 }
