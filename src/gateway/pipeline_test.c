@@ -549,37 +549,24 @@ static void test_books_agree_after_a_storm_of_exchanges_and_faults(void **state)
     }
 }
 
-static int open_data(void **state) {
-    struct sample_data *data = dr_alloc(sizeof *data);
-    if (!data) return -1;
-    sample_data_open(data);
-    *state = data;
-    return 0;
-}
-
-static int close_data(void **state) {
-    sample_data_close(*state);
-    dr_free(*state);
-    return 0;
-}
-
 int main(void) {
     dr_log_set_level(DR_LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_an_exchange_ends_well_whichever_allocation_fails,
-                                        open_data, close_data),
+                                        sample_data_set_up, sample_data_tear_down),
         cmocka_unit_test_setup_teardown(
-            test_a_date_to_retry_after_is_passed_on_as_seconds_within_an_hour, open_data,
-            close_data),
+            test_a_date_to_retry_after_is_passed_on_as_seconds_within_an_hour, sample_data_set_up,
+            sample_data_tear_down),
         cmocka_unit_test_setup_teardown(
-            test_events_without_a_word_are_passed_on_before_the_first_with_one, open_data,
-            close_data),
+            test_events_without_a_word_are_passed_on_before_the_first_with_one, sample_data_set_up,
+            sample_data_tear_down),
         cmocka_unit_test_setup_teardown(test_a_conversation_is_read_once_whatever_targets_follow,
-                                        open_data, close_data),
+                                        sample_data_set_up, sample_data_tear_down),
         cmocka_unit_test_setup_teardown(
-            test_a_conversation_stays_only_while_another_target_may_need_it, open_data, close_data),
-        cmocka_unit_test_setup_teardown(test_a_conversation_is_gone_with_the_first_event, open_data,
-                                        close_data),
+            test_a_conversation_stays_only_while_another_target_may_need_it, sample_data_set_up,
+            sample_data_tear_down),
+        cmocka_unit_test_setup_teardown(test_a_conversation_is_gone_with_the_first_event,
+                                        sample_data_set_up, sample_data_tear_down),
         cmocka_unit_test(test_books_agree_after_a_storm_of_exchanges_and_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -460,26 +460,12 @@ static void test_an_answer_has_no_gap_that_looks_whole_whichever_allocation_fail
     dr_free(sample);
 }
 
-static int open_data(void **state) {
-    struct sample_data *data = dr_alloc(sizeof *data);
-    if (!data) return -1;
-    sample_data_open(data);
-    *state = data;
-    return 0;
-}
-
-static int close_data(void **state) {
-    sample_data_close(*state);
-    dr_free(*state);
-    return 0;
-}
-
 int main(void) {
     dr_log_set_level(DR_LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            test_an_answer_has_no_gap_that_looks_whole_whichever_allocation_fails, open_data,
-            close_data),
+            test_an_answer_has_no_gap_that_looks_whole_whichever_allocation_fails,
+            sample_data_set_up, sample_data_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -665,6 +665,20 @@ void sample_worker_close(struct sample_worker *sample) {
     (void)close(sample->provider_fd);
 }
 
+int sample_data_set_up(void **state) {
+    struct sample_data *data = dr_alloc(sizeof *data);
+    if (!data) return -1;
+    sample_data_open(data);
+    *state = data;
+    return 0;
+}
+
+int sample_data_tear_down(void **state) {
+    sample_data_close(*state);
+    dr_free(*state);
+    return 0;
+}
+
 bool sample_plan_end(uint64_t made_before, uint64_t fail_at) {
     const bool has_come_to_it = fail_at > 0 && dr_alloc_count() - made_before >= fail_at - 1;
     /* One more tells "the last one failed" from "the next one would". */

@@ -98,6 +98,10 @@ dr_slice answer_field(dr_slice head, const char *name);
  * are malformed. */
 bool answer_take_chunks(dr_slice body, char text[PEER_BYTES], size_t *ret_len, bool *ret_is_whole);
 
+/* For cmocka: `*state` is a `struct sample_data` for one test. */
+int sample_data_set_up(void **state);
+int sample_data_tear_down(void **state);
+
 /* Switches the plan of failures off. Whether it has been carried out: that the allocation number
  * `fail_at` was asked for since `made_before` of them had been made. */
 bool sample_plan_end(uint64_t made_before, uint64_t fail_at);
