@@ -72,7 +72,7 @@ const struct option config_options[] = {
      "One message of a WebSocket."},
     {"limits.ws_requests", OPTION_COUNT, 0, "64", 1, 65536, AT(ws_requests_max),
      "Requests at a time on one WebSocket."},
-    {"limits.ws_send_bytes", OPTION_BYTES, 0, "1MiB", KIB, GIB, AT(ws_send_bytes_max),
+    {"limits.ws_send_bytes", OPTION_BYTES, 0, "1MiB", 64 * KIB, GIB, AT(ws_send_bytes_max),
      "Bytes waiting to be sent on one WebSocket."},
     {"sessions.per_account", OPTION_COUNT, 0, "1000", 0, 1000000, AT(sessions_per_account_max),
      "Chat sessions kept for one account."},

@@ -148,6 +148,7 @@ static void test_wrong_files_are_refused_with_place_and_reason(void **state) {
         {"timeouts: {connect: 5}\n" MINIMAL, "f:1:21: ", "'timeouts.connect' has a wrong value"},
         {"timeouts: {connect: 0s}\n" MINIMAL, "f:1:21: ", "out of range; expected 1 to 3600000"},
         {"limits: {body_bytes: 2TiB}\n" MINIMAL, "f:1:22: ", "expected a size"},
+        {"limits: {ws_send_bytes: 63KiB}\n" MINIMAL, "f:1:25: ", "expected 65536 to"},
         {"limits:\n  headers: many\n" MINIMAL, "f:2:12: ", "expected a whole number"},
         {"limits: 5\n" MINIMAL, "f:1:9: ", "'limits' has a wrong value; expected a map"},
         {"workers: 0\n" MINIMAL, "f:1:10: ", "out of range"},
