@@ -18,6 +18,8 @@ enum metric {
     METRIC_DRAINING,
     METRIC_GENERATION,
     METRIC_KEYS,
+    METRIC_SESSIONS,
+    METRIC_RESUME_BYTES,
     METRIC_REQUESTS,
     METRIC_DURATION,
     METRIC_FIRST_TOKEN,
@@ -74,6 +76,11 @@ static const struct {
                            "1 at the start, one more with each reload that succeeded."},
     [METRIC_KEYS] = {"drover_keys", "gauge", "",
                      "API keys that the gateway knows, revoked and expired ones too."},
+    [METRIC_SESSIONS] = {"drover_sessions", "gauge", "",
+                         "Conversations kept for chat over WebSockets."},
+    [METRIC_RESUME_BYTES] = {"drover_resume_bytes", "gauge", "",
+                             "Memory of answers under way and kept for coming back; near "
+                             "limits.resume_bytes those that ended first are let go."},
     [METRIC_REQUESTS] = {"drover_requests_total", "counter", SERIES_LABELS,
                          "Requests that came to their end after their key was accepted."},
     [METRIC_DURATION] = {"drover_request_duration_seconds", "histogram", SERIES_LABELS,
@@ -392,6 +399,8 @@ void metrics_put(struct dr_buf *buf, const struct inspection *inspection) {
     put_single(buf, METRIC_DRAINING, inspection->is_draining);
     put_single(buf, METRIC_GENERATION, inspection->generation);
     put_single(buf, METRIC_KEYS, inspection->key_count);
+    put_single(buf, METRIC_SESSIONS, inspection->session_count);
+    put_single(buf, METRIC_RESUME_BYTES, inspection->resume_bytes);
     put_requests(buf, counters);
     put_in_flight(buf, counters);
     put_refusals(buf, counters);

@@ -74,6 +74,8 @@ const struct option config_options[] = {
      "Requests at a time on one WebSocket."},
     {"limits.ws_send_bytes", OPTION_BYTES, 0, "1MiB", 64 * KIB, GIB, AT(ws_send_bytes_max),
      "Bytes waiting to be sent on one WebSocket."},
+    {"limits.resume_bytes", OPTION_BYTES, OPTION_AT_START, "256MiB", 2 * MIB, 64 * GIB,
+     AT(resume_bytes_max), "Answers under way and kept for coming back, of all accounts."},
     {"sessions.per_account", OPTION_COUNT, 0, "1000", 0, 1000000, AT(sessions_per_account_max),
      "Chat sessions kept for one account."},
     {"sessions.bytes", OPTION_BYTES, 0, "1MiB", KIB, GIB, AT(session_bytes_max),

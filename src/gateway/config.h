@@ -42,6 +42,7 @@ struct config {
     int64_t session_idle_ms;
 
     int64_t resume_ms;
+    size_t resume_bytes_max;
     int64_t drain_ms;
     const dr_slice *cors_origins; /* "https://app.example"; "*" for any */
     size_t cors_origin_count;

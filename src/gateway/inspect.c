@@ -35,6 +35,8 @@ static void inspection_end(struct inspection *inspection) {
     if (server->bookkeeper) inspection->bookkeeper = bookkeeper_stats(server->bookkeeper);
     inspection->is_draining = server->is_draining;
     inspection->key_count = key_table_count(server->keys);
+    inspection->session_count = session_table_count(server->sessions);
+    inspection->resume_bytes = replay_table_bytes(server->replays);
     inspection->generation = server->generation;
     inspection->uptime_ms = dr_instant_us_since(dr_instant_now(), server->started) / 1000;
     server->round_count--;

@@ -27,6 +27,8 @@ struct inspection {
     struct bookkeeper_stats bookkeeper;
     bool is_draining;
     size_t key_count;
+    size_t session_count;
+    size_t resume_bytes;
     uint64_t generation; /* of the configuration */
     int64_t uptime_ms;
     /* Private part. */

@@ -22,16 +22,25 @@
 enum {
     RECORDS_MAX = 1 << 20,
     PENDING_BYTES_HIGH = 16 * 1024,
-    ENDED_BYTES_MAX = 64 * 1024 * 1024, /* of all that have ended; the oldest give way */
+    FAIR_PART = 8, /* an account with more than this part of all makes room for itself */
     WORD_BYTES = 8,
 };
 _Static_assert(LEAF_BYTES % WORD_BYTES == 0, "no word stands on two leaves");
+
+/* Who has records, in the table or out of it. */
+struct replay_account {
+    size_t count;
+    size_t ended_bytes;
+    struct dr_list ended; /* the oldest first */
+    size_t id_len;
+    char id[];
+};
 
 struct replay {
     pthread_mutex_t mutex;
     struct replay_follower *follower;
     struct leaf *first; /* of those not dropped; NULL: all were */
-    bool is_kept;       /* all frames are there */
+    bool is_kept;       /* it has begun, and all frames are there */
     bool is_over;
     bool is_lost; /* the latest frames are not there */
 
@@ -45,21 +54,23 @@ struct replay {
     bool is_waiting; /* for REPLAY_DRAINED */
 
     /* the table's */
-    struct dr_list node; /* of those that have ended, the oldest first */
+    struct dr_list node;       /* of those that have ended, the oldest first */
+    struct dr_list by_account; /* the same, of its account */
+    struct replay_account *account;
     bool is_listed;
     int64_t keep_ms;
     dr_instant ended;
     size_t ended_bytes;
     size_t id_len;
-    size_t account_len;
-    char texts[]; /* request id, account's id */
+    char id[];
 };
 
 struct replay_table {
     pthread_mutex_t mutex;
     struct dr_map by_id;
+    struct dr_map accounts;
     struct dr_list ended;
-    size_t ended_bytes;
+    size_t fair_bytes;
     struct leaf_pool *leaves;
 };
 
@@ -73,7 +84,9 @@ struct replay_table *replay_table_new(uint64_t seed, size_t bytes_max, struct dr
     }
     table->leaves = leaves;
     pthread_mutex_init(&table->mutex, NULL);
+    table->fair_bytes = bytes_max / FAIR_PART;
     dr_map_init(&table->by_id, RECORDS_MAX, seed);
+    dr_map_init(&table->accounts, RECORDS_MAX, seed);
     dr_list_init(&table->ended);
     return table;
 }
@@ -92,21 +105,56 @@ static void replay_release(struct replay *replay) {
     if (is_last) replay_free(replay);
 }
 
+/* --- accounts, under the table's mutex
+ * ---------------------------------------------------------- */
+
+static struct replay_account *account_of(struct replay_table *table, dr_slice id) {
+    struct replay_account *account = dr_map_find(&table->accounts, id);
+    if (account) return account;
+    account = dr_alloc_zero(1, sizeof *account + id.len);
+    if (!account) return NULL;
+    memcpy(account->id, id.data, id.len);
+    account->id_len = id.len;
+    dr_list_init(&account->ended);
+    if (dr_map_put(&table->accounts, dr_slice_of(account->id, id.len), account) == DR_OK) {
+        return account;
+    }
+    dr_free(account);
+    return NULL;
+}
+
+static void account_release(struct replay_table *table, struct replay_account *account) {
+    if (--account->count > 0) return;
+    (void)dr_map_take(&table->accounts, dr_slice_of(account->id, account->id_len));
+    dr_free(account);
+}
+
+/* --- the table
+ * ---------------------------------------------------------------------------------- */
+
+/* Among those that have ended. */
+static void table_list(struct replay_table *table, struct replay *replay) {
+    dr_list_put_last(&table->ended, &replay->node);
+    dr_list_put_last(&replay->account->ended, &replay->by_account);
+    replay->account->ended_bytes += replay->ended_bytes;
+}
+
 /* Out of the table, under its mutex. */
 static void table_drop(struct replay_table *table, struct replay *replay) {
     if (!replay->is_listed) return;
     replay->is_listed = false;
-    (void)dr_map_take(&table->by_id, dr_slice_of(replay->texts, replay->id_len));
-    if (!dr_list_is_empty(&replay->node)) table->ended_bytes -= replay->ended_bytes;
+    (void)dr_map_take(&table->by_id, dr_slice_of(replay->id, replay->id_len));
+    if (!dr_list_is_empty(&replay->node)) replay->account->ended_bytes -= replay->ended_bytes;
     dr_list_remove(&replay->node);
+    dr_list_remove(&replay->by_account);
+    account_release(table, replay->account);
     replay_release(replay);
 }
 
-static void table_tidy(struct replay_table *table, dr_instant now) {
+static void table_drop_due(struct replay_table *table, dr_instant now) {
     while (!dr_list_is_empty(&table->ended)) {
         struct replay *oldest = dr_list_item(table->ended.next, struct replay, node);
-        const bool is_due = dr_instant_us_since(now, oldest->ended) >= oldest->keep_ms * 1000;
-        if (!is_due && table->ended_bytes <= ENDED_BYTES_MAX) return;
+        if (dr_instant_us_since(now, oldest->ended) < oldest->keep_ms * 1000) return;
         table_drop(table, oldest);
     }
 }
@@ -116,29 +164,51 @@ void replay_table_free(struct replay_table *table) {
     while (!dr_list_is_empty(&table->ended)) {
         table_drop(table, dr_list_item(table->ended.next, struct replay, node));
     }
-    dr_assert(table->by_id.count == 0);
+    dr_assert(table->by_id.count == 0 && table->accounts.count == 0);
     dr_map_clear(&table->by_id);
+    dr_map_clear(&table->accounts);
     leaf_pool_free(table->leaves);
     pthread_mutex_destroy(&table->mutex);
     dr_free(table);
+}
+
+size_t replay_table_bytes(struct replay_table *table) {
+    return leaf_pool_bytes(table->leaves);
 }
 
 void replay_table_trim(struct replay_table *table) {
     leaf_pool_trim(table->leaves);
 }
 
-static bool table_drop_oldest(struct replay_table *table) {
+void replay_table_tidy(struct replay_table *table, dr_instant now) {
     pthread_mutex_lock(&table->mutex);
-    const bool has_one = !dr_list_is_empty(&table->ended);
-    if (has_one) table_drop(table, dr_list_item(table->ended.next, struct replay, node));
+    const bool had_some = table->by_id.count > 0;
+    table_drop_due(table, now);
+    const bool is_empty = table->by_id.count == 0;
     pthread_mutex_unlock(&table->mutex);
-    return has_one;
+    if (had_some && is_empty) replay_table_trim(table);
 }
 
-/* Where there is no more room, what has ended makes some. */
-static struct leaf *table_take_leaf(struct replay_table *table) {
+/* Of an account that has much of its own, the oldest of these. */
+static bool table_make_room(struct replay_table *table, const struct replay_account *account) {
+    struct replay *oldest = NULL;
+    pthread_mutex_lock(&table->mutex);
+    if (account->ended_bytes > table->fair_bytes) {
+        oldest = dr_list_item(account->ended.next, struct replay, by_account);
+    } else if (!dr_list_is_empty(&table->ended)) {
+        oldest = dr_list_item(table->ended.next, struct replay, node);
+    }
+    if (oldest) table_drop(table, oldest);
+    pthread_mutex_unlock(&table->mutex);
+    return oldest != NULL;
+}
+
+/* Where there is no more room, what has ended makes some. The account has a record that is not in
+ * the list of the ended, so that it stays. */
+static struct leaf *table_take_leaf(struct replay_table *table,
+                                    const struct replay_account *account) {
     struct leaf *leaf = leaf_take(table->leaves);
-    while (!leaf && table_drop_oldest(table)) leaf = leaf_take(table->leaves);
+    while (!leaf && table_make_room(table, account)) leaf = leaf_take(table->leaves);
     return leaf;
 }
 
@@ -170,50 +240,70 @@ static _Atomic uint64_t *word_at(struct leaf *leaf, uint32_t at) {
 /* --- the writer's side
  * -------------------------------------------------------------------------- */
 
-static struct replay *replay_new(struct replay_table *table, dr_slice request_id,
-                                 dr_slice account_id) {
-    struct replay *replay = dr_alloc_zero(1, sizeof *replay + request_id.len + account_id.len);
+static struct replay *replay_new(struct replay_table *table, dr_slice request_id) {
+    struct replay *replay = dr_alloc_zero(1, sizeof *replay + request_id.len);
     if (!replay) return NULL;
-    replay->first = table_take_leaf(table);
-    if (!replay->first) {
-        dr_free(replay);
-        return NULL;
-    }
-    atomic_init(word_at(replay->first, 0), 0);
     pthread_mutex_init(&replay->mutex, NULL);
     replay->table = table;
     replay->users = 2;
-    replay->is_kept = true;
-    replay->is_listed = true;
     replay->id_len = request_id.len;
-    replay->account_len = account_id.len;
-    memcpy(replay->texts, request_id.data, request_id.len);
-    memcpy(replay->texts + request_id.len, account_id.data, account_id.len);
+    memcpy(replay->id, request_id.data, request_id.len);
     dr_list_init(&replay->node);
+    dr_list_init(&replay->by_account);
     return replay;
+}
+
+/* Under the table's mutex. */
+static bool table_add(struct replay_table *table, struct replay *replay, dr_slice account_id) {
+    struct replay_account *account = account_of(table, account_id);
+    if (!account) return false;
+    account->count++;
+    replay->account = account;
+    if (dr_map_put(&table->by_id, dr_slice_of(replay->id, replay->id_len), replay) == DR_OK) {
+        replay->is_listed = true;
+        return true;
+    }
+    account_release(table, account);
+    return false;
+}
+/* Its first leaf, before anybody follows. */
+static bool replay_begin(struct replay *replay, struct leaf *leaf) {
+    if (!leaf) return false;
+    atomic_init(word_at(leaf, 0), 0);
+    pthread_mutex_lock(&replay->mutex);
+    replay->first = leaf;
+    replay->is_kept = true;
+    pthread_mutex_unlock(&replay->mutex);
+    return true;
 }
 
 bool replay_open(struct replay_pen *pen, struct replay_table *table, dr_slice request_id,
                  dr_slice account_id, int64_t keep_ms, const struct replay_writer *writer,
                  dr_instant now) {
-    struct replay *replay = replay_new(table, request_id, account_id);
+    struct replay *replay = replay_new(table, request_id);
     *pen = (struct replay_pen){.replay = NULL};
     if (!replay) return false;
     replay->pen = pen;
     replay->writer = *writer;
     replay->keep_ms = keep_ms;
-    pen->leaf = replay->first;
     pthread_mutex_lock(&table->mutex);
-    table_tidy(table, now);
-    const enum dr_status status =
-        dr_map_put(&table->by_id, dr_slice_of(replay->texts, replay->id_len), replay);
+    table_drop_due(table, now);
+    const bool is_added = table_add(table, replay, account_id);
     pthread_mutex_unlock(&table->mutex);
-    if (status == DR_OK) {
-        pen->replay = replay;
-    } else {
+    if (!is_added) {
         replay_free(replay);
+        return false;
     }
-    return status == DR_OK;
+    if (replay_begin(replay, table_take_leaf(table, replay->account))) {
+        pen->replay = replay;
+        pen->leaf = replay->first;
+        return true;
+    }
+    pthread_mutex_lock(&table->mutex);
+    table_drop(table, replay);
+    pthread_mutex_unlock(&table->mutex);
+    replay_release(replay);
+    return false;
 }
 
 /* Under the record's mutex. */
@@ -290,7 +380,7 @@ static bool pen_put(struct replay_pen *pen, dr_slice row, uint32_t count) {
     dr_slice rest = row;
     for (size_t left = whole_words(row.len);;) {
         if (at == LEAF_BYTES) {
-            leaf->next = table_take_leaf(table);
+            leaf->next = table_take_leaf(table, pen->replay->account);
             if (!leaf->next) {
                 leaf_give_back(table->leaves, first->next);
                 first->next = NULL;
@@ -398,12 +488,11 @@ void replay_close(struct replay_pen *pen, bool is_over, dr_instant now) {
     pthread_mutex_unlock(&replay->mutex);
     pen->replay = NULL;
     if (is_kept) {
-        dr_list_put_last(&table->ended, &replay->node);
-        table->ended_bytes += replay->ended_bytes;
+        table_list(table, replay);
     } else {
         table_drop(table, replay);
     }
-    table_tidy(table, now);
+    table_drop_due(table, now);
     pthread_mutex_unlock(&table->mutex);
     replay_release(replay);
 }
@@ -521,11 +610,11 @@ static bool follower_begin(struct replay_follower *follower, struct replay *repl
 
 static struct replay *table_find(struct replay_table *table, dr_slice request_id,
                                  dr_slice account_id, dr_instant now) {
-    table_tidy(table, now);
+    table_drop_due(table, now);
     struct replay *replay = dr_map_find(&table->by_id, request_id);
     if (!replay) return NULL;
-    const dr_slice owner = dr_slice_of(replay->texts + replay->id_len, replay->account_len);
-    return dr_slice_is(owner, account_id) ? replay : NULL;
+    const struct replay_account *owner = replay->account;
+    return dr_slice_is(dr_slice_of(owner->id, owner->id_len), account_id) ? replay : NULL;
 }
 
 /* Under both mutexes. */

@@ -4,9 +4,10 @@
  *
  * A record keeps rows of frames as they were put, at most 1 MiB of them; how a frame is told from
  * the next one is its writer's and its follower's to know. A record that grew longer can be resumed
- * no more; it is a queue for the follower that it has, if it has one. All records together
- * take at most REPLAY_BYTES_OF_ALL: beyond that those that ended first give way, and when there is
- * none, the answer that found no room can be resumed no more. */
+ * no more; it is a queue for the follower that it has, if it has one. All records together are
+ * bounded: beyond that those that ended first give way, those of the same account when it has more
+ * than an eighth of all, and when there is none, the answer that found no room can be resumed no
+ * more. */
 #ifndef DR_GATEWAY_REPLAY_SHARED_H
 #define DR_GATEWAY_REPLAY_SHARED_H
 
@@ -21,10 +22,7 @@ struct leaf;
 struct replay;
 struct replay_table;
 
-enum {
-    REPLAY_BYTES_MAX = 1024 * 1024,
-    REPLAY_BYTES_OF_ALL = 256 * 1024 * 1024,
-};
+enum { REPLAY_BYTES_MAX = 1024 * 1024 };
 
 /* NULL when out of memory. `seed` keys the hash; `bytes_max` bounds all records together. `maker`
  * is of the thread that makes memory ready for them, ahead, which takes milliseconds; may be NULL.
@@ -32,8 +30,13 @@ enum {
 struct replay_table *replay_table_new(uint64_t seed, size_t bytes_max, struct dr_mailbox *maker);
 /* Nobody writes or follows any more, and the maker's mailbox is closed. Accepts NULL. */
 void replay_table_free(struct replay_table *table);
+/* What records have of the system's memory. */
+size_t replay_table_bytes(struct replay_table *table);
 /* Gives memory that no record uses back to the system; for idle times. */
 void replay_table_trim(struct replay_table *table);
+/* Lets records go whose time is over, to be called now and then; the memory of the last of them goes
+ * back to the system. */
+void replay_table_tidy(struct replay_table *table, dr_instant now);
 
 /* --- the writer's side */
 

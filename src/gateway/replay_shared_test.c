@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { ROOM = 16 * 1024 * 1024 };
+enum { ROOM = 16 * 1024 * 1024, KEEP_MS = 60000 };
 
 struct stage {
     struct dr_loop *loop;
@@ -43,10 +43,15 @@ static uint32_t note(void *owner, const struct replay_row *row) {
     return row->count;
 }
 
-static bool open_record(struct stage *stage, struct replay_pen *pen, const char *id) {
+static bool open_record_of(struct stage *stage, struct replay_pen *pen, const char *id,
+                           const char *account_id) {
     const struct replay_writer writer = {stage->mailbox, writer_told, stage};
-    return replay_open(pen, stage->table, dr_slice_text(id), DR_LIT("a1"), 60000, &writer,
-                       dr_loop_now(stage->loop));
+    return replay_open(pen, stage->table, dr_slice_text(id), dr_slice_text(account_id), KEEP_MS,
+                       &writer, dr_loop_now(stage->loop));
+}
+
+static bool open_record(struct stage *stage, struct replay_pen *pen, const char *id) {
+    return open_record_of(stage, pen, id, "a1");
 }
 
 /* With a record "r1". */
@@ -365,14 +370,79 @@ static void test_records_that_ended_make_room_for_those_under_way(void **state) 
     stage_close(&stage);
 }
 
+/* Whether "r1" can be resumed. */
+static bool has_first(struct stage *stage) {
+    struct replay_follower *follower = dr_alloc_zero(1, sizeof *follower);
+    assert_non_null(follower);
+    follower->mailbox = stage->mailbox;
+    follower->told = follower_told;
+    const enum dr_status status = replay_follow(stage->table, DR_LIT("r1"), DR_LIT("a1"), 0,
+                                                dr_loop_now(stage->loop), follower);
+    if (status == DR_OK) {
+        replay_leave(follower);
+    } else {
+        assert_int_equal(status, DR_CLOSED);
+        dr_free(follower);
+    }
+    return status == DR_OK;
+}
+
+static void test_an_account_with_much_does_not_push_out_what_others_have(void **state) {
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, 2 * DR_SHEET_BYTES);
+    put_row(&stage, "one");
+    replay_close(&stage.pen, true, dr_loop_now(stage.loop));
+    /* Eight times as much as there is room for. */
+    for (int i = 0; i < 32; i++) {
+        struct replay_pen pen;
+        char id[16];
+        (void)snprintf(id, sizeof id, "b%d", i);
+        assert_true(open_record_of(&stage, &pen, id, "a2"));
+        put_long(&stage, &pen, REPLAY_BYTES_MAX * 9 / 10, 'x');
+        assert_true(replay_is_kept(&pen));
+        replay_close(&pen, true, dr_loop_now(stage.loop));
+    }
+    assert_true(has_first(&stage));
+    /* What an account has no more than its part of gives way in turn. */
+    for (int i = 0; i < 40; i++) {
+        struct replay_pen pen;
+        char id[16];
+        char account_id[16];
+        (void)snprintf(id, sizeof id, "c%d", i);
+        (void)snprintf(account_id, sizeof account_id, "a%d", i);
+        assert_true(open_record_of(&stage, &pen, id, account_id));
+        put_long(&stage, &pen, REPLAY_BYTES_MAX / 3, 'x');
+        replay_close(&pen, true, dr_loop_now(stage.loop));
+    }
+    assert_false(has_first(&stage));
+    stage_close(&stage);
+}
+
+static void test_what_nobody_comes_back_to_goes_when_its_time_is_over(void **state) {
+    (void)state;
+    struct stage stage;
+    stage_open(&stage, ROOM);
+    put_row(&stage, "one");
+    const dr_instant ended = dr_loop_now(stage.loop);
+    replay_close(&stage.pen, true, ended);
+    replay_table_tidy(stage.table, dr_instant_after_ms(ended, KEEP_MS - 1));
+    assert_true(has_first(&stage));
+    assert_true(replay_table_bytes(stage.table) > 0);
+    replay_table_tidy(stage.table, dr_instant_after_ms(ended, KEEP_MS));
+    assert_false(has_first(&stage));
+    assert_int_equal(replay_table_bytes(stage.table), 0);
+    stage_close(&stage);
+}
+
 static void test_out_of_memory_there_is_no_record(void **state) {
     (void)state;
     struct stage stage;
     stage_open(&stage, ROOM);
-    for (uint64_t nth = 1; nth <= 3; nth++) {
+    for (uint64_t nth = 1; nth <= 5; nth++) {
         struct replay_pen pen;
         dr_alloc_fail_at(nth);
-        const bool is_open = open_record(&stage, &pen, "r2");
+        const bool is_open = open_record_of(&stage, &pen, "r2", "a2");
         dr_alloc_fail_at(0);
         assert_int_equal(is_open, pen.replay != NULL);
         if (is_open) replay_close(&pen, false, dr_loop_now(stage.loop));
@@ -396,6 +466,8 @@ int main(void) {
         cmocka_unit_test(test_what_finds_no_room_is_told_to_the_follower_as_lost),
         cmocka_unit_test(test_an_answer_that_was_given_up_has_no_end),
         cmocka_unit_test(test_records_that_ended_make_room_for_those_under_way),
+        cmocka_unit_test(test_an_account_with_much_does_not_push_out_what_others_have),
+        cmocka_unit_test(test_what_nobody_comes_back_to_goes_when_its_time_is_over),
         cmocka_unit_test(test_out_of_memory_there_is_no_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

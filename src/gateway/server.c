@@ -16,6 +16,7 @@
 enum {
     LISTEN_BYTES_MAX = 300,
     UNDO_WAIT_MS = 100,
+    TIDY_MS = 10000,
 };
 
 static enum dr_status no_memory(struct dr_error *error) {
@@ -80,6 +81,15 @@ static void server_worker_idle(struct worker *worker, void *owner) {
     server_check_end(server);
 }
 
+/* What nobody comes back to takes no room until somebody else comes. */
+static void server_tidy(void *owner) {
+    struct server *server = owner;
+    const dr_instant now = dr_loop_now(server->loop);
+    session_table_tidy(server->sessions, now);
+    replay_table_tidy(server->replays, now);
+    dr_timer_start(&server->tidy_timer, server->loop, TIDY_MS);
+}
+
 static enum dr_status start_workers(struct server *server, struct dr_error *error) {
     char listen[LISTEN_BYTES_MAX];
     char folder[PATH_MAX];
@@ -93,8 +103,10 @@ static enum dr_status start_workers(struct server *server, struct dr_error *erro
     uint64_t seed;
     dr_entropy_take(&entropy, &seed, sizeof seed);
     server->sessions = session_table_new(seed, SESSION_BYTES_OF_ALL);
-    server->replays = replay_table_new(seed, REPLAY_BYTES_OF_ALL, server->mailbox);
+    server->replays =
+        replay_table_new(seed, server->snapshot->config->resume_bytes_max, server->mailbox);
     if (!server->sessions || !server->replays) return no_memory(error);
+    dr_timer_start(&server->tidy_timer, server->loop, TIDY_MS);
     dr_places_init(&server->connection_places, server->snapshot->config->connections_max);
     for (size_t i = 0; i < server->worker_count; i++) {
         const struct worker_options options = {
@@ -142,6 +154,7 @@ static void server_release(struct server *server) {
     server->bookkeeper = NULL;
     dr_mailbox_close(server->mailbox);
     dr_deferred_cancel(&server->settle_end);
+    dr_timer_stop(&server->tidy_timer);
     key_table_release(server->keys);
     snapshot_release(server->snapshot);
     session_table_free(server->sessions);
@@ -192,6 +205,7 @@ enum dr_status server_open(struct dr_loop *loop, const struct server_options *op
     server->started = dr_instant_now();
     server->generation = 1;
     dr_deferred_init(&server->settle_end, server, server_end);
+    dr_timer_init(&server->tidy_timer, server, server_tidy);
 
     given_apply(&server->given, options->config);
     enum dr_status status = snapshot_new(options->config, &server->snapshot, error);
@@ -218,7 +232,7 @@ enum dr_status server_open(struct dr_loop *loop, const struct server_options *op
 /* --- reload -------------------------------------------------------------------------------- */
 
 /* Options that hold from the start to the end. */
-enum { START_OPTIONS = 5 };
+enum { START_OPTIONS = 6 };
 
 struct ignored {
     const char *options[START_OPTIONS];
@@ -257,6 +271,10 @@ static enum dr_status keep_start_options(const struct config *now, struct config
     if (config->connections_max != now->connections_max) {
         ignore(ignored, "limits.connections");
         config->connections_max = now->connections_max;
+    }
+    if (config->resume_bytes_max != now->resume_bytes_max) {
+        ignore(ignored, "limits.resume_bytes");
+        config->resume_bytes_max = now->resume_bytes_max;
     }
     return DR_OK;
 }

@@ -44,6 +44,7 @@ struct server {
     bool is_draining;
     bool has_ended;
     struct dr_deferred settle_end;
+    struct dr_timer tidy_timer;
 };
 
 /* Something that kept the server from ending has come to its end. */

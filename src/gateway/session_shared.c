@@ -119,6 +119,12 @@ static void let_go_of_unused(struct session_table *table, dr_instant now) {
     }
 }
 
+void session_table_tidy(struct session_table *table, dr_instant now) {
+    pthread_mutex_lock(&table->mutex);
+    let_go_of_unused(table, now);
+    pthread_mutex_unlock(&table->mutex);
+}
+
 static void let_go_beyond_bound(struct session_table *table) {
     struct session *oldest;
     while (table->bytes > table->bytes_max && (oldest = oldest_of(table))) {

@@ -28,6 +28,8 @@ struct session_table *session_table_new(uint64_t seed, size_t bytes_max);
 /* No turn is left. Accepts NULL. */
 void session_table_free(struct session_table *table);
 size_t session_table_count(struct session_table *table);
+/* Lets sessions go that have not been used for long, to be called now and then. */
+void session_table_tidy(struct session_table *table, dr_instant now);
 
 /* Asks for the next turn of the account's session of that name, which is made when there is none.
  * `*ret_is_held` tells whether it is held at once; otherwise `granted` follows by `mailbox` on this

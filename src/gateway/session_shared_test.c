@@ -126,6 +126,9 @@ static void test_what_is_unused_for_long_goes_and_what_is_held_stays(void **stat
     session_give_back(turn, DR_NONE, stage.now);
     assert_int_equal(say(&stage, "a", "held", ""), 5);
     assert_int_equal(say(&stage, "a", "idle", ""), 0);
+    stage.now.us += stage.limits.idle_ms * 1000 + 1000;
+    session_table_tidy(stage.table, stage.now);
+    assert_int_equal(session_table_count(stage.table), 0);
     stage_close(&stage);
 }
 
