@@ -37,6 +37,7 @@ struct dr_json_reader {
     yyjson_doc *large_document; /* the values of a large text */
     const char *text;           /* the copy, wherever it lies */
     size_t text_len;
+    size_t values_max;
     size_t value_count;                  /* of the present document */
     const yyjson_val *ends[DEPTH_LIMIT]; /* of the containers around the value being walked */
 };
@@ -56,7 +57,13 @@ static dr_json json_of(const yyjson_val *value) {
 /* --- reading --- */
 
 struct dr_json_reader *dr_json_reader_new(void) {
-    return dr_alloc_zero(1, sizeof(struct dr_json_reader));
+    struct dr_json_reader *reader = dr_alloc_zero(1, sizeof(struct dr_json_reader));
+    if (reader) reader->values_max = SIZE_MAX;
+    return reader;
+}
+
+void dr_json_reader_limit(struct dr_json_reader *reader, size_t values_max) {
+    reader->values_max = values_max;
 }
 
 static void drop_large(struct dr_json_reader *reader) {
@@ -162,6 +169,33 @@ static yyjson_doc *parse(struct dr_json_reader *reader, dr_slice text, yyjson_re
     return parse_large(reader, text, copy_bytes, failure);
 }
 
+/* Behind the closing quote of the string whose content begins at `at`. */
+static size_t skip_string(dr_slice text, size_t at) {
+    while (at < text.len) {
+        const char *quote = memchr(text.data + at, '"', text.len - at);
+        if (!quote) break;
+        const size_t end = (size_t)(quote - text.data);
+        size_t escapes = 0;
+        while (end - escapes > at && text.data[end - escapes - 1] == '\\') escapes++;
+        at = end + 1;
+        if (escapes % 2 == 0) return at;
+    }
+    return text.len;
+}
+
+/* Each value but the first stands behind a bracket, a comma or a colon. Of an empty container the
+ * bracket is counted for nothing. */
+static bool has_more_values(dr_slice text, size_t count_max) {
+    if (text.len <= count_max) return false;
+    size_t count = 1;
+    for (size_t at = 0; at < text.len && count <= count_max;) {
+        const char byte = text.data[at++];
+        if (byte == '"') at = skip_string(text, at);
+        count += byte == '[' || byte == '{' || byte == ',' || byte == ':';
+    }
+    return count > count_max;
+}
+
 /* yyjson itself knows no limit to nesting. One pass over the row of values. */
 static bool is_deeper(struct dr_json_reader *reader, const yyjson_doc *document,
                       uint32_t depth_max) {
@@ -187,6 +221,9 @@ enum dr_status dr_json_read(struct dr_json_reader *reader, dr_slice text, uint32
                             dr_json *ret_root, struct dr_error *error) {
     drop_large(reader);
     if (text.len == 0) return dr_fail(error, DR_INVALID, 0, "not JSON: the text is empty");
+    if (has_more_values(text, reader->values_max)) {
+        return dr_fail(error, DR_TOO_LARGE, 0, "JSON of more than %zu values", reader->values_max);
+    }
     yyjson_read_err failure = {0};
     const yyjson_doc *document = parse(reader, text, &failure);
     if (!document) {

@@ -24,6 +24,9 @@ enum dr_json_kind {
 struct dr_json_reader;
 
 struct dr_json_reader *dr_json_reader_new(void); /* given; NULL when out of memory */
+/* For texts of strangers: one of more values (names of members count too) is DR_TOO_LARGE before
+ * it is parsed, which takes time and memory by the value. A megabyte of text is one value. */
+void dr_json_reader_limit(struct dr_json_reader *reader, size_t values_max);
 void dr_json_reader_free(struct dr_json_reader *reader);
 /* Gives a large document's memory back now; what was read is gone. */
 void dr_json_reader_trim(struct dr_json_reader *reader);
@@ -33,7 +36,7 @@ size_t dr_json_document_bytes(const struct dr_json_reader *reader);
 /* Parses `text` whole (blanks around it allowed; invalid UTF-8, lone surrogates, trailing commas,
  * comments refused; numbers are kept as their text, so 1e400 is legal here). The text is copied.
  * `depth_max` bounds nesting (a scalar is depth 0, `[]` is 1); beyond 512 it counts as 512.
- * DR_INVALID (with byte position in the error), DR_TOO_LARGE for depth, DR_NO_MEMORY. */
+ * DR_INVALID (with byte position in the error), DR_TOO_LARGE for depth or count, DR_NO_MEMORY. */
 enum dr_status dr_json_read(struct dr_json_reader *reader, dr_slice text, uint32_t depth_max,
                             dr_json *ret_root, struct dr_error *error) DR_MUST_USE;
 

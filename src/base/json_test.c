@@ -421,6 +421,50 @@ static void test_siblings_do_not_add_to_depth(void **state) {
     assert_int_equal(dr_json_read(reader, text, 2, &root, NULL), DR_TOO_LARGE);
 }
 
+/* --- count --- */
+
+static void test_values_are_counted_before_they_are_read(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t count; /* names too */
+    } cases[] = {
+        {"[1,2,3,4,5,6,7,8,9]", 10},
+        {"{\"a\":1,\"b\":[2,3],\"c\":{\"d\":4}}", 11},
+        {"[\",[{:\",\"\\\",[\",\"\\\\\",\"\\\\\\\",,\"]", 5},
+        {"  [ true , null ,\n\t-1e9 ]  ", 4},
+        {"[[[[1]]]]", 5},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct dr_json_reader *limited = dr_json_reader_new();
+        struct dr_error error;
+        dr_json root;
+        assert_non_null(limited);
+        dr_json_reader_limit(limited, cases[i].count);
+        assert_int_equal(dr_json_read(limited, dr_slice_text(cases[i].text), 32, &root, &error),
+                         DR_OK);
+        dr_json_reader_limit(limited, cases[i].count - 1);
+        assert_int_equal(dr_json_read(limited, dr_slice_text(cases[i].text), 32, &root, &error),
+                         DR_TOO_LARGE);
+        assert_non_null(strstr(error.text, "values"));
+        dr_json_reader_free(limited);
+    }
+}
+
+static void test_what_is_no_json_is_told_so_however_many_values_may_be(void **state) {
+    (void)state;
+    static const char *const texts[] = {"\"", "\"a\\", "\"\\\"", "abc\"", "[1,2,\"3", "\\\"\\"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct dr_json_reader *limited = dr_json_reader_new();
+        dr_json root;
+        assert_non_null(limited);
+        dr_json_reader_limit(limited, 4);
+        assert_int_equal(dr_json_read(limited, dr_slice_text(texts[i]), 32, &root, NULL),
+                         DR_INVALID);
+        dr_json_reader_free(limited);
+    }
+}
+
 /* --- places --- */
 
 /* Every string's place has its opening quote before it, every number's its own digits. */
@@ -665,6 +709,8 @@ int main(void) {
         cmocka_unit_test(test_hundred_thousand_brackets_are_refused),
         cmocka_unit_test(test_brackets_that_are_never_closed_are_invalid_at_every_length),
         cmocka_unit_test(test_siblings_do_not_add_to_depth),
+        cmocka_unit_test(test_values_are_counted_before_they_are_read),
+        cmocka_unit_test(test_what_is_no_json_is_told_so_however_many_values_may_be),
         cmocka_unit_test(test_places_are_those_of_the_source),
         cmocka_unit_test(test_place_of_the_model_is_found_in_large_texts_too),
         cmocka_unit_test(test_a_documents_bytes_count_and_are_gone_when_trimmed),

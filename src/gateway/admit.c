@@ -1,4 +1,5 @@
-/* May they: the model exists and is allowed, the rate is kept, credit is left. Nothing has been
+/* May they: the key's rate is kept, which is seen before its body is looked at, so that what is
+ * refused is not free of limits; the model exists and is allowed, credit is left. Nothing has been
  * sent to a provider before this says yes. */
 #include "base/utf8.h"
 #include "gateway/exchange.h"
@@ -19,8 +20,19 @@ static enum step_result refuse_model(struct exchange *exchange, enum refusal_rea
     return STEP_REFUSED;
 }
 
+enum step_result pace(struct exchange *exchange) {
+    const struct key_table_row *row = exchange->key;
+    exchange->rate = rate_take(row->tally, row->key.requests_per_minute,
+                               dr_loop_now(exchange->worker->loop), true);
+    exchange->has_rate = true;
+    if (exchange->rate.is_admitted) return STEP_DONE;
+    struct refusal refusal = refusal_of(REFUSAL_RATE_LIMIT_EXCEEDED);
+    refusal.retry_after_s = (uint32_t)((exchange->rate.retry_after_us + 999999) / 1000000);
+    exchange_refuse(exchange, &refusal);
+    return STEP_REFUSED;
+}
+
 enum step_result admit(struct exchange *exchange) {
-    struct worker *worker = exchange->worker;
     const struct snapshot *snapshot = exchange->edition->snapshot;
     const struct key_table_row *row = exchange->key;
 
@@ -30,14 +42,6 @@ enum step_result admit(struct exchange *exchange) {
     }
     if (access_check(&row->key, exchange->prompt.model, exchange->created) != ACCESS_GRANTED) {
         return refuse_model(exchange, REFUSAL_MODEL_NOT_ALLOWED);
-    }
-    exchange->rate =
-        rate_take(row->tally, row->key.requests_per_minute, dr_loop_now(worker->loop), true);
-    if (!exchange->rate.is_admitted) {
-        struct refusal refusal = refusal_of(REFUSAL_RATE_LIMIT_EXCEEDED);
-        refusal.retry_after_s = (uint32_t)((exchange->rate.retry_after_us + 999999) / 1000000);
-        exchange_refuse(exchange, &refusal);
-        return STEP_REFUSED;
     }
     if (tally_account_balance(row->account).nanousd <= 0) {
         exchange_refuse_for(exchange, REFUSAL_INSUFFICIENT_CREDITS);

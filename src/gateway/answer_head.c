@@ -116,7 +116,7 @@ dr_slice answer_head_json(struct exchange *exchange) {
 
 dr_slice answer_head_refusal(struct exchange *exchange, const struct refusal *refusal) {
     struct dr_buf *head = start(exchange, DR_LIT("application/json"));
-    if (exchange->key && exchange->model) put_rate(exchange, head);
+    if (exchange->has_rate) put_rate(exchange, head);
     if (refusal->retry_after_s > 0) {
         dr_http1_put_header_u64(head, DR_LIT("Retry-After"), refusal->retry_after_s);
     }

@@ -1,4 +1,5 @@
 /* What is asked: the body becomes a prompt. Must not decide whether it is allowed. */
+#include "base/json.h"
 #include "gateway/exchange.h"
 #include "gateway/step.h"
 
@@ -30,6 +31,7 @@ enum step_result decode(struct exchange *exchange) {
         exchange_refuse_for(exchange, REFUSAL_INTERNAL_ERROR);
         return STEP_REFUSED;
     }
+    dr_json_reader_trim(exchange->worker->json);
     const struct downstream_kind *streamed = exchange->downstream.kind->streamed;
     if (prompt->is_streamed) {
         struct counters *counters = &exchange->worker->counters;

@@ -11,7 +11,8 @@
 
 static const uint32_t may_follow[EXCHANGE_STAGE_COUNT] = {
     [EXCHANGE_OPENED] = BIT(EXCHANGE_AUTHENTICATED) | BIT(EXCHANGE_SETTLING),
-    [EXCHANGE_AUTHENTICATED] = BIT(EXCHANGE_DECODED) | BIT(EXCHANGE_SETTLING),
+    [EXCHANGE_AUTHENTICATED] = BIT(EXCHANGE_PACED) | BIT(EXCHANGE_SETTLING),
+    [EXCHANGE_PACED] = BIT(EXCHANGE_DECODED) | BIT(EXCHANGE_SETTLING),
     [EXCHANGE_DECODED] = BIT(EXCHANGE_ADMITTED) | BIT(EXCHANGE_SETTLING),
     [EXCHANGE_ADMITTED] = BIT(EXCHANGE_ROUTED) | BIT(EXCHANGE_SETTLING),
     [EXCHANGE_ROUTED] = BIT(EXCHANGE_SETTLING),
@@ -117,7 +118,7 @@ void exchange_refuse_field(struct exchange *exchange, enum refusal_reason reason
 }
 
 void exchange_take_body(struct exchange *exchange, dr_slice body) {
-    dr_assert(exchange->stage == EXCHANGE_AUTHENTICATED);
+    dr_assert(exchange->stage == EXCHANGE_PACED);
     if (!dr_arena_copy(&exchange->arena, body, &exchange->body)) {
         exchange_refuse_for(exchange, REFUSAL_INTERNAL_ERROR);
     }

@@ -1,8 +1,10 @@
 /* One ask and its answer.
  *
- *   OPENED ─authenticate─► AUTHENTICATED ─decode─► DECODED ─admit─► ADMITTED ─route─► ROUTED
- *      │                          │                       │                   │                 │
- *      └─── refused, failed, client gone; and from ROUTED also: answered ─────┴─────────────────┘
+ *   OPENED ─authenticate─► AUTHENTICATED ─pace─► PACED ─decode─► DECODED ─admit─► ADMITTED
+ *      │                          │                │                │                │
+ *      │                          │                │                │         ROUTED ◄─route
+ *      │                          │                │                │             │
+ *      └─── refused, failed, client gone; and from ROUTED also: answered ─────────┘
  *                                        │
  *                                        └──► SETTLING ──settle──► CLOSED
  *
@@ -23,6 +25,7 @@
 enum exchange_stage {
     EXCHANGE_OPENED,
     EXCHANGE_AUTHENTICATED,
+    EXCHANGE_PACED,
     EXCHANGE_DECODED,
     EXCHANGE_ADMITTED,
     EXCHANGE_ROUTED,
@@ -70,7 +73,8 @@ struct exchange {
     dr_slice cors_origin; /* allowed origin to be named in the answer; empty for none */
 
     /* may they, where to */
-    struct rate_limit_verdict rate;
+    struct rate_limit_verdict rate; /* once PACED, or refused for it */
+    bool has_rate;
     const struct catalog_model *model;
     size_t target_next;
 
@@ -83,7 +87,7 @@ struct exchange {
     dr_slice answer_id;          /* for a usage chunk of our own */
     bool is_committed;           /* the first event has passed */
     struct dr_buf held;          /* events without a word that came before the first with one */
-    bool has_finish;             /* a finish reason has passed */
+    uint64_t finished_choices;   /* whose finish reason has passed; bits, the last for the rest */
     bool has_usage_chunk;        /* the client has been shown usage */
     dr_slice last;               /* the end's bytes, lent by the attempt until settled */
     uint64_t output_bytes;

@@ -10,7 +10,8 @@ static const struct {
     enum exchange_stage next;
 } steps[EXCHANGE_STAGE_COUNT] = {
     [EXCHANGE_OPENED] = {authenticate, EXCHANGE_AUTHENTICATED},
-    [EXCHANGE_AUTHENTICATED] = {decode, EXCHANGE_DECODED},
+    [EXCHANGE_AUTHENTICATED] = {pace, EXCHANGE_PACED},
+    [EXCHANGE_PACED] = {decode, EXCHANGE_DECODED},
     [EXCHANGE_DECODED] = {admit, EXCHANGE_ADMITTED},
     [EXCHANGE_ADMITTED] = {route, EXCHANGE_ROUTED},
     [EXCHANGE_ROUTED] = {relay, EXCHANGE_ROUTED},

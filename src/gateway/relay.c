@@ -45,7 +45,7 @@ static enum dr_status relay_open(struct exchange *exchange) {
     dr_buf_clear(&exchange->held);
     dr_buf_init(&exchange->held, HELD_BYTES_MAX);
     exchange->answer_id = DR_NONE;
-    exchange->has_finish = false;
+    exchange->finished_choices = 0;
     exchange->output_bytes = 0;
     exchange->counted_bytes = 0;
     exchange->first_token = (dr_instant){0};
@@ -241,6 +241,16 @@ static void relay_commit(struct exchange *exchange) {
     dr_buf_clear(&exchange->held);
 }
 
+static uint64_t choice_bit(uint32_t choice_index) {
+    return UINT64_C(1) << (choice_index < 63 ? choice_index : 63);
+}
+
+/* As many as were asked for. */
+static bool has_all_finished(const struct exchange *exchange) {
+    const uint32_t asked = exchange->prompt.choice_count < 64 ? exchange->prompt.choice_count : 64;
+    return (uint32_t)__builtin_popcountll(exchange->finished_choices) >= asked;
+}
+
 /* Takes from the chunk what settling needs. Returns the error event, NULL when there is none. */
 static const struct failure *relay_observe(struct exchange *exchange,
                                            const struct answer_chunk *chunk) {
@@ -254,10 +264,12 @@ static const struct failure *relay_observe(struct exchange *exchange,
                                      &exchange->answer_id);
             }
             break;
-        case ANSWER_FINISH: exchange->has_finish = true; break;
+        case ANSWER_FINISH: exchange->finished_choices |= choice_bit(event->choice_index); break;
         case ANSWER_USAGE:
-            exchange->usage = event->usage;
-            exchange->counted_bytes = exchange->output_bytes + chunk->output_bytes;
+            usage_add_report(&exchange->usage, &event->usage);
+            if (usage_output_tokens(&event->usage) > 0) {
+                exchange->counted_bytes = exchange->output_bytes + chunk->output_bytes;
+            }
             break;
         case ANSWER_ERROR: return &event->error;
         case ANSWER_TEXT:
@@ -331,10 +343,10 @@ static void relay_piece_end(void *owner) {
     if (downstream_pending(downstream) > PENDING_BYTES_HIGH) attempt_pause(&exchange->attempt);
 }
 
-/* Some servers end without [DONE]: a finish reason makes the answer whole, otherwise it was cut. */
+/* Some servers end without [DONE]: finish reasons make the answer whole, otherwise it was cut. */
 static void relay_ended(void *owner) {
     struct exchange *exchange = owner;
-    if (exchange->is_committed && exchange->has_finish) {
+    if (exchange->is_committed && has_all_finished(exchange)) {
         relay_finish(exchange, DR_LIT("data: [DONE]\n\n"));
         return;
     }

@@ -13,6 +13,7 @@ enum {
     SCRATCH_BODY_BYTES_MAX = 1024 * 1024,
     BLOCK_BYTES = 2048, /* a usual ask's memory: its body and what is said about it */
     SPARE_BLOCKS_MAX = 128,
+    ASK_VALUES_MAX = 256 * 1024, /* of JSON: a worker reads these in some 20 ms */
 };
 
 struct edition *edition_hold(struct edition *edition) {
@@ -84,6 +85,7 @@ enum dr_status worker_memory_init(struct worker *worker, struct dr_error *error)
         !dr_buf_reserve(&worker->body, REFUSAL_BYTES)) {
         return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
     }
+    dr_json_reader_limit(worker->json, ASK_VALUES_MAX);
     worker->answers = dialect_reader_openai(worker->reader);
     return DR_OK;
 }

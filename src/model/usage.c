@@ -10,6 +10,26 @@ uint64_t usage_output_tokens(const struct usage *usage) {
     return beyond_prompt > usage->completion_tokens ? beyond_prompt : usage->completion_tokens;
 }
 
+static void take_count(uint64_t *count, uint64_t reported) {
+    if (reported > 0) *count = reported;
+}
+
+void usage_add_report(struct usage *usage, const struct usage *report) {
+    const bool has_count = report->prompt_tokens > 0 || report->completion_tokens > 0;
+    usage->source = report->source;
+    take_count(&usage->prompt_tokens, report->prompt_tokens);
+    take_count(&usage->completion_tokens, report->completion_tokens);
+    take_count(&usage->cached_tokens, report->cached_tokens);
+    take_count(&usage->reasoning_tokens, report->reasoning_tokens);
+    take_count(&usage->cache_write_tokens, report->cache_write_tokens);
+    /* A total of the parts that were there before is none of all of them. */
+    if (has_count || report->total_tokens > 0) usage->total_tokens = report->total_tokens;
+    uint64_t sum;
+    if (usage->prompt_tokens == 0 || usage->completion_tokens == 0) return;
+    if (__builtin_add_overflow(usage->prompt_tokens, usage->completion_tokens, &sum)) return;
+    if (usage->total_tokens < sum) usage->total_tokens = sum;
+}
+
 const char *usage_source_name(enum usage_source source) {
     switch (source) {
     case USAGE_REPORTED: return "reported";

@@ -19,6 +19,9 @@ struct usage {
     uint64_t cache_write_tokens; /* of `prompt`; only Anthropic tells */
 };
 
+/* Takes a further report of the same answer in: some count the prompt in one and the output in
+ * another, and some send zeros at the end. A count replaces the one before it, 0 is none. */
+void usage_add_report(struct usage *usage, const struct usage *report);
 /* completion, or total - prompt where that is more. Of a report that lacks its prompt's count see
  * policy/estimate.h first. */
 uint64_t usage_output_tokens(const struct usage *usage);

@@ -32,6 +32,55 @@ static void test_output_tokens_take_in_reasoning_left_out_of_completion(void **s
     }
 }
 
+static void test_reports_in_parts_make_one(void **state) {
+    static const struct {
+        struct usage first;
+        struct usage second;
+        struct usage expected; /* source REPORTED */
+    } cases[] = {
+        /* the prompt in the first event, the output in the last */
+        {{.prompt_tokens = 100, .total_tokens = 100, .cached_tokens = 64},
+         {.completion_tokens = 50},
+         {.prompt_tokens = 100, .completion_tokens = 50, .total_tokens = 150, .cached_tokens = 64}},
+        {{.prompt_tokens = 100},
+         {.completion_tokens = 50, .total_tokens = 50},
+         {.prompt_tokens = 100, .completion_tokens = 50, .total_tokens = 150}},
+        /* zeros behind a report */
+        {{.prompt_tokens = 10, .completion_tokens = 5, .total_tokens = 15},
+         {.prompt_tokens = 0},
+         {.prompt_tokens = 10, .completion_tokens = 5, .total_tokens = 15}},
+        /* counts that grow */
+        {{.prompt_tokens = 10, .completion_tokens = 5, .total_tokens = 15},
+         {.prompt_tokens = 10, .completion_tokens = 7, .total_tokens = 17},
+         {.prompt_tokens = 10, .completion_tokens = 7, .total_tokens = 17}},
+        /* reasoning that is in the total alone */
+        {{.prompt_tokens = 10, .total_tokens = 10},
+         {.prompt_tokens = 10, .completion_tokens = 5, .total_tokens = 40, .reasoning_tokens = 25},
+         {.prompt_tokens = 10, .completion_tokens = 5, .total_tokens = 40, .reasoning_tokens = 25}},
+        {{.prompt_tokens = UINT64_MAX},
+         {.completion_tokens = 2},
+         {.prompt_tokens = UINT64_MAX, .completion_tokens = 2}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct usage usage = {.source = USAGE_NONE};
+        struct usage report = cases[i].first;
+        report.source = USAGE_REPORTED;
+        usage_add_report(&usage, &report);
+        report = cases[i].second;
+        report.source = USAGE_REPORTED;
+        usage_add_report(&usage, &report);
+        const struct usage *expected = &cases[i].expected;
+        assert_int_equal(usage.source, USAGE_REPORTED);
+        assert_true(usage.prompt_tokens == expected->prompt_tokens);
+        assert_true(usage.completion_tokens == expected->completion_tokens);
+        assert_true(usage.total_tokens == expected->total_tokens);
+        assert_true(usage.cached_tokens == expected->cached_tokens);
+        assert_true(usage.reasoning_tokens == expected->reasoning_tokens);
+    }
+}
+
 static void test_sources_have_the_names_of_receipts(void **state) {
     (void)state;
     assert_string_equal(usage_source_name(USAGE_NONE), "estimated");
@@ -42,6 +91,7 @@ static void test_sources_have_the_names_of_receipts(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_output_tokens_take_in_reasoning_left_out_of_completion),
+        cmocka_unit_test(test_reports_in_parts_make_one),
         cmocka_unit_test(test_sources_have_the_names_of_receipts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,6 +65,47 @@ def test_a_total_alone_is_not_all_output(tmp_path, is_streamed):
 
 CHUNK = ('data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":%s,'
          '"finish_reason":null}]%s}\n\n')
+PROMPT_ALONE = ',"usage":{"prompt_tokens":100,"total_tokens":100}'
+OUTPUT_ALONE = ',"usage":{"completion_tokens":50}'
+WHOLE = ',"usage":{"prompt_tokens":100,"completion_tokens":50,"total_tokens":150}'
+ZEROS = ',"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}'
+
+
+@pytest.mark.parametrize("beside_words, reports", [
+    (PROMPT_ALONE, [OUTPUT_ALONE]), ("", [WHOLE, ZEROS]), ("", [PROMPT_ALONE, OUTPUT_ALONE]),
+])
+def test_usage_that_is_reported_in_parts_is_charged_as_reported(tmp_path, beside_words, reports):
+    replay = tmp_path / "answer.sse"
+    replay.write_text(CHUNK % ('{"content":"Xin chào"}', beside_words)
+                      + "".join(CHUNK % ("{}", report) for report in reports) + "data: [DONE]\n\n")
+    simulation = Simulation("--replay", str(replay))
+    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
+    with Client(gateway, gateway.key) as client:
+        receipt = client.receipt(client.chat("m", stream=True).request_id)
+        assert receipt["usage_source"] == "reported"
+        assert receipt["usage"]["prompt_tokens"] == 100
+        assert receipt["usage"]["completion_tokens"] == 50
+    assert gateway.stop() == 0, gateway.log()
+    simulation.stop()
+
+
+@pytest.mark.parametrize("finished, status", [([0], 502), ([0, 1], 200), ([0, 0], 502)])
+def test_an_answer_is_whole_when_each_of_its_choices_is(tmp_path, finished, status):
+    """Without [DONE]: that alone would tell."""
+    chunk = ('data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":%d,"delta":'
+             '{"content":"Xin chào"},"finish_reason":%s}]}\n\n')
+    replay = tmp_path / "answer.sse"
+    replay.write_text("".join(chunk % (index, "null") for index in (0, 1))
+                      + "".join(chunk % (index, '"stop"') for index in finished))
+    simulation = Simulation("--replay", str(replay))
+    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
+    with Client(gateway, gateway.key) as client:
+        answer = client.chat("m", stream=True, n=2)
+        assert client.receipt(answer.request_id)["status"] == status
+    assert gateway.stop() == 0, gateway.log()
+    simulation.stop()
+
+
 EARLY = ',"usage":{"prompt_tokens":700,"completion_tokens":0,"total_tokens":700}'
 
 

@@ -72,3 +72,27 @@ def test_a_flood_of_refusals_is_told_to_the_operator_once_a_minute(tmp_path):
     assert gateway.stop() == 0, gateway.log()
     told = [line for line in gateway.log().splitlines() if "exchange.refusals" in line]
     assert len(told) == 1 and "code=model_not_found count=1000" in told[0], told
+
+
+def test_what_is_refused_counts_towards_the_keys_rate(tmp_path):
+    gateway = ConfiguredGateway(tmp_path, f"workers: 1\n{PROVIDER}\n{MODELS}\n").start()
+    assert gateway.stop() == 0, gateway.log()
+    options = ["-c", str(gateway.file), "--data", str(tmp_path / "data")]
+    account = gateway.ask_books("account", "list", *options)[0]["id"]
+    limited = gateway.ask_books("key", "create", "--account", account, "--requests-per-minute", "3",
+                                *options)
+    gateway.start()
+    with Client(gateway, limited["key"]) as client:
+        assert [client.chat("none").status for _ in range(5)] == [404, 404, 404, 429, 429]
+    assert gateway.stop() == 0, gateway.log()
+
+
+def test_a_body_of_many_values_is_refused_before_it_is_read(tmp_path):
+    gateway = ConfiguredGateway(tmp_path, f"workers: 1\n{PROVIDER}\n{MODELS}\n").start()
+    with Client(gateway, gateway.key) as client:
+        answer = client.chat("m", metadata=[[]] * 300_000)
+        assert answer.status == 400 and "more than 262144 values" in answer.error["message"]
+        # As many bytes of text are one value.
+        answer = client.chat("none", messages=[{"role": "user", "content": "[,:" * 300_000}])
+        assert answer.error["code"] == "model_not_found"
+    assert gateway.stop() == 0, gateway.log()
