@@ -153,7 +153,7 @@ static void put_models(struct dr_buf *buf, const struct demo *demo) {
     put_model(buf, "gpt-4.1", "8", "60", "sim", "gpt-4.1");
     put_model(buf, "claude-sonnet-4.5", "15", "75", "sim-anthropic", "claude-sonnet-4-5");
     put_model(buf, "gemini-2.5-flash", "2.50", "15", "sim-gemini", "gemini-2.5-flash");
-    put_model(buf, "deepseek-v3.2", "0.42", "3", "sim", "deepseek-v3.2");
+    put_model(buf, "deepseek-v3.2", "0.42", "3", "sim", "deepseek-chat");
     put_model(buf, "sim:*", "8", "60", "sim", "*");
 }
 

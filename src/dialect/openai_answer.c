@@ -328,6 +328,20 @@ static void read_delta(struct answer_builder *builder, uint32_t choice_index, dr
     }
 }
 
+/* DeepSeek's word for an answer that it broke off, too busy to go on: a failure of its own. */
+static const dr_slice interrupted = {"insufficient_system_resource", 28};
+
+static void add_interruption(struct answer_builder *builder) {
+    struct answer_event *event = answer_builder_add(builder, ANSWER_ERROR, 0);
+
+    if (!event) return;
+    event->error = (struct failure){
+        .kind = FAILURE_OVERLOADED,
+        .message = DR_LIT("the answer was broken off (insufficient_system_resource)"),
+        .code = interrupted,
+    };
+}
+
 static enum answer_finish finish_of(dr_slice reason) {
     if (dr_slice_is(reason, DR_LIT("stop"))) return ANSWER_FINISH_STOP;
     if (dr_slice_is(reason, DR_LIT("length"))) return ANSWER_FINISH_LENGTH;
@@ -377,9 +391,14 @@ static void find_choice_members(dr_json object, struct choice *ret_choice) {
     }
 }
 
-/* `*ret_usage` becomes the choice's own usage where it has one (Moonshot). */
+/* What is not said of a choice where it stands. */
+struct aside {
+    dr_json usage; /* a choice's own (Moonshot) */
+    bool is_interrupted;
+};
+
 static void read_choice(struct answer_builder *builder, dr_json object, uint32_t place,
-                        dr_json *ret_usage) {
+                        struct aside *aside) {
     struct choice choice;
 
     find_choice_members(object, &choice);
@@ -387,13 +406,17 @@ static void read_choice(struct answer_builder *builder, dr_json object, uint32_t
     const dr_json said = dr_json_is(choice.delta, DR_JSON_OBJECT) ? choice.delta : choice.message;
 
     read_delta(builder, index, said);
-    if (dr_json_is(choice.usage, DR_JSON_OBJECT)) *ret_usage = choice.usage;
+    if (dr_json_is(choice.usage, DR_JSON_OBJECT)) aside->usage = choice.usage;
     if (choice.error && is_error(choice.error)) {
         add_error(builder, index, object);
         return;
     }
     const dr_slice reason = dr_json_text(choice.finish_reason);
     if (reason.len == 0) return;
+    if (dr_slice_is(reason, interrupted)) {
+        aside->is_interrupted = true;
+        return;
+    }
     struct answer_event *event = answer_builder_add(builder, ANSWER_FINISH, index);
     if (!event) return;
     event->finish.reason = finish_of(reason);
@@ -486,7 +509,7 @@ static void add_usage(struct answer_builder *builder, const struct members *memb
 static void read_members(struct answer_builder *builder, dr_json root,
                          const struct members *members) {
     struct dr_json_iter iter;
-    dr_json choice_usage = NULL;
+    struct aside aside = {.usage = NULL};
     uint32_t place = 0;
     const dr_slice id = dr_json_text(members->id);
     const dr_slice model = dr_json_text(members->model);
@@ -508,10 +531,11 @@ static void read_members(struct answer_builder *builder, dr_json root,
         dr_json_iter_init(&iter, members->choices);
         for (; dr_json_iter_next(&iter); place++) {
             if (!dr_json_is(iter.value, DR_JSON_OBJECT)) continue;
-            read_choice(builder, iter.value, place, &choice_usage);
+            read_choice(builder, iter.value, place, &aside);
         }
     }
-    add_usage(builder, members, choice_usage);
+    add_usage(builder, members, aside.usage);
+    if (aside.is_interrupted) add_interruption(builder);
     builder->chunk.is_usage_only = place == 0 && builder->chunk.event_count == first + 1 &&
                                    is_error(members->usage) && !members->filter_results;
 }

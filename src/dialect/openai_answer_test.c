@@ -120,7 +120,15 @@ static const struct told {
      "text:2 x; finish:2 length length; ", false},
     {"{\"choices\":[{\"delta\":{},\"finish_reason\":\"\"}]}", "", false},
     {"{\"choices\":[{\"delta\":{},\"finish_reason\":\"insufficient_system_resource\"}]}",
-     "finish:0 other insufficient_system_resource; ", false},
+     "error:0 the answer was broken off (insufficient_system_resource)| - "
+     "insufficient_system_resource -; ",
+     false},
+    {"{\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":"
+     "\"insufficient_system_resource\"}],\"usage\":{\"prompt_tokens\":3,"
+     "\"completion_tokens\":1}}",
+     "text:0 a; usage:0 3 1 4 0 0; error:0 the answer was broken off "
+     "(insufficient_system_resource)| - insufficient_system_resource -; ",
+     false},
     {"{\"choices\":[{\"finish_reason\":\"content_filter\"},{\"finish_reason\":\"function_call\"},"
      "{\"finish_reason\":\"tool_calls\"},{\"finish_reason\":7}]}",
      "finish:0 content_filter content_filter; finish:1 function_call function_call; "

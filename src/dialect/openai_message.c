@@ -3,6 +3,8 @@
  * business. */
 #include "dialect/openai_shape.h"
 
+#include "dialect/deepseek_prompt.h"
+
 enum role { ROLE_USER, ROLE_SYSTEM, ROLE_ASSISTANT, ROLE_TOOL, ROLE_FUNCTION, ROLE_UNKNOWN };
 
 static enum role role_of(dr_slice text) {
@@ -252,6 +254,9 @@ static bool check_message(struct shape *shape, dr_json object) {
     find_members(object, &message);
     if (!shape_check_string_or_absent(fault, "name", message.name)) return false;
 
+    if (deepseek_changes_message(message.role, message.tool_calls, message.reasoning)) {
+        shape->prompt->exceeds_deepseek = true;
+    }
     const dr_slice role = dr_json_text(message.role);
     switch (role_of(role)) {
     case ROLE_USER:

@@ -3,6 +3,7 @@
  * unknown fields, unknown part types and model-dependent words pass. */
 #include "dialect/openai.h"
 
+#include "dialect/deepseek_prompt.h"
 #include "dialect/openai_shape.h"
 
 #include "base/assert.h"
@@ -303,6 +304,9 @@ static bool check_fields(struct reading *reading, dr_json root) {
             continue;
         }
         if (!check_field(reading, field, iter.name, iter.value)) return false;
+        if (deepseek_changes_member(dr_json_text(iter.name), iter.value)) {
+            reading->shape.prompt->exceeds_deepseek = true;
+        }
     }
     return true;
 }

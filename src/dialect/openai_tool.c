@@ -2,6 +2,8 @@
  * schema. Must not read the schemas themselves; they are the provider's business. */
 #include "dialect/openai_shape.h"
 
+#include "dialect/deepseek_prompt.h"
+
 enum { FUNCTION_COUNT_MAX = 128, FUNCTION_NAME_BYTES_MAX = 128, SCHEMA_NAME_BYTES_MAX = 64 };
 
 static bool is_function_name_byte(char byte) {
@@ -60,6 +62,7 @@ bool openai_check_tools(struct shape *shape, dr_json tools) {
         if (!check_tool(shape->fault, iter.value)) {
             return shape_within_item(shape->fault, "tools", index);
         }
+        if (deepseek_changes_tool(iter.value)) shape->prompt->exceeds_deepseek = true;
     }
     shape->prompt->text_bytes += shape_count_text(tools);
     return true;

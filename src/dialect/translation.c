@@ -5,10 +5,10 @@
  * references of GenerateContent and "OpenAI compatibility"; recorded refusals. */
 #include "dialect/translation.h"
 
-enum fate { FATE_CARRIED, FATE_ADAPTED, FATE_REFUSED, FATE_DROPPED, FATE_COUNT };
+#include "base/assert.h"
 
 struct column {
-    enum fate fate;
+    enum translation_fate fate;
     const char *how; /* "" where the fate says all */
 };
 
@@ -160,9 +160,58 @@ static const struct row rows[] = {
      REFUSED("its searches are billed by themselves")},
 };
 
+/* Of the same fields, those that providers of OpenAI's dialect do not get as they came. */
+struct exception {
+    dr_slice field;
+    struct column openai;
+    struct column deepseek;
+};
+
+#define SEALS_STAY "what another provider sealed is dropped"
+/* DeepSeek: "Create Chat Completion" of its API documents names the fields it has, the guides
+ * "Thinking Mode" and "JSON Output" their rules; test/fixtures/deepseek has the refusals. */
+static const struct exception exceptions[] = {
+    {TEXT_OF("model"), ADAPTED("the target's own name"), ADAPTED("the target's own name")},
+    {TEXT_OF("messages[].role: system, developer"), CARRIED, ADAPTED("`developer` is `system`")},
+    {TEXT_OF("messages[].content: image_url, data"), CARRIED,
+     CARRIED_AS("the provider refuses them where its model sees none")},
+    {TEXT_OF("messages[].content: image_url, address"), CARRIED,
+     CARRIED_AS("the provider refuses them where its model sees none")},
+    {TEXT_OF("messages[].reasoning_details"), ADAPTED(SEALS_STAY ", but for OpenRouter"),
+     ADAPTED(SEALS_STAY)},
+    {TEXT_OF("messages[].reasoning_content"), CARRIED,
+     ADAPTED("messages with `tool_calls` that lack it get an empty one")},
+    {TEXT_OF("messages[].tool_calls[].extra_content"),
+     ADAPTED(SEALS_STAY ", but for Google's own endpoint"), ADAPTED(SEALS_STAY)},
+    {TEXT_OF("max_completion_tokens"), CARRIED, ADAPTED("`max_tokens`")},
+    {TEXT_OF("max_tokens"), CARRIED, CARRIED_AS("dropped beside `max_completion_tokens`")},
+    {TEXT_OF("seed"), CARRIED, DROPPED},
+    {TEXT_OF("n"), CARRIED, REFUSED("gives one answer")},
+    {TEXT_OF("logit_bias"), CARRIED, DROPPED},
+    {TEXT_OF("stream_options"), ADAPTED("usage is asked for; it is shown when the client did"),
+     ADAPTED("as for OpenAI")},
+    {TEXT_OF("tools[].function.strict"), CARRIED, DROPPED},
+    {TEXT_OF("parallel_tool_calls"), CARRIED, ADAPTED("`false` is dropped")},
+    {TEXT_OF("response_format"), CARRIED,
+     ADAPTED("`json_schema`: `json_object` and an instruction with the schema in a message of the "
+             "system's before all others; its `strict` is dropped")},
+    {TEXT_OF("reasoning_effort"), CARRIED,
+     ADAPTED("`none`: `thinking` is disabled; `minimal`, `low`, `medium`: `high`; `xhigh`: `max`")},
+    {TEXT_OF("thinking"), CARRIED, CARRIED_AS("effort `none` counts for more")},
+    {TEXT_OF("metadata"), CARRIED, DROPPED},
+    {TEXT_OF("store"), CARRIED, DROPPED},
+};
+
 static const struct row *find_row(dr_slice name) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].is_top && dr_slice_is(rows[i].field, name)) return &rows[i];
+    }
+    return NULL;
+}
+
+static const struct exception *find_exception(dr_slice field) {
+    for (size_t i = 0; i < sizeof exceptions / sizeof exceptions[0]; i++) {
+        if (dr_slice_is(exceptions[i].field, field)) return &exceptions[i];
     }
     return NULL;
 }
@@ -220,6 +269,16 @@ bool translation_check(enum dialect dialect, const struct conversation *conversa
     return true;
 }
 
+enum translation_fate translation_of_deepseek(dr_slice name, dr_json value, const char **ret_how) {
+    const struct exception *exception = find_exception(name);
+
+    if (!exception) return FATE_CARRIED;
+    const struct column *column = &exception->deepseek;
+    if (column->fate >= FATE_REFUSED && asks_nothing(find_row(name), value)) return FATE_CARRIED;
+    *ret_how = column->how;
+    return column->fate;
+}
+
 /* --- the print --- */
 
 static void put_column(struct dr_buf *out, const struct column *column) {
@@ -232,22 +291,13 @@ static void put_column(struct dr_buf *out, const struct column *column) {
 }
 
 void dialect_put_translation_markdown(struct dr_buf *out) {
+    static const struct column carried = CARRIED;
     static const char head[] =
         "# What becomes of a request's fields\n"
         "\n"
-        "Generated from the table in `src/dialect/translation.c`; a test compares.\n"
+        "Generated from the tables in `src/dialect/translation.c`; a test compares.\n"
         "\n"
-        "A provider of OpenAI's own dialect (OpenAI, DeepSeek and the many compatible ones) gets "
-        "the client's\n"
-        "bytes as they came, but for the model's name and the question for usage: everything is "
-        "carried. Only what\n"
-        "another provider sealed (`reasoning_details` in Anthropic's or Google's format, "
-        "`extra_content.google`) is\n"
-        "dropped in front of one that does not know it: all but OpenRouter and Google's own OpenAI "
-        "endpoint. For the\n"
-        "others:\n"
-        "\n"
-        "- *carried*: the same field under the other's name;\n"
+        "- *carried*: the same field, under the other's name where it has one;\n"
         "- *adapted*: as the table says;\n"
         "- *refused*: status 400 that names the parameter;\n"
         "- *dropped*: left out, and told in the answer's header `x-drover-dropped` (over a\n"
@@ -255,16 +305,30 @@ void dialect_put_translation_markdown(struct dr_buf *out) {
         "\n"
         "A field at the value that asks for nothing (`n: 1`, `logprobs: false`, `null`) is never "
         "refused or\n"
-        "told. Fields that are not in the table are dropped and told.\n"
+        "told. Fields that are not in the table are dropped and told, and carried by providers of "
+        "OpenAI's own\n"
+        "dialect: OpenAI, DeepSeek and the many compatible ones. These get the client's bytes as "
+        "they came where\n"
+        "nothing but the model's name and the question for usage has to be changed.\n"
         "\n"
-        "| field | Anthropic | Gemini |\n"
-        "|---|---|---|\n";
+        "A target is DeepSeek's when it is at `api.deepseek.com`, or anywhere under DeepSeek's own "
+        "names\n"
+        "`deepseek-chat` and `deepseek-reasoner`.\n"
+        "\n"
+        "| field | OpenAI and compatible | DeepSeek | Anthropic | Gemini |\n"
+        "|---|---|---|---|---|\n";
 
+    size_t exception_count = 0;
     dr_buf_put(out, dr_slice_of(head, sizeof head - 1));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct exception *exception = find_exception(rows[i].field);
+        if (exception) exception_count++;
         dr_buf_format(out, "| `%.*s` |", DR_FMT(rows[i].field));
+        put_column(out, exception ? &exception->openai : &carried);
+        put_column(out, exception ? &exception->deepseek : &carried);
         put_column(out, &rows[i].anthropic);
         put_column(out, &rows[i].gemini);
         dr_buf_put_char(out, '\n');
     }
+    dr_assert(exception_count == sizeof exceptions / sizeof exceptions[0]); /* each is of a row */
 }

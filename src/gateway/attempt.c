@@ -3,6 +3,7 @@
 #include "gateway/attempt.h"
 
 #include "base/assert.h"
+#include "dialect/deepseek_prompt.h"
 #include "dialect/openai_seals.h"
 #include "gateway/translator.h"
 #include "gateway/worker.h"
@@ -43,14 +44,30 @@ static dr_slice head_in_turn(const struct attempt_ask *ask) {
     return prepared->chat_heads[ask->worker->key_turn++ % prepared->chat_head_count];
 }
 
-/* The seals of another provider's thinking stay behind. */
-static enum dr_status strip_seals(struct attempt *attempt, const struct attempt_ask *ask,
+static bool exceeds_deepseek(const struct attempt_ask *ask) {
+    return ask->target->is_deepseek && ask->prompt->exceeds_deepseek;
+}
+
+/* The client's body as this provider takes it. The seals of another one's thinking stay behind. */
+static enum dr_status write_plain(struct attempt *attempt, const struct attempt_ask *ask,
                                   struct prompt *ret_plain) {
+    const size_t bytes_max = ask->prompt->body.len * 2 + 64 * 1024;
+    enum dr_status status = DR_OK;
     attempt->plain_loss = dr_arena_alloc_zero(ask->arena, sizeof *attempt->plain_loss);
     if (!attempt->plain_loss) return DR_NO_MEMORY;
-    dr_buf_init(&attempt->plain_ask, ask->prompt->body.len * 2 + 64 * 1024);
-    return openai_strip_seals(ask->worker->json, ask->prompt, ask->target->provider->host,
-                              &attempt->plain_ask, attempt->plain_loss, ret_plain);
+    dr_buf_init(&attempt->plain_ask, bytes_max);
+    *ret_plain = *ask->prompt;
+    if (ask->prompt->has_seals) {
+        status = openai_strip_seals(ask->worker->json, ask->prompt, ask->target->provider->host,
+                                    &attempt->plain_ask, attempt->plain_loss, ret_plain);
+    }
+    if (status || !exceeds_deepseek(ask)) return status;
+    struct dr_buf stripped = attempt->plain_ask;
+    dr_buf_init(&attempt->plain_ask, bytes_max);
+    status = deepseek_write_prompt(ask->worker->json, ret_plain, &attempt->plain_ask,
+                                   attempt->plain_loss, ret_plain);
+    dr_buf_clear(&stripped);
+    return status;
 }
 
 static enum dr_status write_passing(struct attempt *attempt, const struct attempt_ask *ask,
@@ -58,8 +75,8 @@ static enum dr_status write_passing(struct attempt *attempt, const struct attemp
     dr_slice model_json = ask->target->model_json;
     const struct prompt *prompt = ask->prompt;
     struct prompt plain;
-    if (prompt->has_seals) {
-        const enum dr_status status = strip_seals(attempt, ask, &plain);
+    if (prompt->has_seals || exceeds_deepseek(ask)) {
+        const enum dr_status status = write_plain(attempt, ask, &plain);
         if (status) return status;
         prompt = &plain;
     }

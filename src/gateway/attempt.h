@@ -86,8 +86,8 @@ struct attempt {
     struct translator *translator; /* NULL where the provider speaks the client's dialect */
     struct dr_sse_reader *sse;
     struct dr_buf body;      /* collected */
-    struct dr_buf plain_ask; /* the client's body without seals, where it was not sent as it came */
-    struct loss *plain_loss; /* what was left out of it; NULL: nothing was looked for */
+    struct dr_buf plain_ask; /* the client's body, where it was not sent as it came */
+    struct loss *plain_loss; /* what was left out of it; NULL: it was sent as it came */
     dr_slice parts[ATTEMPT_PARTS_MAX];
 };
 

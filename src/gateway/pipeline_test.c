@@ -38,6 +38,8 @@ enum { PATIENCE_US = 10000000, FAIL_AT_MAX = 2000, BOOK_ROWS_MAX = 4096 };
     "\"reasoning.text\",\"format\":\"anthropic-claude-v1\",\"signature\":\"s\"}]}," \
     "{\"role\":\"user\",\"content\":\"morning\"}]}"
 
+#define SCHEMA "{\"type\":\"json_schema\",\"json_schema\":{\"schema\":{}}}"
+
 struct scene {
     const char *name;
     const char *key;
@@ -51,6 +53,10 @@ static const struct scene scenes[] = {
     {"a body", "sk-test", ASK("whole"), 200, NULL, FORM_WHOLE},
     {"a body without usage", "sk-test", ASK("uncounted"), 200, NULL, FORM_WHOLE},
     {"a body with seals", "sk-test", ASK_SEALED("whole"), 200, NULL, FORM_WHOLE},
+    {"a body in DeepSeek's words", "sk-test",
+     ASK_OF("deepseek", "\"seed\":1,\"response_format\":" SCHEMA), 200, NULL, FORM_WHOLE},
+    {"a body with seals in DeepSeek's words", "sk-test",
+     ASK_SEALED("deepseek\",\"reasoning_effort\":\"low"), 200, NULL, FORM_WHOLE},
     {"a stream", "sk-test", ASK_STREAM("stream"), 200, NULL, FORM_DONE},
     {"a stream without usage", "sk-test", ASK_STREAM("uncounted-stream"), 200, NULL, FORM_DONE},
     {"a stream in torn pieces", "sk-test", ASK_STREAM("torn-stream"), 200, NULL, FORM_DONE},

@@ -81,6 +81,12 @@ static const struct script scripts[] = {
      {BODY(",\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12}")},
      false,
      NULL},
+    {"deepseek-chat",
+     200,
+     JSON,
+     {BODY(",\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":5,\"total_tokens\":12}")},
+     false,
+     NULL},
     {"uncounted", 200, JSON, {BODY("")}, false, NULL},
     {"stream",
      200,
@@ -215,6 +221,7 @@ static const char models_text[] =
     "claude-stream}, {name: b, provider: g, model: gemini-stream}]}\n"
     "  able: {price: {input: 1, output: 2}, targets: [{name: a, provider: c, model: claude-whole}, "
     "{name: b, provider: p, model: whole}]}\n"
+    "  deepseek: {price: {input: 1, output: 2}, targets: [{provider: p, model: deepseek-chat}]}\n"
     "  \"claude-*\": {price: {input: 1, output: 2}, targets: [{provider: c, model: \"*\"}]}\n"
     "  \"gemini-*\": {price: {input: 1, output: 2}, targets: [{provider: g, model: \"*\"}]}\n"
     "  unreachable: {price: {input: 1, output: 2}, targets: [{name: a, provider: q, model: x}, "

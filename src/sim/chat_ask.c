@@ -2,6 +2,7 @@
  * gateway sends. Must not share code with the gateway's dialects, nor answer anything. */
 #include "sim/chat_ask.h"
 
+#include "sim/chat_deepseek.h"
 #include "sim/shape.h"
 
 #include <stdarg.h>
@@ -14,6 +15,7 @@ struct reading {
     struct sim_scratch *scratch;
     struct sim_complaint *complaint;
     dr_json root;
+    bool is_deepseek;
     dr_json calls_open; /* tool_calls of the newest assistant message, until answered */
     size_t results_seen;
 };
@@ -54,8 +56,14 @@ static bool complain_value(struct reading *reading, const char *field) {
     return complain(reading, "invalid_value", "Invalid value", "%s", field);
 }
 
+/* DeepSeek has one code and no parameter for all that it refuses. */
+static bool complain_deepseek(struct reading *reading, const char *message) {
+    return complain(reading, "invalid_request_error", message, "%s", "");
+}
+
 /* The field's value; NULL where it is absent or null, which mean the same to OpenAI. */
 static dr_json field(const struct reading *reading, const char *name) {
+    if (reading->is_deepseek && sim_deepseek_ignores(dr_slice_text(name))) return NULL;
     dr_json value = dr_json_member(reading->root, dr_slice_text(name));
     return dr_json_is(value, DR_JSON_NULL) ? NULL : value;
 }
@@ -136,6 +144,8 @@ static bool read_media(struct reading *reading, dr_json part, dr_slice type, enu
 static void note_text(struct reading *reading, enum sim_role role, dr_slice text) {
     if (role == SIM_ROLE_TOOL) {
         sim_ask_note_result(reading->ask, reading->scratch, text);
+    } else if (role == SIM_ROLE_SYSTEM && reading->is_deepseek) {
+        if (text.len > 0) sim_ask_note_system(reading->ask, reading->scratch, text);
     } else {
         sim_talk_note_text(&reading->ask->talk, role, text);
     }
@@ -195,6 +205,11 @@ static bool read_calls(struct reading *reading, dr_json message, size_t index) {
         return complain(reading, "invalid_value", "Invalid value", "messages[%zu].tool_calls",
                         index);
     }
+    dr_json thought = dr_json_member(message, DR_LIT("reasoning_content"));
+    if (reading->is_deepseek && reading->ask->reasoning_tokens > 0 &&
+        !dr_json_is(thought, DR_JSON_STRING)) {
+        return complain_deepseek(reading, SIM_DEEPSEEK_THOUGHT_MISSED);
+    }
     struct dr_json_iter iter;
     dr_json_iter_init(&iter, calls);
     for (size_t i = 0; dr_json_iter_next(&iter); i++) {
@@ -252,6 +267,15 @@ static bool check_order(struct reading *reading, dr_json message, bool is_result
     return true;
 }
 
+static bool complain_variant(struct reading *reading, dr_slice role, size_t index) {
+    char message[256];
+    (void)snprintf(message, sizeof message,
+                   "Failed to deserialize the JSON body into the target type: messages[%zu].role: "
+                   "unknown variant `%.*s`, expected one of `system`, `user`, `assistant`, `tool`",
+                   index, DR_FMT(dr_slice_first(role, 40)));
+    return complain_deepseek(reading, message);
+}
+
 static bool read_message(struct reading *reading, dr_json message, size_t index) {
     const dr_slice name = dr_json_text(dr_json_member(message, DR_LIT("role")));
     const size_t role_count = sizeof roles / sizeof roles[0];
@@ -261,15 +285,23 @@ static bool read_message(struct reading *reading, dr_json message, size_t index)
         return complain(reading, "missing_required_parameter", "Missing required parameter",
                         "messages[%zu].role", index);
     }
+    if (reading->is_deepseek && !sim_deepseek_takes_role(name)) {
+        return complain_variant(reading, name, index);
+    }
     if (i == role_count) {
         return complain(reading, "invalid_value", "Invalid value", "messages[%zu].role", index);
     }
     const enum sim_role role = roles[i].role;
-    sim_talk_note_message(&reading->ask->talk, role);
+    struct sim_talk *talk = &reading->ask->talk;
+    const uint64_t before = talk->prompt_tokens;
+    if (role != SIM_ROLE_SYSTEM) sim_talk_note_message(talk, role);
     const bool is_result = dr_slice_is(name, DR_LIT("tool"));
-    return check_order(reading, message, is_result, index) &&
-           read_content(reading, message, role, index) &&
-           (role != SIM_ROLE_ASSISTANT || read_calls(reading, message, index));
+    if (!check_order(reading, message, is_result, index) ||
+        !read_content(reading, message, role, index)) {
+        return false;
+    }
+    if (role == SIM_ROLE_SYSTEM && talk->prompt_tokens > before) sim_talk_note_message(talk, role);
+    return role != SIM_ROLE_ASSISTANT || read_calls(reading, message, index);
 }
 
 static bool read_messages(struct reading *reading) {
@@ -393,9 +425,11 @@ static bool read_format(struct reading *reading) {
     const dr_slice type = dr_json_text(dr_json_member(format, DR_LIT("type")));
     if (dr_slice_is(type, DR_LIT("text"))) return true;
     if (dr_slice_is(type, DR_LIT("json_object"))) {
-        ask->format = SIM_FORMAT_JSON;
+        /* A schema in words is obeyed. */
+        if (ask->format == SIM_FORMAT_TEXT) ask->format = SIM_FORMAT_JSON;
         return true;
     }
+    if (reading->is_deepseek) return complain_deepseek(reading, SIM_DEEPSEEK_FORMAT_REFUSED);
     if (!dr_slice_is(type, DR_LIT("json_schema"))) {
         return complain_value(reading, "response_format.type");
     }
@@ -436,6 +470,11 @@ static bool read_stops(struct reading *reading) {
 
 static bool read_reasoning(struct reading *reading) {
     dr_json effort = field(reading, "reasoning_effort");
+    if (reading->is_deepseek) {
+        return sim_deepseek_read_thinking(reading->ask, field(reading, "thinking"), effort) ||
+               complain_deepseek(reading, "Failed to deserialize the JSON body into the target "
+                                          "type: unknown variant of thinking");
+    }
     if (!effort || sim_ask_set_effort(reading->ask, dr_json_text(effort))) return true;
     return complain_value(reading, "reasoning_effort");
 }
@@ -497,6 +536,7 @@ static bool read_model(struct reading *reading) {
     if (reading->ask->model.len == 0) {
         return complain(reading, NULL, "you must provide a model parameter", "%s", "");
     }
+    reading->is_deepseek = sim_deepseek_has(reading->ask->model);
     return true;
 }
 
@@ -509,8 +549,8 @@ enum dr_status sim_chat_read(dr_json root, struct sim_ask *ask, struct sim_scrat
     }
     const bool is_read =
         read_model(&reading) && read_stream(&reading) && read_counts(&reading) &&
-        read_messages(&reading) && read_tools(&reading) && read_tool_choice(&reading) &&
-        read_format(&reading) && read_stops(&reading) && read_reasoning(&reading) &&
+        read_reasoning(&reading) && read_messages(&reading) && read_tools(&reading) &&
+        read_tool_choice(&reading) && read_format(&reading) && read_stops(&reading) &&
         check_number(&reading, "temperature", 0, 2) && check_number(&reading, "top_p", 0, 1) &&
         check_number(&reading, "frequency_penalty", -2, 2) &&
         check_number(&reading, "presence_penalty", -2, 2);

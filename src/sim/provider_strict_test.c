@@ -1,5 +1,6 @@
-/* The simulated provider refuses in Anthropic's and Gemini's dialects what the real ones refuse, in
- * their words, so that mistakes of whoever writes requests are found. */
+/* The simulated provider refuses in Anthropic's and Gemini's dialects, and for DeepSeek's models in
+ * OpenAI's, what the real ones refuse, in their words, so that mistakes of whoever writes requests
+ * are found. */
 #include "sim/provider_peer.h"
 
 #include <setjmp.h>
@@ -172,6 +173,66 @@ static void test_generate_refuses_what_google_refuses(void **state) {
     peer_expect_refusals(GENERATE, GOOGLE_KEY, ALL_OF(generate_cases), judge_generate_error);
 }
 
+#define SAID_OF(messages, more) "{\"model\":\"deepseek-chat\",\"messages\":[" messages "]" more "}"
+#define CALL \
+    "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c\",\"type\":" \
+    "\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}," \
+    "{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":\"r\"}"
+
+static const struct refusal_case deepseek_cases[] = {
+    {SAID_OF(USER("x"), ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":"
+                        "{\"name\":\"s\",\"schema\":{}}}"),
+     "This response_format type is unavailable now"},
+    {SAID_OF(USER("x") ",{\"role\":\"developer\",\"content\":\"d\"}", ""),
+     "messages[1].role: unknown variant `developer`, expected one of `system`, `user`, "},
+    {SAID_OF(CALL, ",\"reasoning_effort\":\"high\""), "must be passed back to the API"},
+    {SAID_OF(CALL, ",\"thinking\":{\"type\":\"enabled\"}"), "must be passed back to the API"},
+    {SAID_OF(USER("x"), ",\"reasoning_effort\":\"none\""), "unknown variant"},
+    {SAID_OF(USER("x"), ",\"thinking\":{\"type\":\"on\"}"), "unknown variant"},
+};
+
+static void judge_deepseek_error(dr_json root) {
+    assert_text(at(at(root, "error"), "code"), "invalid_request_error");
+    assert_true(dr_json_is(at(at(root, "error"), "param"), DR_JSON_NULL));
+}
+
+static void test_chat_refuses_for_deepseek_what_deepseek_refuses(void **state) {
+    (void)state;
+    peer_expect_refusals(CHAT, KEY, ALL_OF(deepseek_cases), judge_deepseek_error);
+}
+
+/* What is written in `message` of the answer, or of its usage. */
+static const struct {
+    const char *body;
+    const char *said;
+} deepseek_answers[] = {
+    {SAID_OF("{\"role\":\"system\",\"content\":\"Answer with one JSON object and nothing else. It "
+             "must match this JSON Schema: {\\\"type\\\":\\\"object\\\",\\\"properties\\\":"
+             "{\\\"age\\\":{\\\"const\\\":7}}}\"}," USER("x"),
+             ",\"response_format\":{\"type\":\"json_object\"}"),
+     "\"content\":\"{\\\"age\\\":7}\""},
+    {SAID_OF(USER("x"), ",\"response_format\":{\"type\":\"json_object\"}"), "simulation\\\":true"},
+    {SAID_OF(CALL, ""), "\"reasoning_tokens\":0"},
+    {SAID_OF(CALL, ",\"thinking\":{\"type\":\"disabled\"},\"reasoning_effort\":\"high\""),
+     "\"reasoning_tokens\":0"},
+    {SAID_OF(USER("x"), ",\"reasoning_effort\":\"low\""), "\"reasoning_tokens\":256"},
+    {SAID_OF(USER("x"), ",\"max_completion_tokens\":1,\"n\":3"), "\"finish_reason\":\"stop\"}]"},
+};
+
+static void test_chat_does_for_deepseek_what_deepseek_does(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof deepseek_answers / sizeof deepseek_answers[0]; i++) {
+        struct fixture fixture = open_plain();
+        struct peer peer;
+        peer_ask(&fixture, &peer, "", deepseek_answers[i].body);
+        if (peer.status != 200 || !peer_has(&peer, deepseek_answers[i].said)) {
+            fail_msg("%s\ngives %.*s", deepseek_answers[i].body, DR_FMT(dr_buf_slice(&peer.body)));
+        }
+        peer_close(&peer);
+        shut(&fixture);
+    }
+}
+
 static void test_routes_and_keys_are_checked_in_each_dialects_words(void **state) {
     (void)state;
     static const struct route_case cases[] = {
@@ -205,6 +266,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_refuses_what_anthropic_refuses),
         cmocka_unit_test(test_generate_refuses_what_google_refuses),
+        cmocka_unit_test(test_chat_refuses_for_deepseek_what_deepseek_refuses),
+        cmocka_unit_test(test_chat_does_for_deepseek_what_deepseek_does),
         cmocka_unit_test(test_routes_and_keys_are_checked_in_each_dialects_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -266,9 +266,13 @@ function costOf([input, output, cached], usage) {
   return (usage.prompt - usage.cached) * input + usage.cached * cached + usage.completion * output;
 }
 
-// Whole numbers have limits in zod's schemas, which Anthropic takes of tools, but not of answers.
-const droppedOf = (step, model) => (
-  step.said.parsed && model.startsWith('claude') ? 'response_format.json_schema.schema' : null);
+// Whole numbers have limits in zod's schemas, which Anthropic takes of tools, but not of answers. DeepSeek is told the
+// schema in words, and cannot be held to it.
+const DROPPED = {
+  'claude-sonnet-4.5': 'response_format.json_schema.schema',
+  'deepseek-v3.2': 'response_format.json_schema.strict',
+};
+const droppedOf = (step, model) => (step.said.parsed && DROPPED[model]) || null;
 
 async function check(step, model) {
   const receipt = await receiptOf(step.headers.get('x-request-id'));

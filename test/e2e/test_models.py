@@ -14,6 +14,8 @@ from four_models import BOTH, HELLO, MODELS, PICTURES, RESULTS, TOOLS, counts, h
 
 USAGE = {"include_usage": True}
 SCENARIOS = ("chat", "stream", "tools", "structured", "image")
+# DeepSeek is told the schema in words, and cannot be held to it.
+DROPPED = {("structured", "deepseek-v3.2"): "response_format.json_schema.strict"}
 
 
 class Home(pydantic.BaseModel):
@@ -180,7 +182,7 @@ def test_a_client_works_with_every_model(house, witness, client, scenario, model
     assert steps == expected
     for said in steps:
         assert said.headers["x-drover-target"] == "t-" + model
-        assert "x-drover-dropped" not in said.headers, said.headers
+        assert said.headers.get("x-drover-dropped") == DROPPED.get((scenario, model)), said.headers
         receipt = house.check_books(model, said.headers["x-request-id"], said.usage,
                                     "sse" if said.is_stream else "http")
         if not said.is_stream:

@@ -10,7 +10,7 @@ import pytest
 from four_models import BOTH, FORMAT, HELLO, MODELS, PICTURES, PIXEL, TOOLS, cost, counts, house, nano, socket
 from socket_chat import ask
 
-CLAUDE, GEMINI = "claude-sonnet-4.5", "gemini-2.5-flash"
+CLAUDE, GEMINI, DEEPSEEK = "claude-sonnet-4.5", "gemini-2.5-flash", "deepseek-v3.2"
 PDF = "data:application/pdf;base64,JVBERi0xLjQKJSVFT0YK"
 LONG = [{"role": "system", "content": [{"type": "text", "text": "Words of a long prompt. " * 400,
                                         "cache_control": {"type": "ephemeral"}}]}, *HELLO[1:]]
@@ -52,9 +52,13 @@ WISHES = {
 }
 # What x-drover-dropped tells, by wish and model.
 DROPPED = {
+    ("json_schema", DEEPSEEK): {"response_format.json_schema.strict"},
+    ("json_schema beside tools", DEEPSEEK): {"response_format.json_schema.strict"},
     ("json_schema beside tools", GEMINI): {"response_format.json_schema.strict"},
     ("a long prompt", GEMINI): {"messages.cache_control"},
 }
+# What a model knows no other word for.
+WITNESSED = {("effort", DEEPSEEK): {"reasoning_effort": "high"}}
 
 
 def stream(house, body):
@@ -101,7 +105,7 @@ def names(listed):
 @pytest.mark.parametrize("wish", WISHES)
 def test_each_wish_is_granted_alike_on_every_transport(house, socket, wish, model):
     body = WISHES[wish]
-    _, witness = house.post({"model": "gpt-4.1", **body}, is_witness=True)
+    _, witness = house.post({"model": "gpt-4.1", **body, **WITNESSED.get((wish, model), {})}, is_witness=True)
     expected = said_of(witness)
     if wish == "a named tool" and MODELS[model][0] != "openai":
         # OpenAI ends a call that was forced with `stop`; for others a call is a call.
@@ -137,3 +141,22 @@ def test_results_are_taken_in_any_order(house):
     for model in MODELS:
         _, answer = house.post({"model": model, "messages": [*BOTH, *DONE, *reversed(RESULTS)], "tools": TOOLS})
         assert "The tool said" in answer["choices"][0]["message"]["content"]
+
+
+def test_what_deepseek_has_no_place_for_is_told(house, socket):
+    strict = [{"type": "function", "function": TOOLS[0]["function"] | {"strict": True}}, TOOLS[1]]
+    body = {"model": DEEPSEEK, "messages": BOTH, "tools": strict, "seed": 7, "logit_bias": {"50256": -100},
+            "parallel_tool_calls": False, "store": True, "metadata": {"a": "b"}}
+    dropped = {"tools.function.strict", "seed", "logit_bias", "parallel_tool_calls", "store", "metadata"}
+    _, plain = house.post({"model": DEEPSEEK, "messages": BOTH, "tools": TOOLS})
+    headers, whole = house.post(body)
+    assert names(headers["x-drover-dropped"]) == dropped and said_of(whole) == said_of(plain)
+    headers, *said = stream(house, body)
+    assert names(headers["x-drover-dropped"]) == dropped and tuple(said) == said_of(plain)
+    assert set(ask(socket, body).last["dropped"]) == dropped
+
+
+def test_what_asks_for_nothing_goes_to_deepseek_without_a_word(house):
+    headers, _ = house.post({"model": DEEPSEEK, "messages": BOTH, "tools": TOOLS, "n": 1, "seed": None,
+                             "logit_bias": {}, "parallel_tool_calls": True, "store": False, "metadata": {}})
+    assert "x-drover-dropped" not in headers

@@ -11,7 +11,7 @@ from langchain_openai import ChatOpenAI
 from four_models import BOTH, RESULTS, TOOLS, counts, house, results_of
 from socket_chat import ask, open_socket
 
-CLAUDE, GEMINI = "claude-sonnet-4.5", "gemini-2.5-flash"
+CLAUDE, GEMINI, DEEPSEEK = "claude-sonnet-4.5", "gemini-2.5-flash", "deepseek-v3.2"
 EFFORT = {"reasoning_effort": "low", "tools": TOOLS}
 THINKERS = (CLAUDE, GEMINI)
 
@@ -132,8 +132,20 @@ def test_a_seal_whose_text_was_lost_is_not_sent(house, sdk):
     check_second(house, CLAUDE, headers, answer, has_thought=False)
 
 
+def test_deepseek_thinks_on_behind_calls_whose_thoughts_were_lost(house, sdk):
+    """It refuses such calls while it thinks, unless they have an empty thought."""
+    _, first = create(sdk, DEEPSEEK, BOTH)
+    told = first.choices[0].message.model_dump(exclude_none=True)
+    assert "reasoning_content" not in told
+    headers, answer = create(sdk, DEEPSEEK, history_of(told))
+    usage = counts(answer.usage.model_dump())
+    assert "The tool said" in answer.choices[0].message.content and usage[4] > 0
+    assert "x-drover-dropped" not in headers
+    house.check_books(DEEPSEEK, headers["x-request-id"], usage, "http")
+
+
 def test_langchain_which_keeps_no_seals_is_answered(house):
-    for model in THINKERS:
+    for model in (*THINKERS, DEEPSEEK):
         client = ChatOpenAI(base_url=house.url, api_key=house.key, model=model, max_retries=0, timeout=20,
                             reasoning_effort="low", include_response_headers=True).bind_tools(TOOLS)
         asked = HumanMessage(BOTH[0]["content"])
