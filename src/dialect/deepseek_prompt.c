@@ -77,8 +77,9 @@ static bool is_developer(dr_json role) {
     return dr_slice_is(dr_json_text(role), DR_LIT("developer"));
 }
 
+/* Some of its models take an empty one for none; all take a blank. */
 static bool lacks_reasoning(dr_json calls, dr_json reasoning) {
-    return dr_json_count(calls) > 0 && !dr_json_is(reasoning, DR_JSON_STRING);
+    return dr_json_count(calls) > 0 && dr_json_text(reasoning).len == 0;
 }
 
 bool deepseek_changes_message(dr_json role, dr_json calls, dr_json reasoning) {
@@ -109,7 +110,7 @@ static void put_message(struct writing *writing, dr_json message) {
             json_value(json, iter.value);
         }
     }
-    if (lacks) json_member(json, DR_LIT("reasoning_content"), DR_LIT(""));
+    if (lacks) json_member(json, DR_LIT("reasoning_content"), DR_LIT(" "));
     json_close(json, '}');
 }
 

@@ -65,9 +65,10 @@ static const struct {
      HELLO ",\"thinking\":{\"type\":\"disabled\"}", "thinking"},
     {HELLO ",\"reasoning_effort\":\"none\",\"thinking\":{\"type\":\"disabled\"}",
      HELLO ",\"thinking\":{\"type\":\"disabled\"}", ""},
-    {ASSISTANT(""), ASSISTANT(",\"reasoning_content\":\"\""), ""},
+    {ASSISTANT(""), ASSISTANT(",\"reasoning_content\":\" \""), ""},
+    {ASSISTANT(",\"reasoning_content\":\"\""), ASSISTANT(",\"reasoning_content\":\" \""), ""},
     {ASSISTANT(",\"reasoning_content\":null,\"refusal\":null"),
-     ASSISTANT(",\"refusal\":null,\"reasoning_content\":\"\""), ""},
+     ASSISTANT(",\"refusal\":null,\"reasoning_content\":\" \""), ""},
     {ASSISTANT(",\"reasoning_content\":\"t\""), NULL, ""},
     {"\"messages\":[{\"role\":\"assistant\",\"content\":\"a\"},"
      "{\"role\":\"user\",\"content\":\"b\"}]",

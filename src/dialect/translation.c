@@ -180,7 +180,7 @@ static const struct exception exceptions[] = {
     {TEXT_OF("messages[].reasoning_details"), ADAPTED(SEALS_STAY ", but for OpenRouter"),
      ADAPTED(SEALS_STAY)},
     {TEXT_OF("messages[].reasoning_content"), CARRIED,
-     ADAPTED("messages with `tool_calls` that lack it get an empty one")},
+     ADAPTED("messages with `tool_calls` that lack it get a blank one")},
     {TEXT_OF("messages[].tool_calls[].extra_content"),
      ADAPTED(SEALS_STAY ", but for Google's own endpoint"), ADAPTED(SEALS_STAY)},
     {TEXT_OF("max_completion_tokens"), CARRIED, ADAPTED("`max_tokens`")},

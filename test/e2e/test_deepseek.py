@@ -82,7 +82,7 @@ def test_a_request_is_written_in_deepseeks_words_and_the_next_target_gets_its_ow
         "messages": [
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": "hi"},
-            {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": ""},
+            {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": " "},
             {"role": "tool", "tool_call_id": "c1", "content": "1"}],
         "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
         "response_format": {"type": "json_object"},
