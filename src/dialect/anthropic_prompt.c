@@ -6,32 +6,20 @@
  * in one message), recorded requests and refusals. */
 #include "dialect/anthropic.h"
 
-#include "dialect/json_writer.h"
+#include "dialect/anthropic_writing.h"
 #include "dialect/schema.h"
 #include "dialect/translation.h"
 #include "dialect/turns.h"
 
+#include "base/digest.h"
+#include "base/utf8.h"
+
 enum {
     DEPTH_MAX = 128,
-    TOOL_NAME_BYTES_MAX = 128,
     INSTRUCTION_BYTES_MAX = 64 * 1024 * 1024,
+    DOCUMENT_BYTES_MAX = 64 * 1024 * 1024,
+    PHONE_DIGITS_MIN = 7,
     BUDGET_MIN = 1024, /* "The minimum budget is 1,024 tokens" */
-};
-
-enum thinking { THINKING_NONE, THINKING_BUDGET, THINKING_ADAPTIVE };
-
-/* One writing of one request. */
-struct writing {
-    const struct conversation *conversation;
-    struct json_writer json;
-    struct dr_json_reader *scratch;
-    struct loss *loss;
-    uint32_t generation; /* 45 for Claude 4.5 */
-    uint64_t output_tokens_max;
-    enum thinking thinking;
-    uint64_t budget;
-    const char *effort; /* of adaptive thinking; NULL: the model's own */
-    bool lacks_memory;
 };
 
 /* --- what the model can do --- */
@@ -105,7 +93,7 @@ static const char *effort_of(const struct conversation *conversation, uint32_t g
 }
 
 /* Thinking counts towards the limit: the budget leaves a quarter of it to the answer. */
-static bool fit_budget(struct writing *writing) {
+static bool fit_budget(struct anthropic_writing *writing) {
     const uint64_t room = writing->output_tokens_max - writing->output_tokens_max / 4;
     uint64_t budget = budget_of(writing->conversation);
 
@@ -116,7 +104,7 @@ static bool fit_budget(struct writing *writing) {
     return true;
 }
 
-static void decide_thinking(struct writing *writing) {
+static void decide_thinking(struct anthropic_writing *writing) {
     const struct conversation *conversation = writing->conversation;
     const bool asks = conversation->reasoning_effort.len > 0 || conversation->has_thinking;
 
@@ -128,34 +116,37 @@ static void decide_thinking(struct writing *writing) {
                !lacks_thoughts(conversation) && fit_budget(writing)) {
         writing->thinking = THINKING_BUDGET;
     } else {
-        loss_drop(writing->loss, conversation->reasoning_effort.len > 0 ? DR_LIT("reasoning_effort")
-                                                                        : DR_LIT("thinking"));
+        loss_drop(writing->loss, conversation->thinking_field);
     }
 }
 
 /* --- blocks --- */
 
-static void put_cache_control(struct writing *writing, dr_json mark) {
-    if (!dr_json_is(mark, DR_JSON_OBJECT)) return;
-    json_name(&writing->json, DR_LIT("cache_control"));
-    json_value(&writing->json, mark);
-}
-
-static void put_text_block(struct writing *writing, dr_slice text, dr_json mark) {
-    if (text.len == 0) return;
+/* "text content blocks must be non-empty", "… must contain non-whitespace text". */
+static void put_text_block(struct anthropic_writing *writing, dr_slice text, dr_json mark) {
+    if (text_is_blank(text)) {
+        if (mark) loss_drop(writing->loss, DR_LIT("messages.cache_control"));
+        return;
+    }
     json_open(&writing->json, '{');
     json_member(&writing->json, DR_LIT("type"), DR_LIT("text"));
     json_member(&writing->json, DR_LIT("text"), text);
-    put_cache_control(writing, mark);
+    anthropic_put_cache_mark(writing, mark);
     json_close(&writing->json, '}');
 }
 
-static void put_source(struct writing *writing, dr_slice type, const struct message_part *part) {
+/* `text` is a document's, in the place of its bytes. */
+static void put_source(struct anthropic_writing *writing, dr_slice type,
+                       const struct message_part *part, dr_slice text) {
     json_open(&writing->json, '{');
     json_member(&writing->json, DR_LIT("type"), type);
     json_name(&writing->json, DR_LIT("source"));
     json_open(&writing->json, '{');
-    if (part->data.len > 0) {
+    if (text.len > 0) {
+        json_member(&writing->json, DR_LIT("type"), DR_LIT("text"));
+        json_member(&writing->json, DR_LIT("media_type"), DR_LIT("text/plain"));
+        json_member(&writing->json, DR_LIT("data"), text);
+    } else if (part->data.len > 0) {
         json_member(&writing->json, DR_LIT("type"), DR_LIT("base64"));
         json_member(&writing->json, DR_LIT("media_type"), part->media_type);
         json_name(&writing->json, DR_LIT("data"));
@@ -166,7 +157,7 @@ static void put_source(struct writing *writing, dr_slice type, const struct mess
     }
     json_close(&writing->json, '}');
     if (part->name.len > 0) json_member(&writing->json, DR_LIT("title"), part->name);
-    put_cache_control(writing, part->cache_control);
+    anthropic_put_cache_mark(writing, part->cache_control);
     json_close(&writing->json, '}');
 }
 
@@ -175,7 +166,7 @@ static bool is_address(dr_slice url) {
            dr_slice_is_nocase(dr_slice_first(url, 7), DR_LIT("http://"));
 }
 
-static bool put_image(struct writing *writing, const struct message *message,
+static bool put_image(struct anthropic_writing *writing, const struct message *message,
                       const struct message_part *part) {
     static const dr_slice taken[] = {
         {"image/jpeg", 10}, {"image/png", 9}, {"image/gif", 9}, {"image/webp", 10}};
@@ -193,11 +184,53 @@ static bool put_image(struct writing *writing, const struct message *message,
     if (part->has_detail) {
         loss_drop(writing->loss, DR_LIT("messages.content.image_url.detail"));
     }
-    put_source(writing, DR_LIT("image"), part);
+    put_source(writing, DR_LIT("image"), part, DR_NONE);
     return true;
 }
 
-static bool put_file(struct writing *writing, const struct message *message,
+/* DR_INVALID when it is no base64. */
+static enum dr_status read_base64(dr_slice data, struct dr_buf *out) {
+    struct dr_buf plain;
+    size_t padding = 0;
+
+    dr_buf_init(&plain, DOCUMENT_BYTES_MAX);
+    json_put_plain_base64(&plain, data);
+    const size_t rest = dr_buf_slice(&plain).len % 4;
+    for (size_t i = rest; i > 0 && i < 4; i++) dr_buf_put_char(&plain, '=');
+    const dr_slice text = dr_buf_slice(&plain);
+    while (padding < text.len && text.data[text.len - 1 - padding] == '=') padding++;
+    const size_t len = text.len / 4 * 3 - (padding < 3 ? padding : 0);
+    enum dr_status status = dr_buf_status(&plain);
+    char *room = dr_buf_reserve(out, len);
+    if (!status) status = dr_buf_status(out);
+    if (!status && !dr_base64_read(text, (uint8_t *)room, len)) status = DR_INVALID;
+    if (!status) dr_buf_commit(out, len);
+    dr_buf_clear(&plain);
+    return status;
+}
+
+/* A document of text goes as its text, whatever it is written in. */
+static bool put_text_file(struct anthropic_writing *writing, const struct message *message,
+                          const struct message_part *part) {
+    char path[PART_PATH_BYTES_MAX];
+    struct dr_buf text;
+
+    dr_buf_init(&text, DOCUMENT_BYTES_MAX);
+    enum dr_status status = read_base64(part->data, &text);
+    if (!status && (text_is_blank(dr_buf_slice(&text)) || !dr_utf8_is_valid(dr_buf_slice(&text)))) {
+        status = DR_INVALID;
+    }
+    if (!status) put_source(writing, DR_LIT("document"), part, dr_buf_slice(&text));
+    dr_buf_clear(&text);
+    if (status == DR_INVALID) {
+        return loss_refuse(writing->loss, part_path(path, message, part, ".file.file_data"),
+                           "must hold text in UTF-8, in base64, as its type says");
+    }
+    if (status) writing->lacks_memory = true;
+    return true;
+}
+
+static bool put_file(struct anthropic_writing *writing, const struct message *message,
                      const struct message_part *part) {
     char path[PART_PATH_BYTES_MAX];
 
@@ -205,18 +238,22 @@ static bool put_file(struct writing *writing, const struct message *message,
         return loss_refuse(writing->loss, part_path(path, message, part, ".file.file_id"),
                            "is not known to this model's provider: send 'file_data'");
     }
+    if (part->data.len > 0 && dr_slice_starts(part->media_type, DR_LIT("text/"))) {
+        return put_text_file(writing, message, part);
+    }
     const bool is_taken = part->data.len > 0
                               ? dr_slice_is(part->media_type, DR_LIT("application/pdf"))
                               : is_address(part->url);
     if (!is_taken) {
         return loss_refuse(writing->loss, part_path(path, message, part, ".file.file_data"),
-                           "must be an address or a base64 data URL of a PDF for this model");
+                           "must be an address or a base64 data URL of a PDF or a text for this "
+                           "model");
     }
-    put_source(writing, DR_LIT("document"), part);
+    put_source(writing, DR_LIT("document"), part, DR_NONE);
     return true;
 }
 
-static bool put_part(struct writing *writing, const struct message *message,
+static bool put_part(struct anthropic_writing *writing, const struct message *message,
                      const struct message_part *part) {
     char path[PART_PATH_BYTES_MAX];
 
@@ -233,7 +270,7 @@ static bool put_part(struct writing *writing, const struct message *message,
                        "must be 'text', 'image_url' or 'file' for this model");
 }
 
-static bool put_parts(struct writing *writing, const struct message *message) {
+static bool put_parts(struct anthropic_writing *writing, const struct message *message) {
     for (size_t i = 0; i < message->part_count; i++) {
         if (!put_part(writing, message, &message->parts[i])) return false;
     }
@@ -242,22 +279,8 @@ static bool put_parts(struct writing *writing, const struct message *message) {
 
 /* --- turns --- */
 
-/* Ids must be of letters, digits, '_' and '-'. The same id always becomes the same. */
-static void put_id(struct writing *writing, dr_slice name, dr_slice id) {
-    json_name(&writing->json, name);
-    json_raw(&writing->json, DR_LIT("\""));
-    if (id.len == 0) dr_buf_put(writing->json.out, DR_LIT("call"));
-    for (size_t i = 0; i < id.len; i++) {
-        const char byte = id.data[i];
-        const bool is_plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                              (byte >= '0' && byte <= '9') || byte == '-';
-        dr_buf_put_char(writing->json.out, is_plain ? byte : '_');
-    }
-    dr_buf_put_char(writing->json.out, '"');
-}
-
 /* The input must be an object. Numbers keep the digits they came with. */
-static void put_input(struct writing *writing, const struct message_call *call) {
+static void put_input(struct anthropic_writing *writing, const struct message_call *call) {
     const dr_slice text = dr_slice_trim(call->arguments);
     dr_json root;
 
@@ -275,20 +298,20 @@ static void put_input(struct writing *writing, const struct message_call *call) 
     }
 }
 
-static void put_call(struct writing *writing, const struct message_call *call) {
+/* The `number`-th call of the conversation. */
+static void put_call(struct anthropic_writing *writing, const struct message_call *call,
+                     size_t number) {
     json_open(&writing->json, '{');
     json_member(&writing->json, DR_LIT("type"), DR_LIT("tool_use"));
-    put_id(writing, DR_LIT("id"), call->id);
+    call_ids_put(&writing->ids, &writing->json, DR_LIT("id"), number);
     json_member(&writing->json, DR_LIT("name"), call->name);
     put_input(writing, call);
+    anthropic_put_cache_mark(writing, call->cache_control);
     json_close(&writing->json, '}');
-    if (call->signature.len > 0) {
-        loss_drop(writing->loss, DR_LIT("messages.tool_calls.extra_content"));
-    }
 }
 
 /* Signatures are valid only where they were made. */
-static void put_thoughts(struct writing *writing, const struct message *message) {
+static void put_thoughts(struct anthropic_writing *writing, const struct message *message) {
     bool is_less = message->has_foreign_thought;
 
     for (size_t i = 0; i < message->thought_count; i++) {
@@ -316,10 +339,11 @@ static void put_thoughts(struct writing *writing, const struct message *message)
     }
 }
 
-static bool put_result(struct writing *writing, const struct message *message) {
+static bool put_result(struct anthropic_writing *writing, const struct message *message,
+                       size_t number) {
     json_open(&writing->json, '{');
     json_member(&writing->json, DR_LIT("type"), DR_LIT("tool_result"));
-    put_id(writing, DR_LIT("tool_use_id"), message->call_id);
+    call_ids_put(&writing->ids, &writing->json, DR_LIT("tool_use_id"), number);
     json_name(&writing->json, DR_LIT("content"));
     if (message->part_count == 1 && message->parts[0].kind == PART_TEXT &&
         !message->parts[0].cache_control) {
@@ -333,13 +357,17 @@ static bool put_result(struct writing *writing, const struct message *message) {
     return true;
 }
 
-/* "tool_result blocks must come first in the content array. Any text must come after." */
-static bool put_user_turn(struct writing *writing, const struct turn *turn) {
+/* "tool_result blocks must come first in the content array. Any text must come after." The results
+ * stand in the order of the calls, the first of which is the `number`-th of the conversation. */
+static bool put_user_turn(struct anthropic_writing *writing, const struct turn *calls,
+                          const struct turn *turn, size_t number) {
     const struct conversation *conversation = writing->conversation;
 
-    for (size_t i = turn->first; i < turn->end; i++) {
-        const struct message *message = &conversation->messages[i];
-        if (message->role == MESSAGE_TOOL && !put_result(writing, message)) return false;
+    for (size_t i = calls->first; i < calls->end; i++) {
+        for (size_t k = 0; k < conversation->messages[i].call_count; k++, number++) {
+            const struct message *result = turn_result(conversation, calls, turn, i, k);
+            if (result && !put_result(writing, result, number)) return false;
+        }
     }
     for (size_t i = turn->first; i < turn->end; i++) {
         const struct message *message = &conversation->messages[i];
@@ -355,36 +383,63 @@ static dr_slice without_end_blanks(dr_slice text) {
     return text;
 }
 
-static bool put_assistant_turn(struct writing *writing, const struct turn *turn, bool is_last) {
+static const struct message_part *last_part(const struct anthropic_writing *writing,
+                                            const struct turn *turn) {
+    for (size_t i = turn->end; i > turn->first; i--) {
+        const struct message *message = &writing->conversation->messages[i - 1];
+        for (size_t k = message->part_count; k > 0; k--) {
+            if (!text_is_blank(message->parts[k - 1].text)) return &message->parts[k - 1];
+        }
+    }
+    return NULL;
+}
+
+static bool put_assistant_part(struct anthropic_writing *writing, const struct message *message,
+                               const struct message_part *part, bool is_end) {
+    char path[PART_PATH_BYTES_MAX];
+
+    if (part->kind != PART_TEXT) {
+        return loss_refuse(writing->loss, part_path(path, message, part, ".type"),
+                           "must be 'text' or 'refusal' in an assistant's message for this model");
+    }
+    put_text_block(writing, is_end ? without_end_blanks(part->text) : part->text,
+                   part->cache_control);
+    return true;
+}
+
+/* The first call is the `number`-th of the conversation. */
+static bool put_assistant_turn(struct anthropic_writing *writing, const struct turn *turn,
+                               size_t number, bool is_last) {
+    const struct message_part *end = is_last ? last_part(writing, turn) : NULL;
+
     for (size_t i = turn->first; i < turn->end; i++) {
         const struct message *message = &writing->conversation->messages[i];
         if (message->role != MESSAGE_ASSISTANT) continue;
         put_thoughts(writing, message);
         for (size_t k = 0; k < message->part_count; k++) {
-            struct message_part part = message->parts[k];
-            if (is_last && i + 1 == turn->end && k + 1 == message->part_count) {
-                part.text = without_end_blanks(part.text);
-            }
-            if (!put_part(writing, message, &part)) return false;
+            const struct message_part *part = &message->parts[k];
+            if (!put_assistant_part(writing, message, part, part == end)) return false;
         }
-        for (size_t k = 0; k < message->call_count; k++) put_call(writing, &message->calls[k]);
+        for (size_t k = 0; k < message->call_count; k++) {
+            put_call(writing, &message->calls[k], number++);
+        }
     }
     return true;
 }
 
-static void open_turn(struct writing *writing, dr_slice role) {
+static void open_turn(struct anthropic_writing *writing, dr_slice role) {
     json_open(&writing->json, '{');
     json_member(&writing->json, DR_LIT("role"), role);
     json_name(&writing->json, DR_LIT("content"));
     json_open(&writing->json, '[');
 }
 
-static void close_turn(struct writing *writing) {
+static void close_turn(struct anthropic_writing *writing) {
     json_close(&writing->json, ']');
     json_close(&writing->json, '}');
 }
 
-static bool put_system_parts(struct writing *writing) {
+static bool put_system_parts(struct anthropic_writing *writing) {
     for (size_t i = 0; i < writing->conversation->message_count; i++) {
         const struct message *message = &writing->conversation->messages[i];
         if (message->role == MESSAGE_SYSTEM && !put_parts(writing, message)) return false;
@@ -392,10 +447,12 @@ static bool put_system_parts(struct writing *writing) {
     return true;
 }
 
-static bool put_messages(struct writing *writing) {
+static bool put_messages(struct anthropic_writing *writing) {
     struct turn turn;
+    struct turn before = {0, 0, false};
     size_t at = 0;
     size_t count = 0;
+    size_t call_number = 0; /* of the first call in the turn before */
 
     json_name(&writing->json, DR_LIT("messages"));
     json_open(&writing->json, '[');
@@ -409,11 +466,15 @@ static bool put_messages(struct writing *writing) {
         size_t behind = at;
         struct turn next;
         const bool is_last = !turn_next(writing->conversation, &behind, &next);
-        if (!(turn.is_assistant ? put_assistant_turn(writing, &turn, is_last)
-                                : put_user_turn(writing, &turn))) {
+        if (!(turn.is_assistant ? put_assistant_turn(writing, &turn, call_number, is_last)
+                                : put_user_turn(writing, &before, &turn, call_number))) {
             return false;
         }
         close_turn(writing);
+        for (size_t i = before.first; !turn.is_assistant && i < before.end; i++) {
+            call_number += writing->conversation->messages[i].call_count;
+        }
+        before = turn;
     }
     if (count == 0) {
         /* Nothing but system messages: somebody must ask. */
@@ -442,12 +503,8 @@ static bool has_system(const struct conversation *conversation) {
     return false;
 }
 
-static bool has_native_schema(const struct writing *writing) {
-    return writing->conversation->response_format == RESPONSE_SCHEMA && writing->generation >= 45;
-}
-
 /* Without a format of its own the model is told, as "Increase output consistency" advises. */
-static void put_format_instruction(struct writing *writing) {
+static void put_format_instruction(struct anthropic_writing *writing) {
     json_open(&writing->json, '{');
     json_member(&writing->json, DR_LIT("type"), DR_LIT("text"));
     json_name(&writing->json, DR_LIT("text"));
@@ -468,10 +525,10 @@ static void put_format_instruction(struct writing *writing) {
     json_close(&writing->json, '}');
 }
 
-static bool put_system(struct writing *writing) {
+static bool put_system(struct anthropic_writing *writing) {
     const enum response_format format = writing->conversation->response_format;
     const bool instructs =
-        format == RESPONSE_JSON || (format == RESPONSE_SCHEMA && !has_native_schema(writing));
+        format == RESPONSE_JSON || (format == RESPONSE_SCHEMA && !writing->has_native_format);
     const bool has_text = has_turns(writing->conversation) && has_system(writing->conversation);
 
     if (!instructs && !has_text) return true;
@@ -483,162 +540,14 @@ static bool put_system(struct writing *writing) {
     return true;
 }
 
-/* --- tools --- */
-
-static bool check_tool_name(struct writing *writing, const struct conversation_tool *tool) {
-    char path[PART_PATH_BYTES_MAX];
-    bool is_good = tool->name.len > 0 && tool->name.len <= TOOL_NAME_BYTES_MAX;
-
-    for (size_t i = 0; i < tool->name.len; i++) {
-        const char byte = tool->name.data[i];
-        is_good = is_good && ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                              (byte >= '0' && byte <= '9') || byte == '_' || byte == '-');
-    }
-    if (is_good) return true;
-    (void)snprintf(path, sizeof path, "tools[%u].function.name", tool->place);
-    return loss_refuse(writing->loss, path,
-                       "must be made of letters, digits, '_' and '-' for this model");
-}
-
-/* A schema of an object, whatever the client sent. */
-static void put_input_schema(struct writing *writing, dr_json parameters, bool is_strict) {
-    json_name(&writing->json, DR_LIT("input_schema"));
-    if (dr_json_count(parameters) == 0) {
-        json_raw(&writing->json, DR_LIT("{\"type\":\"object\",\"properties\":{}}"));
-    } else if (is_strict && dr_json_member(parameters, DR_LIT("type"))) {
-        if (schema_put(writing->json.out, parameters, SCHEMA_ANTHROPIC)) {
-            loss_drop(writing->loss, DR_LIT("tools.function.parameters"));
-        }
-        writing->json.has_item = true;
-    } else if (dr_json_member(parameters, DR_LIT("type"))) {
-        json_value(&writing->json, parameters);
-    } else {
-        struct dr_json_iter iter;
-        json_open(&writing->json, '{');
-        json_member(&writing->json, DR_LIT("type"), DR_LIT("object"));
-        dr_json_iter_init(&iter, parameters);
-        while (dr_json_iter_next(&iter)) {
-            json_name(&writing->json, dr_json_text(iter.name));
-            json_value(&writing->json, iter.value);
-        }
-        json_close(&writing->json, '}');
-    }
-}
-
-static bool put_tool(struct writing *writing, const struct conversation_tool *tool) {
-    char path[PART_PATH_BYTES_MAX];
-
-    if (tool->other_type.len > 0) {
-        (void)snprintf(path, sizeof path, "tools[%u].type", tool->place);
-        return loss_refuse(writing->loss, path, "must be 'function' for this model");
-    }
-    if (!check_tool_name(writing, tool)) return false;
-    json_open(&writing->json, '{');
-    json_member(&writing->json, DR_LIT("name"), tool->name);
-    if (tool->description.len > 0) {
-        json_member(&writing->json, DR_LIT("description"), tool->description);
-    }
-    put_input_schema(writing, tool->parameters, tool->is_strict && writing->generation >= 45);
-    if (tool->is_strict && writing->generation >= 45) {
-        json_name(&writing->json, DR_LIT("strict"));
-        json_raw(&writing->json, DR_LIT("true"));
-    } else if (tool->is_strict) {
-        loss_drop(writing->loss, DR_LIT("tools.function.strict"));
-    }
-    put_cache_control(writing, tool->cache_control);
-    json_close(&writing->json, '}');
-    return true;
-}
-
-/* "Requests which include `tool_use` or `tool_result` blocks must define tools": a history of calls
- * whose tools are offered no more gets them back, not to be called. */
-static void put_past_tools(struct writing *writing) {
-    enum { PAST_MAX = 64 };
-    const struct conversation *conversation = writing->conversation;
-    dr_slice names[PAST_MAX];
-    size_t count = 0;
-
-    for (size_t i = 0; i < conversation->message_count; i++) {
-        const struct message *message = &conversation->messages[i];
-        for (size_t k = 0; k < message->call_count && count < PAST_MAX; k++) {
-            bool is_known = false;
-            for (size_t n = 0; n < count; n++) {
-                if (dr_slice_is(names[n], message->calls[k].name)) is_known = true;
-            }
-            if (!is_known) names[count++] = message->calls[k].name;
-        }
-    }
-    if (count == 0) return;
-    json_name(&writing->json, DR_LIT("tools"));
-    json_open(&writing->json, '[');
-    for (size_t n = 0; n < count; n++) {
-        json_open(&writing->json, '{');
-        json_member(&writing->json, DR_LIT("name"), names[n]);
-        put_input_schema(writing, NULL, false);
-        json_close(&writing->json, '}');
-    }
-    json_close(&writing->json, ']');
-    json_name(&writing->json, DR_LIT("tool_choice"));
-    json_raw(&writing->json, DR_LIT("{\"type\":\"none\"}"));
-}
-
-static bool put_tool_choice(struct writing *writing) {
-    const struct conversation *conversation = writing->conversation;
-    const enum tool_choice choice = conversation->tool_choice;
-    dr_slice type = DR_LIT("auto");
-
-    switch (choice) {
-    case TOOL_CHOICE_NOT_GIVEN:
-        if (!conversation->forbids_parallel_calls) return true;
-        break;
-    case TOOL_CHOICE_AUTO: break;
-    case TOOL_CHOICE_NONE: type = DR_LIT("none"); break;
-    case TOOL_CHOICE_REQUIRED: type = DR_LIT("any"); break;
-    case TOOL_CHOICE_NAMED: type = DR_LIT("tool"); break;
-    case TOOL_CHOICE_OTHER:
-        return loss_refuse(writing->loss, "tool_choice",
-                           "must be 'none', 'auto', 'required', a function or allowed functions "
-                           "for this model");
-    }
-    json_name(&writing->json, DR_LIT("tool_choice"));
-    json_open(&writing->json, '{');
-    json_member(&writing->json, DR_LIT("type"), type);
-    if (choice == TOOL_CHOICE_NAMED) {
-        json_member(&writing->json, DR_LIT("name"), conversation->chosen_tool);
-    }
-    if (conversation->forbids_parallel_calls && choice != TOOL_CHOICE_NONE) {
-        json_name(&writing->json, DR_LIT("disable_parallel_tool_use"));
-        json_raw(&writing->json, DR_LIT("true"));
-    }
-    json_close(&writing->json, '}');
-    return true;
-}
-
-static bool put_tools(struct writing *writing) {
-    const struct conversation *conversation = writing->conversation;
-
-    if (conversation->tool_count == 0) {
-        put_past_tools(writing);
-        return true;
-    }
-    json_name(&writing->json, DR_LIT("tools"));
-    json_open(&writing->json, '[');
-    for (size_t i = 0; i < conversation->tool_count; i++) {
-        const struct conversation_tool *tool = &conversation->tools[i];
-        if (!tool_is_allowed(conversation, tool)) continue;
-        if (!put_tool(writing, tool)) return false;
-    }
-    json_close(&writing->json, ']');
-    return put_tool_choice(writing);
-}
-
 /* --- numbers and words --- */
 
-/* "claude 4.7 and later reject sampling parameters"; with a budget the temperature must be 1; from
- * 4.1 on temperature and top_p exclude each other. */
-static void put_sampling(struct writing *writing) {
+/* "claude 4.7 and later reject sampling parameters"; "`temperature` may only be set to 1 when
+ * thinking is enabled or in adaptive mode"; from 4.1 on temperature and top_p exclude each
+ * other. */
+static void put_sampling(struct anthropic_writing *writing) {
     const struct conversation *conversation = writing->conversation;
-    const bool is_fixed = writing->generation >= 47 || writing->thinking == THINKING_BUDGET;
+    const bool is_fixed = writing->generation >= 47 || writing->thinking != THINKING_NONE;
     double number = 0;
 
     if (conversation->temperature) {
@@ -666,7 +575,7 @@ static void put_sampling(struct writing *writing) {
     json_value(&writing->json, conversation->top_p);
 }
 
-static void put_stops(struct writing *writing) {
+static void put_stops(struct anthropic_writing *writing) {
     const struct conversation *conversation = writing->conversation;
     size_t count = 0;
 
@@ -684,7 +593,7 @@ static void put_stops(struct writing *writing) {
     if (count > 0) json_close(&writing->json, ']');
 }
 
-static void put_thinking(struct writing *writing) {
+static void put_thinking(struct anthropic_writing *writing) {
     struct json_writer *json = &writing->json;
 
     if (writing->thinking == THINKING_BUDGET) {
@@ -698,11 +607,11 @@ static void put_thinking(struct writing *writing) {
         json_name(json, DR_LIT("thinking"));
         json_raw(json, DR_LIT("{\"type\":\"adaptive\",\"display\":\"summarized\"}"));
     }
-    if (!writing->effort && !has_native_schema(writing)) return;
+    if (!writing->effort && !writing->has_native_format) return;
     json_name(json, DR_LIT("output_config"));
     json_open(json, '{');
     if (writing->effort) json_member(json, DR_LIT("effort"), dr_slice_text(writing->effort));
-    if (has_native_schema(writing)) {
+    if (writing->has_native_format) {
         json_name(json, DR_LIT("format"));
         json_open(json, '{');
         json_member(json, DR_LIT("type"), DR_LIT("json_schema"));
@@ -716,19 +625,49 @@ static void put_thinking(struct writing *writing) {
     json_close(json, '}');
 }
 
-static void put_rest(struct writing *writing) {
+/* "user_id appears to contain an email address. Please send a uuid or hash value instead"; the same
+ * of a phone number. */
+static bool tells_who(dr_slice user) {
+    const size_t at = dr_slice_find_char(user, '@');
+    size_t digits = 0;
+
+    if (at > 0 && dr_slice_find_char(dr_slice_from(user, at), '.') < user.len - at) return true;
+    for (size_t i = 0; i < user.len; i++) {
+        const bool is_digit = user.data[i] >= '0' && user.data[i] <= '9';
+        if (!is_digit && !memchr("+-() .", user.data[i], 6)) return false;
+        digits += is_digit;
+    }
+    return digits >= PHONE_DIGITS_MIN;
+}
+
+static void put_user(struct anthropic_writing *writing) {
+    const dr_json root = writing->conversation->root;
+    const dr_slice user = dr_json_text(dr_json_member(root, DR_LIT("user")));
+    const dr_slice safety = dr_json_text(dr_json_member(root, DR_LIT("safety_identifier")));
+    const dr_slice sent = writing->conversation->user;
+
+    if (safety.len > 0 && !dr_slice_is(safety, sent)) {
+        loss_drop(writing->loss, DR_LIT("safety_identifier"));
+    }
+    if (sent.len == 0) return;
+    if (tells_who(sent)) {
+        loss_drop(writing->loss, user.len > 0 ? DR_LIT("user") : DR_LIT("safety_identifier"));
+        return;
+    }
+    json_name(&writing->json, DR_LIT("metadata"));
+    json_open(&writing->json, '{');
+    json_member(&writing->json, DR_LIT("user_id"), sent);
+    json_close(&writing->json, '}');
+}
+
+static void put_rest(struct anthropic_writing *writing) {
     const struct conversation *conversation = writing->conversation;
     struct json_writer *json = &writing->json;
 
     put_sampling(writing);
     put_stops(writing);
     put_thinking(writing);
-    if (conversation->user.len > 0) {
-        json_name(json, DR_LIT("metadata"));
-        json_open(json, '{');
-        json_member(json, DR_LIT("user_id"), conversation->user);
-        json_close(json, '}');
-    }
+    put_user(writing);
     if (dr_slice_is(conversation->service_tier, DR_LIT("auto"))) {
         json_member(json, DR_LIT("service_tier"), DR_LIT("auto"));
     } else if (dr_slice_is(conversation->service_tier, DR_LIT("default"))) {
@@ -736,14 +675,14 @@ static void put_rest(struct writing *writing) {
     } else if (conversation->service_tier.len > 0) {
         loss_drop(writing->loss, DR_LIT("service_tier"));
     }
-    put_cache_control(writing, conversation->cache_control);
+    anthropic_put_cache_mark(writing, conversation->cache_control);
     if (conversation->is_streamed) {
         json_name(json, DR_LIT("stream"));
         json_raw(json, DR_LIT("true"));
     }
 }
 
-static bool check(struct writing *writing) {
+static bool check(struct anthropic_writing *writing) {
     const struct conversation *conversation = writing->conversation;
 
     for (size_t i = 0; i < conversation->message_count; i++) {
@@ -759,13 +698,27 @@ static bool check(struct writing *writing) {
         return loss_refuse(writing->loss, "tool_choice", "must not ask for a tool without 'tools'");
     }
     return translation_check(DIALECT_ANTHROPIC, conversation, writing->loss) &&
-           turns_check(conversation, writing->loss);
+           turns_check(conversation, writing->loss) &&
+           call_names_check(conversation, anthropic_is_tool_name, anthropic_tool_name_rule,
+                            writing->loss);
+}
+
+static bool put_request(struct anthropic_writing *writing, dr_slice model) {
+    json_open(&writing->json, '{');
+    json_member(&writing->json, DR_LIT("model"), model);
+    json_name(&writing->json, DR_LIT("max_tokens"));
+    json_number(&writing->json, writing->output_tokens_max);
+    if (!put_system(writing) || !put_messages(writing) || !anthropic_put_tools(writing))
+        return false;
+    put_rest(writing);
+    json_close(&writing->json, '}');
+    return true;
 }
 
 enum dr_status anthropic_write_prompt(const struct conversation *conversation, dr_slice model,
                                       struct dr_json_reader *scratch, struct dr_buf *out,
                                       struct loss *loss) {
-    struct writing writing = {
+    struct anthropic_writing writing = {
         .conversation = conversation,
         .json = {.out = out},
         .scratch = scratch,
@@ -777,13 +730,12 @@ enum dr_status anthropic_write_prompt(const struct conversation *conversation, d
     writing.output_tokens_max = conversation->output_tokens_max > 0
                                     ? conversation->output_tokens_max
                                     : default_tokens_max(model, writing.generation);
+    writing.has_native_format = conversation->response_format == RESPONSE_SCHEMA &&
+                                writing.generation >= 45 && !schema_is_open(conversation->schema);
     decide_thinking(&writing);
-    json_open(&writing.json, '{');
-    json_member(&writing.json, DR_LIT("model"), model);
-    json_name(&writing.json, DR_LIT("max_tokens"));
-    json_number(&writing.json, writing.output_tokens_max);
-    if (!put_system(&writing) || !put_messages(&writing) || !put_tools(&writing)) return DR_INVALID;
-    put_rest(&writing);
-    json_close(&writing.json, '}');
+    enum dr_status status = call_ids_init(&writing.ids, conversation);
+    if (!status && !put_request(&writing, model)) status = DR_INVALID;
+    call_ids_clear(&writing.ids);
+    if (status) return status;
     return writing.lacks_memory ? DR_NO_MEMORY : dr_buf_status(out);
 }

@@ -114,7 +114,6 @@ static bool put_part(struct writing *writing, const struct message *message,
                      const struct message_part *part) {
     char path[PART_PATH_BYTES_MAX];
 
-    if (part->cache_control) loss_drop(writing->loss, DR_LIT("messages.cache_control"));
     switch (part->kind) {
     case PART_TEXT: put_text_part(writing, part->text); return true;
     case PART_IMAGE:
@@ -411,23 +410,26 @@ static bool is_name_byte(char byte, bool is_first) {
     return !is_first && ((byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == ':');
 }
 
+static bool is_tool_name(dr_slice name) {
+    for (size_t i = 0; i < name.len; i++) {
+        if (!is_name_byte(name.data[i], i == 0)) return false;
+    }
+    return name.len > 0 && name.len <= TOOL_NAME_BYTES_MAX;
+}
+
+static const char tool_name_rule[] =
+    "begin with a letter or '_' and have at most 64 letters, digits, '_', '-', '.' and ':' for "
+    "this model";
+
 static bool check_tool(struct writing *writing, const struct conversation_tool *tool) {
     char path[PART_PATH_BYTES_MAX];
-    bool is_good = tool->name.len > 0 && tool->name.len <= TOOL_NAME_BYTES_MAX;
 
     if (tool->other_type.len > 0) {
         (void)snprintf(path, sizeof path, "tools[%u].type", tool->place);
         return loss_refuse(writing->loss, path, "must be 'function' for this model");
     }
-    for (size_t i = 0; i < tool->name.len; i++) {
-        is_good = is_good && is_name_byte(tool->name.data[i], i == 0);
-    }
-    if (is_good) return true;
-    (void)snprintf(path, sizeof path, "tools[%u].function.name", tool->place);
-    return loss_refuse(writing->loss, path,
-                       "must begin with a letter or '_' and have at most %d letters, digits, '_', "
-                       "'-', '.' and ':' for this model",
-                       TOOL_NAME_BYTES_MAX);
+    if (is_tool_name(tool->name)) return true;
+    return loss_refuse(writing->loss, tool_path(path, tool, ".name"), "must %s", tool_name_rule);
 }
 
 /* Objects without properties were refused as parameters: a tool without any has none. */
@@ -684,7 +686,8 @@ static bool check(struct writing *writing) {
         return loss_refuse(writing->loss, "tool_choice", "must not ask for a tool without 'tools'");
     }
     return translation_check(DIALECT_GEMINI, conversation, writing->loss) &&
-           turns_check(conversation, writing->loss);
+           turns_check(conversation, writing->loss) &&
+           call_names_check(conversation, is_tool_name, tool_name_rule, writing->loss);
 }
 
 enum dr_status gemini_write_prompt(const struct conversation *conversation, dr_slice model,

@@ -44,23 +44,27 @@ void json_number(struct json_writer *writer, uint64_t number) {
     dr_buf_put_u64(writer->out, number);
 }
 
+void json_put_plain_base64(struct dr_buf *out, dr_slice data) {
+    char *room = dr_buf_reserve(out, data.len);
+    size_t len = 0;
+
+    if (!room) return;
+    for (size_t i = 0; i < data.len; i++) {
+        const char byte = data.data[i];
+        const bool is_kept = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                             (byte >= '0' && byte <= '9') || byte == '+' || byte == '/' ||
+                             byte == '=';
+        if (is_kept) room[len++] = byte;
+        if (byte == '-') room[len++] = '+';
+        if (byte == '_') room[len++] = '/';
+    }
+    dr_buf_commit(out, len);
+}
+
 void json_base64(struct json_writer *writer, dr_slice data) {
     separate(writer);
     dr_buf_put_char(writer->out, '"');
-    char *room = dr_buf_reserve(writer->out, data.len);
-    if (room) {
-        size_t len = 0;
-        for (size_t i = 0; i < data.len; i++) {
-            const char byte = data.data[i];
-            const bool is_kept = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                                 (byte >= '0' && byte <= '9') || byte == '+' || byte == '/' ||
-                                 byte == '=';
-            if (is_kept) room[len++] = byte;
-            if (byte == '-') room[len++] = '+';
-            if (byte == '_') room[len++] = '/';
-        }
-        dr_buf_commit(writer->out, len);
-    }
+    json_put_plain_base64(writer->out, data);
     dr_buf_put_char(writer->out, '"');
 }
 

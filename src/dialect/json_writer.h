@@ -17,7 +17,9 @@ void json_text(struct json_writer *writer, dr_slice text);
 void json_raw(struct json_writer *writer, dr_slice json);
 void json_value(struct json_writer *writer, dr_json value);
 void json_number(struct json_writer *writer, uint64_t number);
-/* Base64 in the standard alphabet, without blanks, as a string. */
+/* Base64 in either alphabet, perhaps with blanks: in the standard one and without them. */
+void json_put_plain_base64(struct dr_buf *out, dr_slice data);
+/* The same as a string. */
 void json_base64(struct json_writer *writer, dr_slice data);
 /* A member whose value is a string. */
 void json_member(struct json_writer *writer, dr_slice name, dr_slice text);

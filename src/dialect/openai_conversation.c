@@ -180,12 +180,14 @@ static void read_calls(struct making *making, struct message *message, dr_json o
         call->arguments = call->is_custom ? text_member(custom, DR_LIT("input"))
                                           : text_member(function, DR_LIT("arguments"));
         call->signature = call_signature(iter.value);
+        call->cache_control = member(iter.value, DR_LIT("cache_control"));
     }
     if (older) {
         struct message_call *call = &message->calls[message->call_count++];
         call->name = text_member(older, DR_LIT("name"));
         call->id = call->name;
         call->arguments = text_member(older, DR_LIT("arguments"));
+        call->is_older = true;
         making->conversation->is_legacy = true;
     }
 }
@@ -272,16 +274,21 @@ static void read_thoughts(struct making *making, struct message *message, dr_jso
     }
 }
 
+/* A mark on the message stands at its end. */
+static void read_mark(struct message *message, dr_json mark) {
+    dr_json *place = NULL;
+
+    if (message->part_count > 0) place = &message->parts[message->part_count - 1].cache_control;
+    if (message->call_count > 0) place = &message->calls[message->call_count - 1].cache_control;
+    if (place && !*place) *place = mark;
+}
+
 static void read_message(struct making *making, struct message *message, dr_json object) {
     const dr_json role = dr_json_member(object, DR_LIT("role"));
 
     message->name = text_member(object, DR_LIT("name"));
     read_parts(making, message, dr_json_member(object, DR_LIT("content")),
                text_member(object, DR_LIT("refusal")));
-    if (message->part_count > 0 && !message->parts[message->part_count - 1].cache_control) {
-        message->parts[message->part_count - 1].cache_control =
-            member(object, DR_LIT("cache_control"));
-    }
     if (is_text(role, DR_LIT("assistant"))) {
         message->role = MESSAGE_ASSISTANT;
         read_calls(making, message, object);
@@ -297,6 +304,7 @@ static void read_message(struct making *making, struct message *message, dr_json
     } else {
         message->role = is_text(role, DR_LIT("user")) ? MESSAGE_USER : MESSAGE_SYSTEM;
     }
+    read_mark(message, member(object, DR_LIT("cache_control")));
 }
 
 static void read_messages(struct making *making, dr_json messages) {
@@ -343,9 +351,10 @@ static void read_tools(struct making *making, dr_json root) {
         read_tool(tool, iter.value, dr_json_member(iter.value, DR_LIT("function")));
     }
     dr_json_iter_init(&iter, functions);
-    while (dr_json_iter_next(&iter)) {
-        struct conversation_tool *tool = &conversation->tools[conversation->tool_count];
-        tool->place = (uint32_t)conversation->tool_count++;
+    for (uint32_t place = 0; dr_json_iter_next(&iter); place++) {
+        struct conversation_tool *tool = &conversation->tools[conversation->tool_count++];
+        tool->place = place;
+        tool->is_older = true;
         read_tool(tool, iter.value, iter.value);
         conversation->is_legacy = true;
     }
@@ -407,22 +416,33 @@ static void read_stops(struct conversation *conversation, dr_json stop) {
     }
 }
 
-/* `reasoning_effort` is OpenAI's; `reasoning` {"effort","max_tokens"} OpenRouter's; `thinking`
- * {"type","budget_tokens"} Anthropic's own for its OpenAI endpoint, and DeepSeek's. */
+/* `reasoning_effort` is OpenAI's; `reasoning` {"effort","max_tokens","enabled"} OpenRouter's, where
+ * `enabled` alone is a medium effort ("Reasoning Tokens"); `thinking` {"type","budget_tokens"}
+ * Anthropic's own for its OpenAI endpoint, and DeepSeek's. */
 static void read_reasoning(struct conversation *conversation, dr_json root) {
     const dr_json reasoning = member(root, DR_LIT("reasoning"));
     const dr_json thinking = member(root, DR_LIT("thinking"));
+    const dr_json enabled = member(reasoning, DR_LIT("enabled"));
 
     conversation->reasoning_effort = text_member(root, DR_LIT("reasoning_effort"));
+    conversation->thinking_field = conversation->reasoning_effort.len > 0
+                                       ? DR_LIT("reasoning_effort")
+                                   : dr_json_count(reasoning) > 0 ? DR_LIT("reasoning")
+                                                                  : DR_LIT("thinking");
     if (conversation->reasoning_effort.len == 0) {
         conversation->reasoning_effort = text_member(reasoning, DR_LIT("effort"));
     }
     (void)dr_json_to_u64(dr_json_member(reasoning, DR_LIT("max_tokens")),
                          &conversation->thinking_tokens);
+    if (dr_json_bool(enabled) && conversation->reasoning_effort.len == 0 &&
+        conversation->thinking_tokens == 0) {
+        conversation->reasoning_effort = DR_LIT("medium");
+    }
+    const bool is_disabled = dr_json_is(enabled, DR_JSON_BOOL) && !dr_json_bool(enabled);
     conversation->has_thinking =
-        dr_json_is(thinking, DR_JSON_OBJECT) || conversation->thinking_tokens > 0;
+        dr_json_is(thinking, DR_JSON_OBJECT) || conversation->thinking_tokens > 0 || is_disabled;
     conversation->is_thinking_off =
-        dr_slice_is(text_member(thinking, DR_LIT("type")), DR_LIT("disabled")) ||
+        is_disabled || dr_slice_is(text_member(thinking, DR_LIT("type")), DR_LIT("disabled")) ||
         dr_slice_is(conversation->reasoning_effort, DR_LIT("none"));
     (void)dr_json_to_u64(dr_json_member(thinking, DR_LIT("budget_tokens")),
                          &conversation->thinking_tokens);

@@ -168,6 +168,38 @@ static void put_schema(struct schema_making *making, dr_json value, bool are_nam
     }
 }
 
+/* Members are named under `properties`; without that word an object is a map, and
+ * `additionalProperties` says whether others may be there. */
+static bool allows_others(dr_json object) {
+    const dr_json others = dr_json_member(object, DR_LIT("additionalProperties"));
+
+    if (dr_json_member(object, DR_LIT("patternProperties"))) return true;
+    if (others) return !dr_json_is(others, DR_JSON_BOOL) || dr_json_bool(others);
+    return !dr_json_member(object, DR_LIT("properties"));
+}
+
+static bool is_open(dr_json value, bool are_names, int depth) {
+    struct dr_json_iter iter;
+
+    if (depth >= DEPTH_MAX) return false;
+    if (!are_names && is_object_type(dr_json_member(value, DR_LIT("type"))) &&
+        allows_others(value)) {
+        return true;
+    }
+    dr_json_iter_init(&iter, value);
+    while (dr_json_iter_next(&iter)) {
+        const dr_slice name = dr_json_text(iter.name);
+        const bool is_keyword = iter.name && !are_names;
+        if (is_keyword && holds_data(name)) continue;
+        if (is_open(iter.value, is_keyword && holds_schemas_by_name(name), depth + 1)) return true;
+    }
+    return false;
+}
+
+bool schema_is_open(dr_json schema) {
+    return is_open(schema, false, 0);
+}
+
 bool schema_put(struct dr_buf *out, dr_json schema, enum schema_flavour flavour) {
     struct schema_making making = {out, flavour, false};
 

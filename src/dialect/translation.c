@@ -6,6 +6,7 @@
 #include "dialect/translation.h"
 
 #include "base/assert.h"
+#include "dialect/inner_fields.h"
 
 struct column {
     enum translation_fate fate;
@@ -40,17 +41,21 @@ struct row {
 static const struct row rows[] = {
     {TOP("model"), ADAPTED("the target's own name"), ADAPTED("the target's own name, in the path")},
     {TOP("messages"),
-     ADAPTED("neighbours of one side become one turn; empty messages are left out; "
-             "an assistant's message at the beginning gets a user's `...` before "
-             "it"),
+     ADAPTED(
+         "neighbours of one side become one turn; messages that are empty or of blanks are left "
+         "out; an assistant's message at the beginning gets a user's `...` before "
+         "it"),
      ADAPTED("as for Anthropic")},
     {INNER("messages[].role: system, developer"),
      ADAPTED("in their order, in `system`, wherever they stood; alone they become the user's"),
      ADAPTED("in their order, in `systemInstruction`; alone they become the user's")},
+    {INNER("messages[].role: system, developer: other parts than text"),
+     REFUSED("OpenAI takes none either"), REFUSED("as for Anthropic")},
     {INNER("messages[].role: assistant at the end"),
      ADAPTED("a beginning of the answer, without blanks at its end"), CARRIED},
     {INNER("messages[].name"), DROPPED, DROPPED},
-    {INNER("messages[].content: text, refusal"), CARRIED_AS("empty texts are left out"),
+    {INNER("messages[].content: text, refusal"),
+     CARRIED_AS("empty texts and those of blanks are left out"),
      CARRIED_AS("empty texts are left out")},
     {INNER("messages[].content: image_url, data"),
      ADAPTED("`image` of base64; the type is read from the first bytes; JPEG, PNG, GIF, WebP, "
@@ -61,18 +66,22 @@ static const struct row rows[] = {
     {INNER("messages[].content: image_url.detail"), DROPPED, DROPPED},
     {INNER("messages[].content: input_audio"), REFUSED("takes no audio"), ADAPTED("`inlineData`")},
     {INNER("messages[].content: file.file_data"),
-     ADAPTED("`document`; PDF, others are refused; an address becomes a URL"),
+     ADAPTED("`document`: PDF, any `text/…` as plain text in UTF-8; others are refused; an address "
+             "becomes a URL"),
      ADAPTED("`inlineData`; an address becomes `fileData`")},
     {INNER("messages[].content: file.file_id"), REFUSED("the id is OpenAI's"),
      REFUSED("the id is OpenAI's")},
     {INNER("messages[].content: other types"), REFUSED(""), REFUSED("")},
     {INNER("messages[].tool_calls"),
-     ADAPTED("`tool_use`; other letters of an id become `_`; arguments that are no JSON object "
-             "stand in `{\"raw_arguments\":…}`"),
+     ADAPTED("`tool_use`; an id that stands twice or has other characters than letters, digits, "
+             "`_`, `-` is replaced in call and result; arguments that are no JSON object stand in "
+             "`{\"raw_arguments\":…}`"),
      ADAPTED("`functionCall`; the id is sent to Gemini 3 only, and only Google's own")},
+    {INNER("messages[].tool_calls[].function.name"), CARRIED_AS("refused as names of tools are"),
+     CARRIED_AS("refused as names of tools are")},
     {INNER("messages[].role: tool"),
-     ADAPTED("`tool_result`s at the beginning of the next turn; a call without result and a result "
-             "without call are refused, as OpenAI does"),
+     ADAPTED("`tool_result`s at the beginning of the next turn in the order of the calls; a call "
+             "without result and a result without call are refused, as OpenAI does"),
      ADAPTED("`functionResponse`s in the order of the calls; a text that is no JSON object stands "
              "in `{\"result\":…}`")},
     {INNER("messages[].reasoning_details"),
@@ -83,8 +92,13 @@ static const struct row rows[] = {
     {INNER("messages[].tool_calls[].extra_content"), DROPPED,
      ADAPTED(
          "Google's signature of the call; Gemini 3 gets Google's sentinel where it is missing")},
-    {INNER("messages[].cache_control, content[].cache_control, tools[].cache_control"), CARRIED,
-     DROPPED_AS("Google caches by itself")},
+    {INNER("messages[].cache_control, content[].cache_control, tool_calls[].cache_control, "
+           "tools[].cache_control"),
+     CARRIED, DROPPED_AS("Google caches by itself")},
+    {INNER("messages[].content: file.filename"), ADAPTED("`title`"), DROPPED},
+    {INNER("other members of messages, parts, calls, tools, tool_choice, response_format, "
+           "reasoning, thinking, stream_options"),
+     DROPPED_AS("told by their path, as `messages.content.NAME`"), DROPPED_AS("as for Anthropic")},
     {TOP("cache_control"), CARRIED, DROPPED},
     {TOP("max_completion_tokens"), ADAPTED("`max_tokens`"), ADAPTED("`maxOutputTokens`")},
     {TOP("max_tokens"),
@@ -92,12 +106,13 @@ static const struct row rows[] = {
              "32000 later"),
      ADAPTED("`maxOutputTokens`")},
     {TOP("temperature"),
-     ADAPTED("above 1 it becomes 1, which is told; dropped while thinking with "
-             "a budget and for Claude 4.7 and later"),
+     ADAPTED("above 1 it becomes 1, which is told; dropped while thinking and for Claude 4.7 and "
+             "later"),
      CARRIED},
     {TOP("top_p"),
-     ADAPTED("dropped beside `temperature` for Claude 4.1 and later, while thinking "
-             "with a budget, and for Claude 4.7 and later"),
+     ADAPTED(
+         "dropped beside `temperature` for Claude 4.1 and later, while thinking, and for Claude "
+         "4.7 and later"),
      CARRIED},
     {TOP("stop"), ADAPTED("`stop_sequences`; blank ones are dropped"), ADAPTED("`stopSequences`")},
     {TOP("seed"), DROPPED, ADAPTED("one beyond 32 bits is dropped")},
@@ -110,29 +125,44 @@ static const struct row rows[] = {
     {TOP("stream"), CARRIED, ADAPTED("the method; `alt=sse`")},
     {TOP("stream_options"), ADAPTED("usage always comes; it is shown when asked for"),
      ADAPTED("as for Anthropic")},
-    {TOP("tools"), ADAPTED("`input_schema`, which gets `type: object` where that is missing"),
+    {TOP("tools"),
+     ADAPTED("`input_schema`, which gets `type: object` where that is missing; other types are "
+             "refused; `anyOf`, `oneOf`, `allOf` at the top are dropped, and refused without "
+             "`properties`"),
      ADAPTED("`functionDeclarations` with `parametersJsonSchema`; without parameters none")},
     {INNER("tools[].function.strict"),
-     ADAPTED("carried for Claude 4.5 and later, otherwise dropped"), DROPPED},
+     ADAPTED(
+         "carried for Claude 4.5 and later; dropped before, and where an object of the schema may "
+         "have members without a name"),
+     DROPPED},
     {INNER("tools[].function.name"), CARRIED_AS("letters, digits, `_`, `-`; others are refused"),
      CARRIED_AS("64 letters, digits, `_`, `-`, `.`, `:`, the first a letter or `_`; others are "
                 "refused")},
     {INNER("tools[].type: other than function"), REFUSED(""), REFUSED("")},
     {TOP("tool_choice"),
-     ADAPTED("`auto`, `any`, `none`, `tool`; of allowed tools only these are "
-             "sent"),
-     ADAPTED("`AUTO`, `ANY`, `NONE`, `allowedFunctionNames`")},
+     ADAPTED(
+         "`auto`, `any`, `none`, `tool`; of allowed tools only these are sent; tools that are not "
+         "offered are refused"),
+     ADAPTED("`AUTO`, `ANY`, `NONE`, `allowedFunctionNames`; tools that are not offered are "
+             "refused")},
     {TOP("parallel_tool_calls"), ADAPTED("`disable_parallel_tool_use`"),
      ADAPTED("`false` is dropped")},
-    {TOP("functions"), ADAPTED("as tools; the answer has the older shape too"),
+    {TOP("functions"),
+     ADAPTED("as tools, of which one at a time is called; the answer has the older shape too"),
      ADAPTED("as tools; the answer has the older shape too")},
     {TOP("function_call"), ADAPTED("as `tool_choice`"), ADAPTED("as `tool_choice`")},
     {TOP("response_format"),
-     ADAPTED("`json_schema`: `output_config.format` for Claude 4.5 and later, where limits of "
-             "numbers and lengths are dropped; else, and for `json_object`, an instruction in "
-             "`system`"),
+     ADAPTED(
+         "`json_schema`: `output_config.format` for Claude 4.5 and later, where limits of "
+         "numbers and lengths are dropped; else, for a schema with an object whose members have "
+         "no names, and for `json_object`, an instruction in `system`"),
      ADAPTED("`responseMimeType`, `responseJsonSchema`; beside tools Gemini 2 gets an instruction "
              "instead")},
+    {INNER("response_format.json_schema.name"), ADAPTED("a label; left out"),
+     ADAPTED("a label; left out")},
+    {INNER("response_format.json_schema.description"), DROPPED, DROPPED},
+    {INNER("reasoning_effort: other than none, minimal, low, medium, high, xhigh, max"),
+     REFUSED("also in `reasoning.effort`"), REFUSED("as for Anthropic")},
     {TOP("reasoning_effort"),
      ADAPTED("Claude 3.7 to 4.5: a budget of 1024, 8192 or 24576 tokens below the limit; later: "
              "adaptive thinking with `output_config.effort`; dropped where the model cannot think, "
@@ -142,10 +172,16 @@ static const struct row rows[] = {
              "Pro); Gemini 3: `thinkingLevel`")},
     {TOP("thinking"), ADAPTED("its budget or its being off, as above"),
      ADAPTED("its budget or its being off, as above")},
-    {TOP("reasoning"), ADAPTED("OpenRouter's `effort` and `max_tokens`, as above"),
-     ADAPTED("OpenRouter's `effort` and `max_tokens`, as above")},
-    {TOP("user"), ADAPTED("`metadata.user_id`"), DROPPED},
-    {TOP("safety_identifier"), ADAPTED("`metadata.user_id`, unless there is `user`"), DROPPED},
+    {TOP("reasoning"),
+     ADAPTED(
+         "OpenRouter's `effort`, `max_tokens` and `enabled`, which alone is a medium effort, as "
+         "above"),
+     ADAPTED("as for Anthropic")},
+    {TOP("user"),
+     ADAPTED("`metadata.user_id`; one that looks like an e-mail address or a phone number is "
+             "dropped"),
+     DROPPED},
+    {TOP("safety_identifier"), ADAPTED("as `user`; beside another `user` it is dropped"), DROPPED},
     {TOP("metadata"), DROPPED, DROPPED},
     {TOP_UNLESS("service_tier", "auto"),
      ADAPTED("`default` becomes `standard_only`; others but `auto` are dropped"), DROPPED},
@@ -266,7 +302,7 @@ bool translation_check(enum dialect dialect, const struct conversation *conversa
         }
         loss_drop(loss, name);
     }
-    return true;
+    return inner_fields_check(dialect, conversation, loss);
 }
 
 enum translation_fate translation_of_deepseek(dr_slice name, dr_json value, const char **ret_how) {
@@ -305,11 +341,13 @@ void dialect_put_translation_markdown(struct dr_buf *out) {
         "\n"
         "A field at the value that asks for nothing (`n: 1`, `logprobs: false`, `null`) is never "
         "refused or\n"
-        "told. Fields that are not in the table are dropped and told, and carried by providers of "
-        "OpenAI's own\n"
-        "dialect: OpenAI, DeepSeek and the many compatible ones. These get the client's bytes as "
-        "they came where\n"
-        "nothing but the model's name and the question for usage has to be changed.\n"
+        "told. Fields that are not in the table are dropped and told, those inside another by "
+        "their path; by\n"
+        "providers of OpenAI's own dialect, which are OpenAI, DeepSeek and the many compatible "
+        "ones, they are carried.\n"
+        "These get the client's bytes as they came where nothing but the model's name and the "
+        "question for usage\n"
+        "has to be changed.\n"
         "\n"
         "A target is DeepSeek's when it is at `api.deepseek.com`, or anywhere under DeepSeek's own "
         "names\n"

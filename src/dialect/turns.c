@@ -8,9 +8,18 @@
 /* More calls in one turn than any model makes: bounds the search for their results. */
 enum { CALLS_MAX = 1024, SHOWN_BYTES_MAX = 40 };
 
+bool text_is_blank(dr_slice text) {
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.data[i] > ' ') return false;
+    }
+    return true;
+}
+
 bool message_has_content(const struct message *message) {
     for (size_t i = 0; i < message->part_count; i++) {
-        if (message->parts[i].kind != PART_TEXT || message->parts[i].text.len > 0) return true;
+        if (message->parts[i].kind != PART_TEXT || !text_is_blank(message->parts[i].text)) {
+            return true;
+        }
     }
     return message->call_count > 0 || message->role == MESSAGE_TOOL;
 }
@@ -87,9 +96,8 @@ static bool check_results(const struct conversation *conversation, const struct 
         const struct message *message = &conversation->messages[i];
         for (size_t k = 0; k < message->call_count; k++) {
             if (turn_result(conversation, calls, answers, i, k)) continue;
-            (void)snprintf(path, sizeof path, "messages[%u].tool_calls[%zu]", message->place, k);
             const dr_slice id = dr_utf8_first(message->calls[k].id, SHOWN_BYTES_MAX);
-            return loss_refuse(loss, path,
+            return loss_refuse(loss, call_path(path, message, k, ""),
                                "must be followed by a message of role 'tool' with its id '%.*s'",
                                DR_FMT(id));
         }
@@ -119,18 +127,55 @@ bool turns_check(const struct conversation *conversation, struct loss *loss) {
     if (has_before && before.is_assistant) return check_results(conversation, &before, &none, loss);
     if (has_before) return true;
     for (size_t i = 0; i < conversation->message_count; i++) {
-        const struct message *message = &conversation->messages[i];
-        for (size_t k = 0; k < message->part_count; k++) {
-            if (message->parts[k].text.len > 0) return true;
-        }
+        if (message_has_content(&conversation->messages[i])) return true;
     }
     return loss_refuse(loss, "messages", "must hold something that is not empty");
+}
+
+bool call_names_check(const struct conversation *conversation, bool (*fits)(dr_slice name),
+                      const char *rule, struct loss *loss) {
+    char path[PART_PATH_BYTES_MAX];
+
+    for (size_t i = 0; i < conversation->message_count; i++) {
+        const struct message *message = &conversation->messages[i];
+        for (size_t k = 0; k < message->call_count; k++) {
+            const struct message_call *call = &message->calls[k];
+            if (fits(call->name)) continue;
+            return loss_refuse(loss,
+                               call_path(path, message, k,
+                                         call->is_older    ? ".name"
+                                         : call->is_custom ? ".custom.name"
+                                                           : ".function.name"),
+                               "must %s", rule);
+        }
+    }
+    return true;
 }
 
 const char *part_path(char path[PART_PATH_BYTES_MAX], const struct message *message,
                       const struct message_part *part, const char *suffix) {
     (void)snprintf(path, PART_PATH_BYTES_MAX, "messages[%u].content[%u]%s", message->place,
                    part->place, suffix);
+    return path;
+}
+
+const char *call_path(char path[PART_PATH_BYTES_MAX], const struct message *message,
+                      size_t call_place, const char *suffix) {
+    if (message->calls[call_place].is_older) {
+        (void)snprintf(path, PART_PATH_BYTES_MAX, "messages[%u].function_call%s", message->place,
+                       suffix);
+    } else {
+        (void)snprintf(path, PART_PATH_BYTES_MAX, "messages[%u].tool_calls[%zu]%s", message->place,
+                       call_place, suffix);
+    }
+    return path;
+}
+
+const char *tool_path(char path[PART_PATH_BYTES_MAX], const struct conversation_tool *tool,
+                      const char *suffix) {
+    (void)snprintf(path, PART_PATH_BYTES_MAX,
+                   tool->is_older ? "functions[%u]%s" : "tools[%u].function%s", tool->place,
+                   suffix);
     return path;
 }
 

@@ -24,11 +24,25 @@ const struct message *turn_result(const struct conversation *conversation, const
                                   const struct turn *answers, size_t message_place,
                                   size_t call_place);
 
+/* Nothing but blanks and control characters. */
+bool text_is_blank(dr_slice text);
+/* Something is said in it: a text that is not blank, an image, a call, a result. */
 bool message_has_content(const struct message *message);
+/* The names of all calls pass `fits`; false when `loss` was told otherwise. `rule` says what fits,
+ * after the word "must". */
+bool call_names_check(const struct conversation *conversation, bool (*fits)(dr_slice name),
+                      const char *rule, struct loss *loss);
 /* The place of a part as OpenAI names it: "messages[2].content[0]" with `suffix` behind it. */
 enum { PART_PATH_BYTES_MAX = 96 };
 const char *part_path(char path[PART_PATH_BYTES_MAX], const struct message *message,
                       const struct message_part *part, const char *suffix);
+
+/* "messages[2].tool_calls[0]" with `suffix` behind it. */
+const char *call_path(char path[PART_PATH_BYTES_MAX], const struct message *message,
+                      size_t call_place, const char *suffix);
+/* "tools[0].function" with `suffix` behind it. */
+const char *tool_path(char path[PART_PATH_BYTES_MAX], const struct conversation_tool *tool,
+                      const char *suffix);
 
 /* Whether a tool may be called: `tool_choice` may allow some only. */
 bool tool_is_allowed(const struct conversation *conversation, const struct conversation_tool *tool);

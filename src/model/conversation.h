@@ -40,7 +40,9 @@ struct message_call {
     dr_slice name;
     dr_slice arguments; /* text, which should be a JSON object */
     dr_slice signature; /* Gemini's, to be sent back */
-    bool is_custom;     /* takes free text, not JSON */
+    dr_json cache_control;
+    bool is_custom; /* takes free text, not JSON */
+    bool is_older;  /* of the interface before tools: `function_call` */
 };
 
 enum thought_kind { THOUGHT_THINKING, THOUGHT_REDACTED, THOUGHT_GEMINI_TEXT };
@@ -75,6 +77,7 @@ struct conversation_tool {
     dr_json cache_control;
     dr_slice other_type; /* empty for a function */
     bool is_strict;
+    bool is_older; /* one of `functions` */
 };
 
 enum tool_choice {
@@ -117,8 +120,9 @@ struct conversation {
     bool wants_logprobs;
     dr_json top_logprobs;
     dr_slice reasoning_effort;
-    bool has_thinking;        /* an explicit `thinking` object */
-    bool is_thinking_off;     /* {"type":"disabled"} */
+    dr_slice thinking_field;  /* which of the client's fields asks for thinking */
+    bool has_thinking;        /* an explicit `thinking` object, or one of `reasoning` */
+    bool is_thinking_off;     /* {"type":"disabled"}, `none` */
     uint64_t thinking_tokens; /* its budget; 0: not given */
     dr_json cache_control;
     dr_slice service_tier;

@@ -19,6 +19,8 @@ static dr_json member(dr_json object, const char *name) {
 
 /* --- tools --- */
 
+static bool is_closed_schema(dr_json schema, uint32_t depth);
+
 static bool read_own_tool(struct sim_reading *reading, dr_json tool, const char *path) {
     static const struct sim_member members[] = {
         {SIM_TEXT("name"), SIM_STRING | SIM_REQUIRED},
@@ -37,6 +39,19 @@ static bool read_own_tool(struct sim_reading *reading, dr_json tool, const char 
     if (!dr_slice_is(type, DR_LIT("object"))) {
         return sim_complain(reading, "%s.input_schema.type: %s", path,
                             type.data ? "Input should be 'object'" : "Field required");
+    }
+    dr_json schema = member(tool, "input_schema");
+    if (member(schema, "oneOf") || member(schema, "anyOf") || member(schema, "allOf")) {
+        return sim_complain(reading,
+                            "%s.input_schema: input_schema does not support oneOf, allOf, or anyOf "
+                            "at the top level",
+                            path);
+    }
+    if (dr_json_bool(member(tool, "strict")) && !is_closed_schema(schema, 0)) {
+        return sim_complain(reading,
+                            "%s: For 'object' type, 'additionalProperties' must be explicitly set "
+                            "to false",
+                            path);
     }
     return sim_messages_read_cache_mark(reading, tool, path);
 }
@@ -154,6 +169,10 @@ static bool read_system(struct sim_reading *reading) {
         if (text.len == 0) {
             return sim_complain(reading, "system: text content blocks must be non-empty");
         }
+        if (sim_shape_is_blank(text)) {
+            return sim_complain(reading,
+                                "system: text content blocks must contain non-whitespace text");
+        }
         if (!sim_messages_read_cache_mark(reading, iter.value, path)) return false;
         sim_ask_note_system(ask, reading->scratch, text);
     }
@@ -163,11 +182,18 @@ static bool read_system(struct sim_reading *reading) {
 
 /* --- thinking and formats --- */
 
+static bool check_temperature(struct sim_reading *reading) {
+    dr_json temperature = member(reading->root, "temperature");
+    double number = 1;
+    if (!temperature || (dr_json_to_double(temperature, &number) && number == 1)) return true;
+    return sim_complain(reading, "`temperature` may only be set to 1 when thinking is enabled or "
+                                 "in adaptive mode.");
+}
+
 static bool read_budget(struct sim_reading *reading, dr_json thinking) {
     uint64_t budget = 0;
     dr_json choice = member(reading->root, "tool_choice");
     const dr_slice forced = sim_messages_text(choice, "type");
-    double number = 1;
     if (!dr_json_to_u64(member(thinking, "budget_tokens"), &budget)) {
         return sim_complain(reading, "thinking.enabled.budget_tokens: Field required");
     }
@@ -182,11 +208,7 @@ static bool read_budget(struct sim_reading *reading, dr_json thinking) {
         return sim_complain(reading, "Thinking may not be enabled when tool_choice forces tool "
                                      "use.");
     }
-    dr_json temperature = member(reading->root, "temperature");
-    if (temperature && (!dr_json_to_double(temperature, &number) || number != 1)) {
-        return sim_complain(reading,
-                            "`temperature` may only be set to 1 when thinking is enabled.");
-    }
+    if (!check_temperature(reading)) return false;
     if (member(reading->root, "top_k")) {
         return sim_complain(reading, "`top_k` must be unset when thinking is enabled.");
     }
@@ -224,7 +246,8 @@ static bool read_thinking(struct sim_reading *reading) {
     }
     if (dr_slice_is(type, DR_LIT("adaptive"))) {
         sim_ask_set_budget(reading->ask, 8192); /* until output_config tells otherwise */
-        return sim_messages_check(reading, thinking, "thinking.adaptive", SIM_MEMBERS(adaptive));
+        return sim_messages_check(reading, thinking, "thinking.adaptive", SIM_MEMBERS(adaptive)) &&
+               check_temperature(reading);
     }
     if (dr_slice_is(type, DR_LIT("disabled"))) {
         return sim_messages_check(reading, thinking, "thinking.disabled", SIM_MEMBERS(disabled));
@@ -353,6 +376,26 @@ static bool read_stops(struct sim_reading *reading) {
     return true;
 }
 
+/* Who somebody is does not belong here. */
+static bool check_user(struct sim_reading *reading, dr_slice user) {
+    static const char advice[] = "Please send a uuid or hash value instead.";
+    size_t digits = 0;
+    size_t others = 0;
+    for (size_t i = 0; i < user.len; i++) {
+        const bool is_digit = user.data[i] >= '0' && user.data[i] <= '9';
+        if (is_digit) digits++;
+        if (!is_digit && !memchr("+-() ", user.data[i], 5)) others++;
+    }
+    const dr_slice domain = dr_slice_from(user, dr_slice_find_char(user, '@'));
+    if (dr_slice_find_char(domain, '.') < domain.len) {
+        return sim_complain(
+            reading, "metadata.user_id: user_id appears to contain an email address. %s", advice);
+    }
+    if (digits < 7 || others > 0) return true;
+    return sim_complain(reading, "metadata.user_id: user_id appears to contain a phone number. %s",
+                        advice);
+}
+
 static bool read_rest(struct sim_reading *reading) {
     static const struct sim_member members[] = {
         {SIM_TEXT("user_id"), SIM_STRING | SIM_NULL},
@@ -366,6 +409,7 @@ static bool read_rest(struct sim_reading *reading) {
     if (metadata && !sim_messages_check(reading, metadata, "metadata", SIM_MEMBERS(members))) {
         return false;
     }
+    if (!check_user(reading, sim_messages_text(metadata, "user_id"))) return false;
     reading->ask->is_streamed = dr_json_bool(member(reading->root, "stream"));
     reading->ask->includes_usage = true;
     return sim_messages_read_cache_mark(reading, reading->root, "");

@@ -10,7 +10,13 @@
 
 #include <stdio.h>
 
-enum { PATH_BYTES = 128, CALLS_MAX = 128, ID_BYTES_MAX = 256 };
+enum {
+    PATH_BYTES = 128,
+    CALLS_MAX = 128,
+    ID_BYTES_MAX = 256,
+    IDS_MAX = 1024,
+    NAME_BYTES_MAX = 128
+};
 
 dr_slice sim_messages_text(dr_json object, const char *name) {
     return dr_json_text(dr_json_member(object, dr_slice_text(name)));
@@ -69,6 +75,8 @@ struct walk {
     bool is_answered[CALLS_MAX];
     size_t call_count;
     size_t answer_count;
+    dr_slice ids[IDS_MAX]; /* of all calls so far; more are not looked at */
+    size_t id_count;
     enum sim_role role; /* of the present turn */
     bool is_last;       /* the present message is the last one */
     bool is_first_block;
@@ -150,6 +158,9 @@ static bool read_source(struct walk *walk, dr_json source, bool is_image, const 
     if (dr_json_count(source) != (sources[i].is_typed ? 3 : 2)) {
         return sim_complain(reading, "%s: Extra inputs are not permitted", path);
     }
+    if (dr_slice_is(type, DR_LIT("text")) && !dr_slice_is(media, DR_LIT("text/plain"))) {
+        return sim_complain(reading, "%s.media_type: Input should be 'text/plain'", path);
+    }
     if (!dr_slice_is(type, DR_LIT("base64"))) return true;
     const bool is_known = is_image ? dr_slice_is(media, DR_LIT("image/jpeg")) ||
                                          dr_slice_is(media, DR_LIT("image/png")) ||
@@ -210,11 +221,16 @@ static bool read_call(struct walk *walk, dr_json block, const char *path) {
     if (!sim_shape_is_word(id, ID_BYTES_MAX)) {
         return sim_complain(reading, "%s.id: String should match pattern '^[a-zA-Z0-9_-]+$'", path);
     }
-    for (size_t i = 0; i < walk->call_count; i++) {
-        if (dr_slice_is(walk->calls[i], id)) {
+    if (!sim_shape_is_word(sim_messages_text(block, "name"), NAME_BYTES_MAX)) {
+        return sim_complain(reading,
+                            "%s.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'", path);
+    }
+    for (size_t i = 0; i < walk->id_count; i++) {
+        if (dr_slice_is(walk->ids[i], id)) {
             return sim_complain(reading, "%s: `tool_use` ids must be unique", path);
         }
     }
+    if (walk->id_count < IDS_MAX) walk->ids[walk->id_count++] = id;
     if (walk->call_count == CALLS_MAX) {
         return sim_complain(reading, "%s: more calls than the simulation counts", path);
     }
@@ -408,7 +424,7 @@ static bool read_content(struct walk *walk, dr_json content, size_t index) {
     dr_slice last = dr_json_text(content);
     const bool is_text = dr_json_is(content, DR_JSON_STRING);
     if (is_text ? sim_shape_is_blank(last) : dr_json_count(content) == 0) {
-        if (walk->is_last && walk->role == SIM_ROLE_ASSISTANT) return true;
+        if (is_text && walk->is_last && walk->role == SIM_ROLE_ASSISTANT) return true;
         return sim_complain(reading,
                             "messages.%zu: all messages must have non-empty content "
                             "except for the optional final assistant message",

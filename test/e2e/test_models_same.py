@@ -17,6 +17,7 @@ LONG = [{"role": "system", "content": [{"type": "text", "text": "Words of a long
 DONE = [{"role": "assistant", "content": "Asking.", "tool_calls": [
     {"id": f"call/{number}", "type": "function", "function": {"name": name, "arguments": "{\"zone\":\"UTC\"}"}}
     for number, name in enumerate(("time", "weather", "time"))]}]
+TEXT = "data:text/plain;base64,VGhlIHNreSBpcyBibHVlLgo="
 RESULTS = [{"role": "tool", "tool_call_id": f"call/{number}", "content": content}
            for number, content in enumerate(("noon", "[1.0, 2]", "evening"))]
 
@@ -49,13 +50,34 @@ WISHES = {
     "no effort": {"messages": HELLO, "reasoning_effort": "none"},
     "temperature": {"messages": HELLO, "temperature": 0.7},
     "a long prompt": {"messages": LONG},
+    # What some servers and clients do, and Anthropic refuses as it comes.
+    "ids that come again": {"messages": [*BOTH, *DONE, *RESULTS, *HELLO[1:], *DONE, *RESULTS], "tools": TOOLS},
+    "one id for all calls": {"messages": [*BOTH, {**DONE[0], "tool_calls": [
+        call | {"id": "call"} for call in DONE[0]["tool_calls"]]},
+        *({**result, "tool_call_id": "call"} for result in RESULTS)], "tools": TOOLS},
+    "a choice among parameters": {"messages": HELLO, "tool_choice": "required", "tools": [
+        {"type": "function", "function": {"name": "find", "parameters": {
+            "type": "object", "properties": {"name": {"type": "string"}, "id": {"type": "string"}},
+            "required": ["name"], "anyOf": [{"required": ["name"]}, {"required": ["id"]}]}}}]},
+    "a map in a schema": {"messages": HELLO, "response_format": {"type": "json_schema", "json_schema": {
+        "name": "names", "strict": False, "schema": {"type": "object", "properties": {"colours": {
+            "type": "object", "additionalProperties": {"type": "string"}}}, "required": ["colours"]}}}},
+    "a text": {"messages": [{"role": "user", "content": [
+        {"type": "file", "file": {"filename": "a.txt", "file_data": TEXT}}, {"type": "text", "text": "Read it."}]}]},
+    "an e-mail address": {"messages": HELLO, "user": "bob@example.com"},
 }
 # What x-drover-dropped tells, by wish and model.
 DROPPED = {
     ("json_schema", DEEPSEEK): {"response_format.json_schema.strict"},
     ("json_schema beside tools", DEEPSEEK): {"response_format.json_schema.strict"},
     ("json_schema beside tools", GEMINI): {"response_format.json_schema.strict"},
+    ("a document", GEMINI): {"messages.content.file.filename"},
     ("a long prompt", GEMINI): {"messages.cache_control"},
+    ("a choice among parameters", CLAUDE): {"tools.function.parameters"},
+    ("a map in a schema", CLAUDE): {"response_format.json_schema.strict"},
+    ("a text", GEMINI): {"messages.content.file.filename"},
+    ("an e-mail address", CLAUDE): {"user"},
+    ("an e-mail address", GEMINI): {"user"},
 }
 # What a model knows no other word for.
 WITNESSED = {("effort", DEEPSEEK): {"reasoning_effort": "high"}}
@@ -126,6 +148,16 @@ def test_each_wish_is_granted_alike_on_every_transport(house, socket, wish, mode
     assert set(told.last.get("dropped", [])) == dropped
     assert nano(told.last["cost"]) == cost(model, expected[3])
     house.check_books(model, told.request_id, expected[3], "ws")
+
+
+@pytest.mark.parametrize("messages", (
+    [*BOTH, DONE[0] | {"content": "\n\n"}, *RESULTS],
+    [*HELLO, {"role": "assistant", "content": " \n"}],
+    [{"role": "system", "content": " "}, {"role": "user", "content": " "}, *HELLO],
+), ids=("before calls", "at the end", "alone"))
+def test_blanks_are_not_sent_to_who_refuses_them(house, messages):
+    headers, answer = house.post({"model": CLAUDE, "messages": messages})
+    assert said_of(answer)[0].startswith("This is a simulation") and "x-drover-dropped" not in headers
 
 
 def test_the_witness_grants_the_wishes(house):
