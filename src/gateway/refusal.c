@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "dialect/openai.h"
+#include "gateway/provider_words.h"
 
 /* Of what a provider says, as much as fits into a refusal's buffer with each byte escaped. */
 enum { FOREIGN_TEXT_BYTES_MAX = 1024, FOREIGN_NAME_BYTES_MAX = 128 };
@@ -189,7 +190,7 @@ struct refusal refusal_of_failure(const struct failure *failure, const struct ta
     if (failure->status != 0) dr_buf_format(&text, " (HTTP %u)", failure->status);
     if (may_show_words(failure)) {
         dr_buf_put(&text, DR_LIT(": "));
-        dr_buf_put(&text, dr_utf8_first(failure->message, FOREIGN_TEXT_BYTES_MAX));
+        provider_words_put(&text, dr_utf8_first(failure->message, FOREIGN_TEXT_BYTES_MAX));
     } else {
         dr_buf_put_char(&text, '.');
     }
