@@ -239,21 +239,17 @@ static void attempt_take_whole(struct attempt *attempt, dr_slice body) {
         attempt_take_answer(attempt, body);
         return;
     }
-    struct failure failure = {.kind = failure_kind_of_status(attempt->status)};
+    struct failure failure;
     if (attempt->translator) {
         translator_read_failure(attempt->translator, attempt->status, body, &failure);
     } else {
-        openai_read_failure(attempt->worker->answers, body, &failure);
+        openai_read_failure(attempt->worker->answers, attempt->status, body, &failure);
     }
-    failure.status = attempt->status;
     failure.retry_after_s = retry_hint_seconds(&attempt->hint, failure.retry_after_s);
-    if (attempt->status < 300) {
-        /* A stream was asked for and one JSON body came: an error in disguise, or no stream at
-         * all. */
-        failure.kind = failure.message.len > 0 ? FAILURE_IN_STREAM : FAILURE_GARBAGE;
-        if (failure.message.len == 0) {
-            failure.message = DR_LIT("a stream was asked for and one whole body came");
-        }
+    if (failure.kind == FAILURE_IN_STREAM && failure.message.len == 0) {
+        /* No error in disguise, and no stream either. */
+        failure.kind = FAILURE_GARBAGE;
+        failure.message = DR_LIT("a stream was asked for and one whole body came");
     }
     attempt->state = ATTEMPT_OVER;
     attempt_fail(attempt, &failure);
