@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
     else
         dr_assert(strlen(error.text) > 0);
     if (openai_read_answer(reader, text, &chunk, &error) == DR_OK) sum += touch_chunk(&chunk);
-    openai_read_failure(reader, text, &failure);
+    openai_read_failure(reader, (uint16_t)(len % 600), text, &failure);
     sum += touch_failure(&failure);
     openai_answer_reader_free(reader);
     /* The sum must be of use, or the reading of each slice would be optimised away. */

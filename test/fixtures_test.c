@@ -228,14 +228,14 @@ static void check_unary(const char *name, dr_slice body, dr_slice golden) {
     free(meaning);
 }
 
-static void check_failure(const char *name, dr_slice body, dr_slice golden) {
+static void check_failure(const char *name, uint16_t status, dr_slice body, dr_slice golden) {
     struct openai_answer_reader *reader = openai_answer_reader_new();
     struct failure failure = {0};
     struct dr_buf out;
 
     assert_non_null(reader);
     dr_buf_init(&out, FILE_BYTES_MAX);
-    openai_read_failure(reader, body, &failure);
+    openai_read_failure(reader, status, body, &failure);
     dr_buf_put(&out, DR_LIT("error "));
     fixture_put_failure(&out, &failure);
     dr_buf_put_char(&out, '\n');
@@ -267,7 +267,7 @@ static void check_recording(const char *folder, dr_json entry, void *owner) {
     const dr_slice raw = dr_buf_slice(&bytes);
 
     if (status != 200) {
-        check_failure(name, raw, dr_buf_slice(&golden));
+        check_failure(name, (uint16_t)status, raw, dr_buf_slice(&golden));
     } else if (dr_slice_ends(file, DR_LIT(".sse"))) {
         check_stream(name, raw, dr_buf_slice(&golden), raw.len);
         check_stream(name, raw, dr_buf_slice(&golden), 1);

@@ -216,7 +216,7 @@ static void tell_body(struct dr_buf *out, dr_slice body, int64_t status, struct 
     struct measure sum = {0};
     struct answer_chunk chunk;
     struct dr_error error = {0};
-    struct failure failure = {.kind = failure_kind_of_status((uint16_t)status)};
+    struct failure failure;
     dr_json root;
 
     assert_non_null(json);
@@ -226,7 +226,7 @@ static void tell_body(struct dr_buf *out, dr_slice body, int64_t status, struct 
     put_measure(out, &sum);
     check_limits(json, body, sum.depth, random);
     if (status != 200) {
-        openai_read_failure(chat, body, &failure);
+        openai_read_failure(chat, (uint16_t)status, body, &failure);
         dr_buf_format(out, "kind %s\n", failure_kind_name(failure.kind));
         put_failure(out, &failure);
     } else {

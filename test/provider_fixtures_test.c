@@ -173,7 +173,8 @@ static void note_event(struct meaning *meaning, const struct answer_event *event
                          dr_slice_is(event->error.code, DR_LIT("overloaded")) ? FAILURE_OVERLOADED
                          : dr_slice_is(event->error.code, DR_LIT("rate_limit_exceeded"))
                              ? FAILURE_RATE_LIMITED
-                             : FAILURE_IN_STREAM);
+                         : dr_slice_is(event->error.type, DR_LIT("CANCELLED")) ? FAILURE_SERVER
+                                                                               : FAILURE_IN_STREAM);
         fixture_put_failure(&meaning->error, &event->error);
         return;
     case ANSWER_END: meaning->is_ended = true; return;

@@ -267,3 +267,76 @@ bool dr_duration_parse_ms(dr_slice text, int64_t *ret_ms) {
     }
     return false;
 }
+
+/* --- durations of others --- */
+
+enum { NUMBER_MAX = 1000000000 };
+
+/* Digits with or without a fraction, in thousandths rounded up; what is larger than anyone means is
+ * cut down to NUMBER_MAX. */
+static bool take_thousandths(dr_slice *text, int64_t *ret) {
+    int64_t whole = 0;
+    int64_t thousandths = 0;
+    int64_t place = 100;
+    size_t at = 0;
+    for (; at < text->len && text->data[at] >= '0' && text->data[at] <= '9'; at++) {
+        if (whole < NUMBER_MAX) whole = whole * 10 + (text->data[at] - '0');
+    }
+    if (at == 0) return false;
+    if (whole > NUMBER_MAX) whole = NUMBER_MAX;
+    bool is_beyond = false;
+    if (at + 1 < text->len && text->data[at] == '.' && text->data[at + 1] >= '0' &&
+        text->data[at + 1] <= '9') {
+        for (at++; at < text->len && text->data[at] >= '0' && text->data[at] <= '9'; at++) {
+            if (place == 0 && text->data[at] > '0') is_beyond = true;
+            thousandths += place * (text->data[at] - '0');
+            place /= 10;
+        }
+    }
+    *text = dr_slice_from(*text, at);
+    *ret = whole * 1000 + thousandths + (is_beyond ? 1 : 0);
+    return true;
+}
+
+/* The unit that `text` begins with; 0 where it begins with none. */
+static int64_t take_unit_ms(dr_slice *text) {
+    static const struct {
+        dr_slice name;
+        int64_t ms;
+    } units[] = {
+        {{"h", 1}, 3600000}, {{"hour", 4}, 3600000}, {{"hours", 5}, 3600000},
+        {{"m", 1}, 60000},   {{"minute", 6}, 60000}, {{"minutes", 7}, 60000},
+        {{"s", 1}, 1000},    {{"second", 6}, 1000},  {{"seconds", 7}, 1000},
+        {{"ms", 2}, 1},
+    };
+    dr_slice rest = *text;
+    if (dr_slice_starts(rest, DR_LIT(" "))) rest = dr_slice_from(rest, 1);
+    size_t len = 0;
+    while (len < rest.len && rest.data[len] >= 'a' && rest.data[len] <= 'z') len++;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (!dr_slice_is(dr_slice_first(rest, len), units[i].name)) continue;
+        *text = dr_slice_from(rest, len);
+        return units[i].ms;
+    }
+    return 0;
+}
+
+bool dr_duration_take_ms(dr_slice *text, int64_t *ret_ms) {
+    dr_slice rest = *text;
+    int64_t us = 0;
+    int64_t number;
+    bool has_part = false;
+    while (take_thousandths(&rest, &number)) {
+        const int64_t unit_ms = take_unit_ms(&rest);
+        if (unit_ms == 0) break;
+        if (__builtin_add_overflow(us, number * unit_ms, &us)) return false;
+        has_part = true;
+        *text = rest;
+    }
+    if (has_part) *ret_ms = us / 1000 + (us % 1000 > 0 ? 1 : 0);
+    return has_part;
+}
+
+bool dr_seconds_parse_ms(dr_slice text, int64_t *ret_ms) {
+    return take_thousandths(&text, ret_ms) && text.len == 0;
+}

@@ -33,5 +33,10 @@ bool dr_wall_parse(dr_slice text, dr_wall *ret);
 bool dr_wall_parse_http(dr_slice text, dr_wall *ret);
 /* "1500ms", "5s", "10m", "2h", "30d"; a bare number is refused. */
 bool dr_duration_parse_ms(dr_slice text, int64_t *ret_ms);
+/* Takes what other programs write from the front of `text`: "6m0s", "34.4s", "120ms", "12 seconds".
+ * Rounded up; a bare number is refused. False and `text` as it was where there is none. */
+bool dr_duration_take_ms(dr_slice *text, int64_t *ret_ms);
+/* Seconds as a number alone, whole or with a fraction: "12", "12.4". Rounded up. */
+bool dr_seconds_parse_ms(dr_slice text, int64_t *ret_ms);
 
 #endif

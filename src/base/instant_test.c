@@ -179,6 +179,72 @@ static void test_durations_need_a_unit(void **state) {
     }
 }
 
+static void test_durations_of_others_are_taken_from_the_front(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms; /* -1: none */
+        const char *rest;
+    } cases[] = {
+        {"6m0s", 360000, ""},
+        {"120ms", 120, ""},
+        {"34.4s", 34400, ""},
+        {"7.66s, then", 7660, ", then"},
+        {"2m59.56s", 179560, ""},
+        {"1h2m3.0004s", 3723001, ""},
+        {"0.5ms", 1, ""},
+        {"34.074824224s.", 34075, "."},
+        {"174ms. Visit", 174, ". Visit"},
+        {"12 seconds.", 12000, "."},
+        {"1 minute", 60000, ""},
+        {"5s 3 tries", 5000, " 3 tries"},
+        {"0s", 0, ""},
+        {"99999999999999999999s", 1000000000000, ""},
+        {"10", -1, "10"},
+        {"10 retries", -1, "10 retries"},
+        {"1.s", -1, "1.s"},
+        {".5s", -1, ".5s"},
+        {"-1s", -1, "-1s"},
+        {"s", -1, "s"},
+        {"", -1, ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int64_t ms = -1;
+        dr_slice text = dr_slice_text(cases[i].text);
+        if (dr_duration_take_ms(&text, &ms) != (cases[i].ms >= 0) || ms != cases[i].ms ||
+            !dr_slice_is(text, dr_slice_text(cases[i].rest))) {
+            fail_msg("%s: %lld, then %.*s", cases[i].text, (long long)ms, DR_FMT(text));
+        }
+    }
+}
+
+static void test_seconds_may_have_a_fraction(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t ms; /* -1: none */
+    } cases[] = {
+        {"12", 12000},
+        {"12.4", 12400},
+        {"0.0001", 1},
+        {"0", 0},
+        {"99999999999", 1000000000000},
+        {"", -1},
+        {"12s", -1},
+        {" 12", -1},
+        {"-1", -1},
+        {"1.", -1},
+        {"Wed, 01 Jan", -1},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int64_t ms = -1;
+        const bool is_read = dr_seconds_parse_ms(dr_slice_text(cases[i].text), &ms);
+        if (is_read != (cases[i].ms >= 0) || (is_read && ms != cases[i].ms)) {
+            fail_msg("%s: %lld", cases[i].text, (long long)ms);
+        }
+    }
+}
+
 static void test_clocks_run_forward(void **state) {
     (void)state;
     const dr_instant first = dr_instant_now();
@@ -197,6 +263,8 @@ int main(void) {
         cmocka_unit_test(test_the_three_forms_of_http_dates_are_read),
         cmocka_unit_test(test_malformed_dates_are_refused),
         cmocka_unit_test(test_durations_need_a_unit),
+        cmocka_unit_test(test_durations_of_others_are_taken_from_the_front),
+        cmocka_unit_test(test_seconds_may_have_a_fraction),
         cmocka_unit_test(test_clocks_run_forward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -198,12 +198,6 @@ dr_slice answer_builder_value_text(struct answer_builder *builder, dr_json value
 /* --- values --- */
 
 /* A count that could be one: negative, fractional and absurd numbers count as absent. */
-enum failure_kind answer_error_kind(dr_slice code) {
-    if (dr_slice_is(code, DR_LIT("overloaded"))) return FAILURE_OVERLOADED;
-    if (dr_slice_is(code, DR_LIT("rate_limit_exceeded"))) return FAILURE_RATE_LIMITED;
-    return FAILURE_IN_STREAM;
-}
-
 bool answer_read_count(dr_json value, uint64_t *ret_count) {
     uint64_t count;
 

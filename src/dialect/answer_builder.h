@@ -40,8 +40,6 @@ enum dr_status answer_builder_parse(struct answer_builder *builder, dr_slice tex
 /* `value` as JSON text that lives until the next start. */
 dr_slice answer_builder_value_text(struct answer_builder *builder, dr_json value);
 
-/* What an error inside an answer was, by OpenAI's word for it: a status does not tell. */
-enum failure_kind answer_error_kind(dr_slice code);
 /* A count that could be one: negative, fractional and absurd numbers count as absent (false). */
 bool answer_read_count(dr_json value, uint64_t *ret_count);
 /* Without the control characters and blanks around it. */

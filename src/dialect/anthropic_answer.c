@@ -7,6 +7,7 @@
 #include "dialect/anthropic.h"
 
 #include "dialect/answer_builder.h"
+#include "dialect/answer_failure.h"
 #include "dialect/anthropic_delta.h"
 
 /* --- usage --- */
@@ -80,44 +81,6 @@ static void add_finish(struct answer_builder *builder, struct anthropic_stream *
 
 /* --- errors --- */
 
-static bool has_words(dr_slice text, dr_slice words) {
-    return dr_slice_find(text, words) < text.len;
-}
-
-/* OpenAI's code for what Anthropic calls by a type; the sentences are those of the "Errors" page
- * and of recorded answers. */
-static dr_slice code_of(dr_slice type, dr_slice message) {
-    static const struct {
-        dr_slice type;
-        dr_slice code;
-    } codes[] = {
-        {{"authentication_error", 20}, {"invalid_api_key", 15}},
-        {{"billing_error", 13}, {"insufficient_quota", 18}},
-        {{"rate_limit_error", 16}, {"rate_limit_exceeded", 19}},
-        {{"overloaded_error", 16}, {"overloaded", 10}},
-        {{"timeout_error", 13}, {"timeout", 7}},
-        {{"request_too_large", 17}, {"request_too_large", 17}},
-    };
-
-    if (dr_slice_is(type, DR_LIT("invalid_request_error"))) {
-        if (has_words(message, DR_LIT("prompt is too long")) ||
-            has_words(message, DR_LIT("exceed context limit"))) {
-            return DR_LIT("context_length_exceeded");
-        }
-        if (has_words(message, DR_LIT("credit balance is too low"))) {
-            return DR_LIT("insufficient_quota");
-        }
-    }
-    if (dr_slice_is(type, DR_LIT("not_found_error")) &&
-        dr_slice_starts(message, DR_LIT("model:"))) {
-        return DR_LIT("model_not_found");
-    }
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
-        if (dr_slice_is(codes[i].type, type)) return codes[i].code;
-    }
-    return DR_NONE;
-}
-
 static dr_slice word_of(dr_json value) {
     const dr_slice word = dr_json_text(value);
 
@@ -127,8 +90,11 @@ static dr_slice word_of(dr_json value) {
 static void read_error(dr_json error, struct failure *failure) {
     failure->message = word_of(dr_json_member(error, DR_LIT("message")));
     failure->type = word_of(dr_json_member(error, DR_LIT("type")));
-    failure->code = code_of(failure->type, failure->message);
-    failure->param = DR_NONE;
+    /* "model: claude-x" ("Errors" and recorded): other things are not found, too. */
+    if (dr_slice_is(failure->type, DR_LIT("not_found_error")) &&
+        dr_slice_starts(failure->message, DR_LIT("model:"))) {
+        failure->code = DR_LIT("model_not_found");
+    }
 }
 
 /* Nothing follows an error: no message_delta, no message_stop (recorded). */
@@ -138,7 +104,7 @@ static void add_error(struct answer_builder *builder, struct anthropic_stream *s
 
     if (!event) return;
     event->error = *failure;
-    event->error.kind = answer_error_kind(failure->code);
+    answer_failure_judge(&event->error);
     stream->is_over = true;
 }
 
@@ -435,7 +401,7 @@ static void read_root(struct answer_builder *builder, struct anthropic_stream *s
     } else if (dr_slice_is(type, DR_LIT("error")) ||
                (type.len == 0 &&
                 dr_json_is(dr_json_member(root, DR_LIT("error")), DR_JSON_OBJECT))) {
-        struct failure failure = {.kind = FAILURE_IN_STREAM};
+        struct failure failure = {.status = 0};
         read_error(dr_json_member(root, DR_LIT("error")), &failure);
         add_error(builder, stream, &failure);
     }
@@ -487,15 +453,12 @@ void anthropic_read_failure(struct answer_builder *builder, uint16_t status, dr_
     dr_json root;
 
     answer_builder_start(builder);
-    *ret_failure = (struct failure){.kind = failure_kind_of_status(status), .status = status};
+    *ret_failure = (struct failure){.status = status};
     body = answer_without_framing(body);
     if (answer_builder_parse(builder, body, &root, NULL)) {
         ret_failure->message = answer_plain_message(body);
-        return;
+    } else {
+        read_error(dr_json_member(root, DR_LIT("error")), ret_failure);
     }
-    read_error(dr_json_member(root, DR_LIT("error")), ret_failure);
-    if (dr_slice_is(ret_failure->code, DR_LIT("insufficient_quota"))) {
-        /* Out of money is said with 400 too: it speaks of our account, not of the request. */
-        ret_failure->kind = FAILURE_KEY_REFUSED;
-    }
+    answer_failure_judge(ret_failure);
 }

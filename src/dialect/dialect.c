@@ -113,8 +113,7 @@ static enum dr_status openai_answer(struct dialect_reader *reader, dr_slice body
 
 static void openai_failure(struct dialect_reader *reader, uint16_t status, dr_slice body,
                            struct failure *ret_failure) {
-    *ret_failure = (struct failure){.kind = failure_kind_of_status(status), .status = status};
-    openai_read_failure(reader->openai, body, ret_failure);
+    openai_read_failure(reader->openai, status, body, ret_failure);
 }
 
 /* --- Anthropic --- */

@@ -4,6 +4,7 @@
 #include "dialect/gemini.h"
 
 #include "dialect/answer_builder.h"
+#include "dialect/answer_failure.h"
 
 #include <stdio.h>
 
@@ -55,55 +56,29 @@ static dr_slice word_of(dr_json value) {
     return word.len > 0 ? word : DR_NONE;
 }
 
-/* google.rpc.RetryInfo: "34.4s", rounded up. */
-static uint32_t seconds_of(dr_slice text) {
-    uint64_t seconds;
-    const size_t point = dr_slice_find_char(text, '.');
-
-    if (!dr_slice_ends(text, DR_LIT("s"))) return 0;
-    text.len--;
-    if (!dr_slice_to_u64(dr_slice_first(text, point < text.len ? point : text.len), &seconds)) {
-        return 0;
-    }
-    if (point < text.len) seconds++;
-    return seconds > 3600 ? 3600 : (uint32_t)seconds;
-}
-
-static dr_slice code_of(dr_slice status, dr_slice message, dr_slice reason) {
-    if (dr_slice_is(reason, DR_LIT("API_KEY_INVALID"))) return DR_LIT("invalid_api_key");
-    if (dr_slice_is(status, DR_LIT("INVALID_ARGUMENT"))) {
-        if (has_words(message, DR_LIT("input token count")) &&
-            has_words(message, DR_LIT("exceeds"))) {
-            return DR_LIT("context_length_exceeded");
-        }
-        return DR_NONE;
-    }
-    if (dr_slice_is(status, DR_LIT("UNAUTHENTICATED"))) return DR_LIT("invalid_api_key");
-    if (dr_slice_is(status, DR_LIT("NOT_FOUND")) &&
-        (has_words(message, DR_LIT("odel")) || has_words(message, DR_LIT("models/")))) {
-        return DR_LIT("model_not_found");
-    }
-    if (dr_slice_is(status, DR_LIT("RESOURCE_EXHAUSTED"))) return DR_LIT("rate_limit_exceeded");
-    if (dr_slice_is(status, DR_LIT("UNAVAILABLE"))) return DR_LIT("overloaded");
-    if (dr_slice_is(status, DR_LIT("DEADLINE_EXCEEDED"))) return DR_LIT("timeout");
-    return DR_NONE;
-}
-
 static void read_error(dr_json error, struct failure *failure) {
     struct dr_json_iter iter;
     dr_slice reason = DR_NONE;
 
     failure->message = word_of(dr_json_member(error, DR_LIT("message")));
     failure->type = word_of(dr_json_member(error, DR_LIT("status")));
-    failure->param = DR_NONE;
     dr_json_iter_init(&iter, dr_json_member(error, DR_LIT("details")));
     while (dr_json_iter_next(&iter)) {
         const dr_slice delay = dr_json_text(dr_json_member(iter.value, DR_LIT("retryDelay")));
         const dr_slice word = dr_json_text(dr_json_member(iter.value, DR_LIT("reason")));
-        if (delay.len > 0) failure->retry_after_s = seconds_of(delay);
+        /* google.rpc.RetryInfo and google.rpc.ErrorInfo */
+        if (delay.len > 0) failure->retry_after_s = answer_failure_seconds(delay);
         if (word.len > 0 && !reason.data) reason = word;
     }
-    failure->code = code_of(failure->type, failure->message, reason);
+    if (dr_slice_is(reason, DR_LIT("API_KEY_INVALID"))) {
+        failure->code = DR_LIT("invalid_api_key");
+    } else if (dr_slice_is(failure->type, DR_LIT("NOT_FOUND")) &&
+               (has_words(failure->message, DR_LIT("odel")) ||
+                has_words(failure->message, DR_LIT("models/")))) {
+        failure->code = DR_LIT("model_not_found");
+    } else {
+        failure->code = dr_json_number_text(dr_json_member(error, DR_LIT("code")));
+    }
 }
 
 static void add_error(struct answer_builder *builder, struct gemini_stream *stream,
@@ -112,7 +87,7 @@ static void add_error(struct answer_builder *builder, struct gemini_stream *stre
 
     if (!event) return;
     event->error = *failure;
-    event->error.kind = answer_error_kind(failure->code);
+    answer_failure_judge(&event->error);
     stream->is_over = true;
 }
 
@@ -394,7 +369,7 @@ static void read_root(struct answer_builder *builder, struct gemini_stream *stre
 
     if (stream->is_over || !is_answer(root)) return;
     if (dr_json_is(error, DR_JSON_OBJECT)) {
-        struct failure failure = {.kind = FAILURE_IN_STREAM};
+        struct failure failure = {.status = 0};
         read_error(error, &failure);
         add_error(builder, stream, 0, &failure);
         return;
@@ -506,25 +481,25 @@ enum dr_status gemini_read_answer(struct answer_builder *builder, dr_slice body,
     return answer_builder_finish(builder, ret_chunk, error);
 }
 
+static dr_json first_item(dr_json array) {
+    struct dr_json_iter iter;
+
+    dr_json_iter_init(&iter, array);
+    return dr_json_iter_next(&iter) ? iter.value : NULL;
+}
+
 void gemini_read_failure(struct answer_builder *builder, uint16_t status, dr_slice body,
                          struct failure *ret_failure) {
     dr_json root;
 
     answer_builder_start(builder);
-    *ret_failure = (struct failure){.kind = failure_kind_of_status(status), .status = status};
+    *ret_failure = (struct failure){.status = status};
     body = answer_without_framing(body);
     if (answer_builder_parse(builder, body, &root, NULL)) {
         ret_failure->message = answer_plain_message(body);
-        return;
+    } else {
+        if (dr_json_is(root, DR_JSON_ARRAY)) root = first_item(root);
+        read_error(dr_json_member(root, DR_LIT("error")), ret_failure);
     }
-    if (dr_json_is(root, DR_JSON_ARRAY)) {
-        struct dr_json_iter iter;
-        dr_json_iter_init(&iter, root);
-        root = dr_json_iter_next(&iter) ? iter.value : NULL;
-    }
-    read_error(dr_json_member(root, DR_LIT("error")), ret_failure);
-    if (dr_slice_is(ret_failure->code, DR_LIT("invalid_api_key"))) {
-        /* A bad key is said with 400: it speaks of our account, not of the request. */
-        ret_failure->kind = FAILURE_KEY_REFUSED;
-    }
+    answer_failure_judge(ret_failure);
 }

@@ -105,9 +105,10 @@ enum dr_status openai_read_answer(struct openai_answer_reader *reader, dr_slice 
 /* A whole answer that openai_read_answer took, with `usage` (an object as JSON) in the place of
  * what stands there, `null` say, or as its last member. */
 void openai_splice_usage(struct dr_buf *buf, dr_slice body, dr_slice usage);
-/* The body of a status ≥ 300, in any of the recorded variants (HTML and plain text too); fills
- * message, type, code, param (lent by the reader or the body); kind and status are the caller's. */
-void openai_read_failure(struct openai_answer_reader *reader, dr_slice body,
+/* The body of a status ≥ 300, or one that came where a stream was asked for, in any of the recorded
+ * variants (HTML and plain text too): all of `ret_failure`, its texts lent by the reader or the
+ * body. */
+void openai_read_failure(struct openai_answer_reader *reader, uint16_t status, dr_slice body,
                          struct failure *ret_failure);
 
 /* {"error":{"message","type","param","code"}}, all four present; DR_NONE becomes null. */

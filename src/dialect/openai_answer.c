@@ -6,6 +6,7 @@
 #include "dialect/openai.h"
 
 #include "dialect/answer_builder.h"
+#include "dialect/answer_failure.h"
 #include "dialect/openai_pattern.h"
 
 #include "base/alloc.h"
@@ -161,8 +162,9 @@ static void add_error(struct answer_builder *builder, uint32_t choice_index, dr_
     struct answer_event *event = answer_builder_add(builder, ANSWER_ERROR, choice_index);
 
     if (!event) return;
-    event->error = (struct failure){.kind = FAILURE_IN_STREAM};
+    event->error = (struct failure){.status = 0};
     read_error(root, &event->error);
+    answer_failure_judge(&event->error);
 }
 
 /* --- choices --- */
@@ -649,27 +651,22 @@ void openai_call_numbers_apply(struct openai_call_numbers *numbers, struct answe
 
 /* --- failures --- */
 
-void openai_read_failure(struct openai_answer_reader *reader, dr_slice body,
+void openai_read_failure(struct openai_answer_reader *reader, uint16_t status, dr_slice body,
                          struct failure *ret_failure) {
     struct answer_builder *builder = &reader->builder;
     dr_json root;
 
     answer_builder_start(builder);
-    ret_failure->message = DR_NONE;
-    ret_failure->type = DR_NONE;
-    ret_failure->code = DR_NONE;
-    ret_failure->param = DR_NONE;
+    *ret_failure = (struct failure){.status = status};
     body = answer_without_framing(body);
     if (answer_builder_parse(builder, body, &root, NULL)) {
         ret_failure->message = answer_plain_message(body);
-        return;
-    }
-    root = unwrap(root);
-    if (dr_json_is(root, DR_JSON_OBJECT)) {
-        read_error(root, ret_failure);
+    } else if (dr_json_is(unwrap(root), DR_JSON_OBJECT)) {
+        read_error(unwrap(root), ret_failure);
     } else {
-        ret_failure->message = sentence_of(root);
+        ret_failure->message = sentence_of(unwrap(root));
     }
+    answer_failure_judge(ret_failure);
 }
 
 void openai_put_error(struct dr_buf *buf, dr_slice message, dr_slice type, dr_slice param,

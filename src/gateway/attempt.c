@@ -11,7 +11,6 @@
 
 /* A failure's body is read for its message only. */
 enum { FAILURE_BODY_BYTES_MAX = 64 * 1024 };
-enum { RETRY_AFTER_S_MAX = 3600 };
 
 static const struct dr_http_ask_events ask_events;
 
@@ -216,24 +215,10 @@ static void attempt_fail_as(struct attempt *attempt, enum failure_kind kind, dr_
     attempt_fail(attempt, &failure);
 }
 
-/* Seconds, or a date of which the time until then counts (RFC 9110 section 10.2.3). */
-static uint32_t seconds_of_retry_after(dr_slice text, dr_wall now) {
-    uint64_t seconds = 0;
-    dr_wall then;
-    if (!dr_slice_to_u64(text, &seconds) && dr_wall_parse_http(text, &then) && then.ms > now.ms) {
-        seconds = (uint64_t)(then.ms - now.ms + 999) / 1000;
-    }
-    return seconds > RETRY_AFTER_S_MAX ? RETRY_AFTER_S_MAX : (uint32_t)seconds;
-}
-
 static void ask_head(void *owner, const struct dr_http1_head *head) {
     struct attempt *attempt = owner;
     attempt->status = head->status;
-    const dr_slice retry_after = dr_http1_header(head, DR_LIT("retry-after"));
-    if (retry_after.len > 0) {
-        attempt->retry_after_s =
-            seconds_of_retry_after(retry_after, dr_loop_wall(attempt->worker->loop));
-    }
+    attempt->hint = retry_hint_read(head, dr_loop_wall(attempt->worker->loop));
     const dr_slice coding = dr_http1_header(head, DR_LIT("content-encoding"));
     if (coding.len > 0 && !dr_slice_is_nocase(coding, DR_LIT("identity"))) {
         attempt_fail_as(attempt, FAILURE_GARBAGE,
@@ -271,21 +256,17 @@ static void attempt_take_whole(struct attempt *attempt, dr_slice body) {
         attempt_take_answer(attempt, body);
         return;
     }
-    struct failure failure = {.kind = failure_kind_of_status(attempt->status)};
+    struct failure failure;
     if (attempt->translator) {
         translator_read_failure(attempt->translator, attempt->status, body, &failure);
     } else {
-        openai_read_failure(attempt->worker->answers, body, &failure);
+        openai_read_failure(attempt->worker->answers, attempt->status, body, &failure);
     }
-    failure.status = attempt->status;
-    if (attempt->retry_after_s > 0) failure.retry_after_s = attempt->retry_after_s;
-    if (attempt->status < 300) {
-        /* A stream was asked for and one JSON body came: an error in disguise, or no stream at
-         * all. */
-        failure.kind = failure.message.len > 0 ? FAILURE_IN_STREAM : FAILURE_GARBAGE;
-        if (failure.message.len == 0) {
-            failure.message = DR_LIT("a stream was asked for and one whole body came");
-        }
+    failure.retry_after_s = retry_hint_seconds(&attempt->hint, failure.retry_after_s);
+    if (failure.kind == FAILURE_IN_STREAM && failure.message.len == 0) {
+        /* No error in disguise, and no stream either. */
+        failure.kind = FAILURE_GARBAGE;
+        failure.message = DR_LIT("a stream was asked for and one whole body came");
     }
     attempt->state = ATTEMPT_OVER;
     attempt_fail(attempt, &failure);

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "dialect/openai.h"
 #include "gateway/burst.h"
+#include "gateway/retry_hint.h"
 #include "model/answer.h"
 #include "model/catalog.h"
 #include "model/failure.h"
@@ -82,7 +83,7 @@ struct attempt {
     bool takes_events; /* as the ask has it */
     bool has_given;    /* something of the present piece, where it is translated */
     uint16_t status;
-    uint32_t retry_after_s;
+    struct retry_hint hint;
     struct translator *translator; /* NULL where the provider speaks the client's dialect */
     struct dr_sse_reader *sse;
     struct dr_buf body;      /* collected */

@@ -4,6 +4,7 @@
 
 #include "base/utf8.h"
 #include "dialect/openai.h"
+#include "gateway/provider_words.h"
 
 /* Of what a provider says, as much as fits into a refusal's buffer with each byte escaped. */
 enum { FOREIGN_TEXT_BYTES_MAX = 1024, FOREIGN_NAME_BYTES_MAX = 128 };
@@ -147,6 +148,7 @@ static enum refusal_reason reason_of_failure(const struct failure *failure) {
     case FAILURE_GARBAGE:
     case FAILURE_TOO_LARGE:
     case FAILURE_KEY_REFUSED:
+    case FAILURE_OUT_OF_CREDIT:
     case FAILURE_SERVER:
     case FAILURE_IN_STREAM: return REFUSAL_UPSTREAM_ERROR;
     }
@@ -163,7 +165,10 @@ static const char *verb_of_failure(enum failure_kind kind) {
     case FAILURE_GARBAGE: return "sent something that is not an answer";
     case FAILURE_TOO_LARGE: return "sent an answer larger than this gateway takes";
     case FAILURE_REJECTED: return "refused the request";
-    case FAILURE_KEY_REFUSED: return "refused the gateway's own key; the operator must check it";
+    case FAILURE_KEY_REFUSED:
+        return "refused the gateway's own key or account; the operator must check it";
+    case FAILURE_OUT_OF_CREDIT:
+        return "has no credit left for the gateway's own account; the operator must top it up";
     case FAILURE_RATE_LIMITED: return "is rate limited";
     case FAILURE_SERVER: return "failed";
     case FAILURE_OVERLOADED: return "is overloaded";
@@ -174,9 +179,34 @@ static const char *verb_of_failure(enum failure_kind kind) {
     return "failed";
 }
 
-/* A refused key's message may quote parts of the key: it stays in the log of the provider. */
+/* What speaks of our key or account may quote parts of it, and is not the client's affair. */
 static bool may_show_words(const struct failure *failure) {
-    return failure->kind != FAILURE_KEY_REFUSED && failure->message.len > 0;
+    return failure->kind != FAILURE_KEY_REFUSED && failure->kind != FAILURE_OUT_OF_CREDIT &&
+           failure->message.len > 0;
+}
+
+/* Of a request that was refused: it keeps status and code. What was refused inside an
+ * answer has no status but that of its code. */
+static void put_rejection(struct refusal *refusal, const struct failure *failure,
+                          struct dr_arena *arena) {
+    const dr_slice code = dr_utf8_first(failure->code, FOREIGN_NAME_BYTES_MAX);
+    const dr_slice param = dr_utf8_first(failure->param, FOREIGN_NAME_BYTES_MAX);
+
+    if (failure->status >= 400) {
+        refusal->status = failure->status;
+    } else if (dr_slice_is(code, DR_LIT("model_not_found"))) {
+        refusal->status = 404;
+    } else if (dr_slice_is(code, DR_LIT("request_too_large"))) {
+        refusal->status = 413;
+    }
+    if (code.len > 0) {
+        if (!dr_arena_copy(arena, code, &refusal->code)) refusal->code = DR_LIT("invalid_request");
+    } else if (failure->status == 404) {
+        refusal->code = DR_LIT("not_found");
+    } else if (failure->status == 413) {
+        refusal->code = DR_LIT("request_too_large");
+    }
+    if (param.len > 0 && !dr_arena_copy(arena, param, &refusal->param)) refusal->param = DR_NONE;
 }
 
 struct refusal refusal_of_failure(const struct failure *failure, const struct target *target,
@@ -189,7 +219,7 @@ struct refusal refusal_of_failure(const struct failure *failure, const struct ta
     if (failure->status != 0) dr_buf_format(&text, " (HTTP %u)", failure->status);
     if (may_show_words(failure)) {
         dr_buf_put(&text, DR_LIT(": "));
-        dr_buf_put(&text, dr_utf8_first(failure->message, FOREIGN_TEXT_BYTES_MAX));
+        provider_words_put(&text, dr_utf8_first(failure->message, FOREIGN_TEXT_BYTES_MAX));
     } else {
         dr_buf_put_char(&text, '.');
     }
@@ -199,19 +229,7 @@ struct refusal refusal_of_failure(const struct failure *failure, const struct ta
     }
     dr_buf_clear(&text);
 
-    if (failure->kind == FAILURE_REJECTED) {
-        refusal.status = failure->status;
-        const dr_slice code = dr_utf8_first(failure->code, FOREIGN_NAME_BYTES_MAX);
-        const dr_slice param = dr_utf8_first(failure->param, FOREIGN_NAME_BYTES_MAX);
-        if (code.len > 0 && !dr_arena_copy(arena, code, &refusal.code)) {
-            refusal.code = DR_LIT("invalid_request");
-        } else if (code.len == 0 && failure->status == 404) {
-            refusal.code = DR_LIT("not_found");
-        }
-        if (param.len > 0 && !dr_arena_copy(arena, param, &refusal.param)) {
-            refusal.param = DR_NONE;
-        }
-    }
+    if (failure->kind == FAILURE_REJECTED) put_rejection(&refusal, failure, arena);
     if (refusal.retry_after_s > 0 && failure->retry_after_s > 0) {
         refusal.retry_after_s = failure->retry_after_s;
     }

@@ -11,10 +11,11 @@ enum failure_kind {
     FAILURE_CUT,           /* connection ended before the answer did */
     FAILURE_GARBAGE,       /* not HTTP, not JSON, not the dialect */
     FAILURE_TOO_LARGE,     /* answer or event beyond our limits */
-    FAILURE_REJECTED,      /* 400, 404, 413, 422 and other 4xx: speaks of the client's request */
-    FAILURE_KEY_REFUSED,   /* 401, 402, 403: speaks of our key */
+    FAILURE_REJECTED,      /* 400, 404, 413, 422: speaks of the client's request */
+    FAILURE_KEY_REFUSED,   /* 401, 403: speaks of our key or account */
+    FAILURE_OUT_OF_CREDIT, /* 402: speaks of our account's money */
     FAILURE_RATE_LIMITED,  /* 429 */
-    FAILURE_SERVER,        /* 500 and other 5xx */
+    FAILURE_SERVER,        /* 500, other 5xx and 4xx */
     FAILURE_OVERLOADED,    /* 503, 529 */
     FAILURE_IN_STREAM,     /* an error event after HTTP 200 */
     FAILURE_OUT_OF_MEMORY, /* ours */

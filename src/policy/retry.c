@@ -11,6 +11,7 @@ bool retry_may_fall_back(const struct failure *failure) {
     case FAILURE_GARBAGE:
     case FAILURE_TOO_LARGE:
     case FAILURE_KEY_REFUSED:
+    case FAILURE_OUT_OF_CREDIT:
     case FAILURE_RATE_LIMITED:
     case FAILURE_SERVER:
     case FAILURE_OVERLOADED:

@@ -13,13 +13,11 @@ static void test_faults_of_the_provider_move_on_and_the_clients_do_not(void **st
         enum failure_kind kind;
         bool may;
     } cases[] = {
-        {FAILURE_NONE, false},          {FAILURE_CONNECT, true},
-        {FAILURE_TIMED_OUT, true},      {FAILURE_CUT, true},
-        {FAILURE_GARBAGE, true},        {FAILURE_TOO_LARGE, true},
-        {FAILURE_REJECTED, false},      {FAILURE_KEY_REFUSED, true},
-        {FAILURE_RATE_LIMITED, true},   {FAILURE_SERVER, true},
-        {FAILURE_OVERLOADED, true},     {FAILURE_IN_STREAM, true},
-        {FAILURE_OUT_OF_MEMORY, false},
+        {FAILURE_NONE, false},        {FAILURE_CONNECT, true},        {FAILURE_TIMED_OUT, true},
+        {FAILURE_CUT, true},          {FAILURE_GARBAGE, true},        {FAILURE_TOO_LARGE, true},
+        {FAILURE_REJECTED, false},    {FAILURE_KEY_REFUSED, true},    {FAILURE_OUT_OF_CREDIT, true},
+        {FAILURE_RATE_LIMITED, true}, {FAILURE_SERVER, true},         {FAILURE_OVERLOADED, true},
+        {FAILURE_IN_STREAM, true},    {FAILURE_OUT_OF_MEMORY, false},
     };
 
     (void)state;

@@ -25,7 +25,7 @@ TOO_MANY = Refusal(429, "rate_limit_error", "upstream_rate_limited", "1")
 REFUSALS = {
     "status=400": Refusal(400, "invalid_request_error", "invalid_request"),
     "status=404": Refusal(404, "invalid_request_error", "model_not_found"),
-    "status=413": Refusal(413, "invalid_request_error", "invalid_request"),
+    "status=413": Refusal(413, "invalid_request_error", "request_too_large"),
     "status=422": Refusal(422, "invalid_request_error", "invalid_request"),
     "no_such_word": Refusal(400, "invalid_request_error", "invalid_simulation"),
     "status=302": BROKEN,
@@ -34,7 +34,7 @@ REFUSALS = {
     "status=403": BROKEN,
     "status=500": BROKEN,
     "status=502": BROKEN,
-    "status=504": BROKEN,
+    "status=504": LATE,
     "cut": BROKEN,
     "garbage": BROKEN,
     "huge": BROKEN,

@@ -148,6 +148,32 @@ spoken("no-credit", "anthropic", b'{"type":"error","error":{"type":"invalid_requ
        b'"Your credit balance is too low to access the Anthropic API."}}', status=400)
 spoken("busy", "anthropic", b'{"type":"error","error":{"type":"rate_limit_error","message":"Slow down"}}',
        status=429, headers={"retry-after": "17"})
+# What speaks of the gateway's own account, and what hides in an answer that HTTP called good.
+spoken("spent", "anthropic", b'{"type":"error","error":{"type":"invalid_request_error","message":"You have reached '
+       b'your specified API usage limits. You will regain access on 2025-11-01 at 00:00 UTC."}}', status=400)
+spoken("location", "gemini", b'{"error":{"code":400,"message":"User location is not supported for the API use.",'
+       b'"status":"FAILED_PRECONDITION"}}', status=400)
+spoken("quota", "plain", b'{"error":{"message":"You exceeded your current quota (org-4711)","type":'
+       b'"insufficient_quota","param":null,"code":"insufficient_quota"}}', status=429, headers={"retry-after": "9"})
+spoken("named", "plain", b'{"error":{"message":"Rate limit reached in organization org-AbCdEf on tokens per min",'
+       b'"type":"tokens","param":null,"code":"rate_limit_exceeded"}}', status=429, headers={"retry-after-ms": "20500"})
+spoken("reset", "anthropic", b'{"type":"error","error":{"type":"rate_limit_error","message":"Slow down"}}', status=429,
+       headers={"anthropic-ratelimit-requests-reset": "2099-01-01T00:00:00Z",
+                "anthropic-ratelimit-requests-remaining": "0"})
+spoken("too-long-plain", "plain", b'{"error":{"message":"maximum context length is 65536 tokens","type":'
+       b'"invalid_request_error","param":null,"code":"invalid_request_error"}}', status=400)
+spoken("too-large", "anthropic", b"<html><title>413 Request Entity Too Large</title></html>", status=413)
+spoken("late", "anthropic", b'{"type":"error","error":{"type":"timeout_error","message":"too slow"}}', status=504)
+spoken("cancelled", "gemini", b'{"error":{"code":499,"message":"cancelled","status":"CANCELLED"}}', status=499)
+spoken("too-long-within", "anthropic", {"type": "error", "error": {
+    "type": "invalid_request_error", "message": "prompt is too long: 2 tokens > 1 maximum"}})
+spoken("key-within", "anthropic", {"type": "error", "error": {
+    "type": "authentication_error", "message": "invalid x-api-key sk-ant-SECRET"}})
+spoken("key-within-gemini", "gemini", {"error": {
+    "code": 400, "message": "API key not valid: AIzaSECRET", "status": "INVALID_ARGUMENT",
+    "details": [{"reason": "API_KEY_INVALID"}]}})
+spoken("busy-within", "plain", {"error": {"message": "Slow down", "code": 429}})
+spoken("busy-whole", "plain", b'{"error":{"message":"Slow down, try again in 20s","code":429}}')
 spoken("no-counts", "gemini", {"candidates": [{"content": {"parts": [{"text": "good day"}]},
                                                "finishReason": "STOP"}]})
 spoken("thinking", "anthropic", START,
@@ -230,6 +256,14 @@ models:
     targets:
       - {{name: plain, provider: plain, model: "plain:{SPOKEN['overloaded-first'].number}/chunk/0"}}
       - {{name: claude, provider: claude, model: "anthropic:{SPOKEN['overloaded-first'].number}/chunk/0"}}
+      - {{name: google, provider: google, model: "gemini:{GOOD_GEMINI.number}/chunk/0"}}
+  poor:
+    {PRICE}
+    targets:
+      - {{name: spent, provider: claude, model: "anthropic:{SPOKEN['spent'].number}/chunk/0"}}
+      - {{name: location, provider: google, model: "gemini:{SPOKEN['location'].number}/chunk/0"}}
+      - {{name: quota, provider: plain, model: "plain:{SPOKEN['quota'].number}/chunk/0"}}
+      - {{name: key, provider: claude, model: "anthropic:{SPOKEN['key-within'].number}/chunk/0"}}
       - {{name: google, provider: google, model: "gemini:{GOOD_GEMINI.number}/chunk/0"}}
   able:
     {PRICE}
@@ -342,7 +376,8 @@ def expected_refusal(recording):
         return 429, "rate_limit_error", "upstream_rate_limited"
     if recording.status in (503, 529) or code == "overloaded":
         return 503, "server_error", "no_healthy_upstream"
-    if recording.status in (401, 402, 403) or code in ("invalid_api_key", "insufficient_quota"):
+    if (recording.status in (401, 402, 403) or word == "FAILED_PRECONDITION"
+            or code in ("invalid_api_key", "insufficient_quota")):
         return 502, "server_error", "upstream_error"
     if recording.status in (400, 404, 413, 422):
         code = "not_found" if code == "-" and recording.status == 404 else code
@@ -653,16 +688,37 @@ def test_a_stream_that_fails_in_the_middle_says_so(house, name, words, usage):
     ("broken-first", 502, "upstream_error", None, "sent something that is not an answer"),
     ("overloaded-first", 503, "no_healthy_upstream", "1", "is overloaded (HTTP 200): Overloaded"),
     ("too-long", 400, "context_length_exceeded", None, "prompt is too long"),
-    ("no-credit", 502, "upstream_error", None, "refused the gateway's own key"),
+    ("no-credit", 502, "upstream_error", None, "has no credit left for the gateway's own account"),
+    ("spent", 502, "upstream_error", None, "has no credit left for the gateway's own account"),
+    ("location", 502, "upstream_error", None, "refused the gateway's own key or account"),
+    ("quota", 502, "upstream_error", None, "has no credit left for the gateway's own account"),
     ("busy", 429, "upstream_rate_limited", "17", "is rate limited (HTTP 429): Slow down"),
+    ("named", 429, "upstream_rate_limited", "21", "Rate limit reached in organization *** on tokens"),
+    ("reset", 429, "upstream_rate_limited", "3600", "is rate limited (HTTP 429): Slow down"),
+    ("too-long-plain", 400, "context_length_exceeded", None, "maximum context length"),
+    ("too-large", 413, "request_too_large", None, "413 Request Entity Too Large"),
+    ("late", 504, "upstream_timeout", None, "did not answer in time (HTTP 504): too slow"),
+    ("cancelled", 502, "upstream_error", None, "failed (HTTP 499): cancelled"),
+    ("too-long-within", 400, "context_length_exceeded", None, "prompt is too long"),
+    ("key-within", 502, "upstream_error", None, "refused the gateway's own key or account"),
+    ("key-within-gemini", 502, "upstream_error", None, "refused the gateway's own key or account"),
+    ("busy-within", 429, "upstream_rate_limited", "1", "is rate limited (HTTP 200): Slow down"),
+    ("busy-whole", 429, "upstream_rate_limited", "20", "is rate limited (HTTP 200): Slow down"),
 ])
 def test_causes_are_told_apart(house, name, status, code, retry_after, words):
     told, headers, _, body = house.say(name)
     error = json.loads(body)["error"]
     assert (told, error["code"], headers.get("retry-after")) == (status, code, retry_after)
-    assert words in error["message"] and "claude" in error["message"]
-    assert "credit balance" not in error["message"]
-    assert house.receipt(headers["x-request-id"])["cost"] == 0
+    receipt = house.receipt(headers["x-request-id"])
+    assert error["message"].startswith(f"Provider {receipt['attempts'][0]['target']} ") and words in error["message"]
+    assert not re.search("credit balance|specified|location|org-|SECRET", error["message"])
+    assert receipt["cost"] == 0
+
+
+def test_what_speaks_of_the_gateways_own_account_moves_on(house):
+    status, headers, lines, _ = house.say("poor")
+    assert (status, headers["x-drover-target"]) == (200, "google") and "choice 0 text good day" in lines
+    assert [each["status"] for each in house.receipt(headers["x-request-id"])["attempts"]] == [400, 400, 429, 200, 200]
 
 
 def test_what_a_stream_may_hold_beside_its_words_does_no_harm(house):

@@ -8,6 +8,7 @@ but the json module. Run it by hand when recordings are added, and read the diff
 """
 import json
 import pathlib
+import re
 
 HERE = pathlib.Path(__file__).resolve().parent
 FIXTURES = HERE.parent / 'fixtures'
@@ -66,10 +67,24 @@ def usage_of(value):
     return prompt, completion, total, min(cached, prompt), reasoning
 
 
+# OpenAI's code for what others say in words of their own.
+CODES = {'max(imum)? context length|too_many_prompt_tokens': 'context_length_exceeded',
+         'Insufficient Balance': 'insufficient_quota',
+         'authentication_error|invalid_api_key': 'invalid_api_key',
+         'RateLimitReached': 'rate_limit_exceeded'}
+
+
+def code_of(message, kind, code):
+    """A status in the code's place is none."""
+    for words, known in CODES.items():
+        if any(re.search(words, said) for said in (message, kind, code) if isinstance(said, str)):
+            return known
+    return None if code is None or str(code).isdigit() else code
+
+
 def words_of(error):
-    code = error.get('code')
-    return (error.get('message'), error.get('type'), None if code is None else str(code),
-            error.get('param'))
+    message, kind = error.get('message'), error.get('type')
+    return message, kind, code_of(message, kind, error.get('code')), error.get('param')
 
 
 def error_of(body):

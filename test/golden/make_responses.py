@@ -84,7 +84,8 @@ def lines_of(entry, raw):
         measure.add(json.loads(raw))
         yield measure.line()
     if entry['status'] != 200:
-        yield 'kind ' + KINDS.get(entry['status'], 'rejected')
+        yield 'kind ' + ('out_of_credit' if make.error_of(json.loads(raw))[2] == 'insufficient_quota' else
+                         KINDS.get(entry['status'], 'rejected'))
         yield from make.lines_of(entry, raw)
     elif entry['response'].endswith('.sse'):
         yield from chat_lines(raw)
