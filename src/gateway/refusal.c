@@ -148,9 +148,10 @@ static enum refusal_reason reason_of_failure(const struct failure *failure) {
     case FAILURE_GARBAGE:
     case FAILURE_TOO_LARGE:
     case FAILURE_KEY_REFUSED:
-    case FAILURE_OUT_OF_CREDIT:
     case FAILURE_SERVER:
     case FAILURE_IN_STREAM: return REFUSAL_UPSTREAM_ERROR;
+    case FAILURE_OUT_OF_CREDIT: /* a status is kept in meaning where INTERFACE names it */
+        return failure->status == 429 ? REFUSAL_UPSTREAM_RATE_LIMITED : REFUSAL_UPSTREAM_ERROR;
     }
     return REFUSAL_INTERNAL_ERROR;
 }

@@ -69,9 +69,9 @@ static const struct {
       .message = TEXT("of org-1234"),
       .code = TEXT("insufficient_quota"),
       .retry_after_s = 9},
-     502,
-     "upstream_error",
-     0,
+     429,
+     "upstream_rate_limited",
+     9,
      "Provider p has no credit left for the gateway's own account; the operator must top it up "
      "(HTTP 429)."},
     {{.kind = FAILURE_RATE_LIMITED, .status = 429, .message = TEXT("in org-1234 at 5 a minute")},

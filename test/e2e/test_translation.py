@@ -691,7 +691,7 @@ def test_a_stream_that_fails_in_the_middle_says_so(house, name, words, usage):
     ("no-credit", 502, "upstream_error", None, "has no credit left for the gateway's own account"),
     ("spent", 502, "upstream_error", None, "has no credit left for the gateway's own account"),
     ("location", 502, "upstream_error", None, "refused the gateway's own key or account"),
-    ("quota", 502, "upstream_error", None, "has no credit left for the gateway's own account"),
+    ("quota", 429, "upstream_rate_limited", "9", "has no credit left for the gateway's own account"),
     ("busy", 429, "upstream_rate_limited", "17", "is rate limited (HTTP 429): Slow down"),
     ("named", 429, "upstream_rate_limited", "21", "Rate limit reached in organization *** on tokens"),
     ("reset", 429, "upstream_rate_limited", "3600", "is rate limited (HTTP 429): Slow down"),
