@@ -34,8 +34,8 @@ void replay_table_free(struct replay_table *table);
 size_t replay_table_bytes(struct replay_table *table);
 /* Gives memory that no record uses back to the system; for idle times. */
 void replay_table_trim(struct replay_table *table);
-/* Lets records go whose time is over, to be called now and then; the memory of the last of them goes
- * back to the system. */
+/* Lets records go whose time is over, to be called now and then; the memory of the last of them
+ * goes back to the system. */
 void replay_table_tidy(struct replay_table *table, dr_instant now);
 
 /* --- the writer's side */

@@ -15,16 +15,18 @@ static void take_count(uint64_t *count, uint64_t reported) {
 }
 
 void usage_add_report(struct usage *usage, const struct usage *report) {
-    const bool has_count = report->prompt_tokens > 0 || report->completion_tokens > 0;
-    usage->source = report->source;
-    take_count(&usage->prompt_tokens, report->prompt_tokens);
+    uint64_t sum;
+
+    if (report->prompt_tokens > 0 || usage->source == USAGE_NONE) {
+        *usage = *report;
+        return;
+    }
     take_count(&usage->completion_tokens, report->completion_tokens);
+    take_count(&usage->total_tokens, report->total_tokens);
     take_count(&usage->cached_tokens, report->cached_tokens);
     take_count(&usage->reasoning_tokens, report->reasoning_tokens);
     take_count(&usage->cache_write_tokens, report->cache_write_tokens);
-    /* A total of the parts that were there before is none of all of them. */
-    if (has_count || report->total_tokens > 0) usage->total_tokens = report->total_tokens;
-    uint64_t sum;
+    /* A total of one part is none of both. */
     if (usage->prompt_tokens == 0 || usage->completion_tokens == 0) return;
     if (__builtin_add_overflow(usage->prompt_tokens, usage->completion_tokens, &sum)) return;
     if (usage->total_tokens < sum) usage->total_tokens = sum;

@@ -53,6 +53,10 @@ static void test_reports_in_parts_make_one(void **state) {
         {{.prompt_tokens = 10, .completion_tokens = 5, .total_tokens = 15},
          {.prompt_tokens = 10, .completion_tokens = 7, .total_tokens = 17},
          {.prompt_tokens = 10, .completion_tokens = 7, .total_tokens = 17}},
+        /* a guess at the start, and then the count */
+        {{.prompt_tokens = 10, .completion_tokens = 1, .total_tokens = 11},
+         {.prompt_tokens = 10, .total_tokens = 10},
+         {.prompt_tokens = 10, .total_tokens = 10}},
         /* reasoning that is in the total alone */
         {{.prompt_tokens = 10, .total_tokens = 10},
          {.prompt_tokens = 10, .completion_tokens = 5, .total_tokens = 40, .reasoning_tokens = 25},
