@@ -20,6 +20,7 @@ static const struct dr_ws_session_options echo_options = {
     .send_bytes_max = 64 * 1024 * 1024,
     .ping_ms = 25000,
     .stall_ms = 30000,
+    .message_ms = 300000,
     .close_ms = 3000,
 };
 
