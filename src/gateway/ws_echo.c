@@ -116,5 +116,6 @@ void route_ws_echo(const struct http_visit *visit) {
     }
     dr_buf_reset(&worker->head);
     dr_ws_handshake_put_accept(&worker->head, visit->head, DR_NONE);
+    answer_head_put_request_id(&worker->head, worker);
     dr_http_call_upgrade(visit->call, dr_buf_slice(&worker->head), echo, echo_taken);
 }

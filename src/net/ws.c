@@ -38,7 +38,7 @@ struct dr_ws_assembly {
     bool is_lent; /* `message` is in the owner's hands until the next call */
     uint8_t control_len;
     char latest[DR_WS_HEAD_BYTES_MAX]; /* bytes that wslay has taken, up to the very last */
-    struct dr_ws_budget *budget; /* where `charged` is counted */
+    struct dr_ws_budget *budget;       /* where `charged` is counted */
     size_t charged;
     char control[DR_WS_CONTROL_BYTES_MAX];
 };

@@ -72,8 +72,8 @@ struct dr_ws_session {
     struct dr_timer timer; /* OPEN: the next ping; later: the end of patience */
     struct dr_timer stall_timer;
     struct dr_timer message_timer; /* runs while one is unfinished */
-    uint64_t taken;        /* of `written`, gone to the system then */
-    const char *owed_text; /* static storage */
+    uint64_t taken;                /* of `written`, gone to the system then */
+    const char *owed_text;         /* static storage */
 };
 
 static void session_flushed(void *owner);
