@@ -36,8 +36,8 @@ struct dr_ws_session_events {
      * as long again, false closes with 1008. NULL is false. */
     bool (*stalled)(void *owner, size_t pending);
     /* The conversation is over: the code and reason of the peer's close frame, or of ours where it
-     * did not come to one by the peer (1002, 1007 … bad frames, 1008 silence, a stall, a
-     * message that took too long, or `send_bytes_max`), or DR_WS_CLOSE_LOST. `reason` is borrowed. */
+     * did not come to one by the peer (1002, 1007 … bad frames, 1008 silence, a stall, a message
+     * that took too long, or `send_bytes_max`), or DR_WS_CLOSE_LOST. `reason` is borrowed. */
     void (*ended)(void *owner, uint16_t code, dr_slice reason);
     /* The stream is closed; the session's memory goes when this returns. */
     void (*closed)(void *owner);
