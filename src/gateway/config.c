@@ -54,7 +54,7 @@ const struct option config_options[] = {
     {"timeouts.request_head", OPTION_DURATION, 0, "10s", 1, HOUR_MS, AT(request_head_ms),
      "Until an application has sent the head of its request."},
     {"timeouts.request_body", OPTION_DURATION, 0, "60s", 1, DAY_MS, AT(request_body_ms),
-     "Until an application has sent the body of its request."},
+     "Until an application has sent the body of its request, or a message of a WebSocket whole."},
     {"timeouts.idle", OPTION_DURATION, 0, "75s", 1, DAY_MS, AT(idle_ms),
      "How long a connection is kept between requests."},
     {"limits.head_bytes", OPTION_BYTES, 0, "32KiB", KIB, MIB, AT(head_bytes_max),

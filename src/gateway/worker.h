@@ -46,6 +46,7 @@ struct worker {
     struct dr_http_server *http;
     struct dr_ws_hub *ws;                    /* all WebSocket sessions */
     struct dr_ws_session_options ws_options; /* of those that chat, by the latest edition */
+    struct dr_ws_budget ws_strangers;        /* of messages whose senders have no key yet */
     struct dr_listener *listener; /* lives until the last accepted connection has closed */
     bool is_listening;
     struct journal *journal;

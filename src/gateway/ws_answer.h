@@ -41,7 +41,7 @@ struct ws_answer {
     struct dr_timer lost_timer;
     dr_slice id; /* as the client wrote it, or one made up */
     dr_slice request_id;
-    dr_slice frame; /* the ask's, while its session's turn is awaited; in the arena */
+    struct dr_buf frame; /* the ask's, while its session's turn is awaited */
     struct openai_call_numbers calls;
     uint32_t thought_count; /* blocks of thinking so far */
     bool has_words;         /* of the present one */

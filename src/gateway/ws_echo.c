@@ -20,6 +20,7 @@ static const struct dr_ws_session_options echo_options = {
     .send_bytes_max = 64 * 1024 * 1024,
     .ping_ms = 25000,
     .stall_ms = 30000,
+    .message_ms = 300000,
     .close_ms = 3000,
 };
 
@@ -115,5 +116,6 @@ void route_ws_echo(const struct http_visit *visit) {
     }
     dr_buf_reset(&worker->head);
     dr_ws_handshake_put_accept(&worker->head, visit->head, DR_NONE);
+    answer_head_put_request_id(&worker->head, worker);
     dr_http_call_upgrade(visit->call, dr_buf_slice(&worker->head), echo, echo_taken);
 }

@@ -4,6 +4,8 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/utf8.h"
+#include "gateway/answer_head.h"
 #include "gateway/authenticate.h"
 #include "gateway/exchange.h"
 #include "gateway/http_front.h"
@@ -25,7 +27,21 @@ enum {
     DEPTH_MAX = 128, /* as of an HTTP body */
     SESSION_NAME_BYTES_MAX = 256,
     SIM_FAULT_BYTES_MAX = 1024,
+    /* An unfinished message of a connection without a key may take so much, and all of a worker's
+     * together so many of the largest beside it. */
+    STRANGER_BYTES = 16 * 1024,
+    STRANGER_MESSAGES = 2,
     PIECE_BYTES_MAX = DR_LOOP_READ_BYTES, /* of one answer in one turn */
+};
+
+/* What a client said. */
+struct ws_frame {
+    dr_json root; /* an object */
+    dr_slice text;
+    dr_slice type;
+    dr_slice id; /* DR_NONE when it has none, or none that may be one */
+    bool has_fit_id;
+    bool is_ask;
 };
 
 struct ws_connection {
@@ -33,6 +49,7 @@ struct ws_connection {
     struct dr_ws_session *session;
     struct dr_list answers; /* running */
     uint32_t answer_count;
+    size_t waiting_bytes;   /* of frames that wait for their session's turn */
     struct dr_list follows; /* resumed here */
     bool has_key;           /* one has been accepted */
     bool is_refused;        /* one was not: nothing is taken any more */
@@ -42,6 +59,31 @@ struct ws_connection {
     size_t sim_fault_len;
     char sim_fault[]; /* demo only: of the handshake, holds for all asks */
 };
+
+/* --- what is under way
+ * -------------------------------------------------------------------------- */
+
+static struct ws_answer *connection_find(struct ws_connection *connection, dr_slice id) {
+    for (struct dr_list *node = connection->answers.next; node != &connection->answers;
+         node = node->next) {
+        struct ws_answer *answer = dr_list_item(node, struct ws_answer, node);
+        if (dr_slice_is(answer->id, id)) return answer;
+    }
+    return NULL;
+}
+
+static struct ws_follow *connection_find_follow(struct ws_connection *connection, dr_slice id) {
+    for (struct dr_list *node = connection->follows.next; node != &connection->follows;
+         node = node->next) {
+        struct ws_follow *follow = dr_list_item(node, struct ws_follow, node);
+        if (dr_slice_is(follow->id, id)) return follow;
+    }
+    return NULL;
+}
+
+static bool connection_uses(struct ws_connection *connection, dr_slice id) {
+    return connection_find(connection, id) || connection_find_follow(connection, id);
+}
 
 /* --- frames out
  * --------------------------------------------------------------------------------- */
@@ -55,17 +97,40 @@ static void connection_send(struct ws_connection *connection, const struct dr_bu
     }
 }
 
-/* An error that is no exchange's. `id` is NULL where none could be read. */
+static const dr_slice nameless_begin = {"{\"id\":null,\"seq\":", 17};
+
+/* What a refusal may be told under: not what an answer under way has, whose end it would seem to
+ * be. */
+static dr_slice refusal_id(struct ws_connection *connection, dr_slice id) {
+    return id.data && connection_uses(connection, id) ? DR_NONE : id;
+}
+
+static void put_made_up_begin(struct worker *worker, struct dr_buf *frame) {
+    uint8_t random[16];
+    char id[REQUEST_ID_BYTES];
+    dr_entropy_take(&worker->entropy, random, sizeof random);
+    request_id_write(dr_loop_wall(worker->loop), random, id);
+    ws_put_begin(frame, dr_slice_of(id, sizeof id));
+}
+
+/* An error that is no exchange's. `id` is NULL where no frame could be read, and DR_NONE where it
+ * had none: then one is made up. */
 static void connection_send_refusal(struct ws_connection *connection, const dr_slice *id,
                                     const struct refusal *refusal) {
     struct worker *worker = connection->worker;
     struct dr_buf *frame = &worker->frame;
+    const dr_slice name = id ? refusal_id(connection, *id) : DR_NONE;
     worker->counters.refused_early++;
     worker->counters.refusals[refusal->reason]++;
     dr_buf_reset(frame);
-    dr_buf_put(frame, DR_LIT("{\"id\":"));
-    dr_json_put_string_or_null(frame, id ? *id : DR_NONE);
-    dr_buf_put(frame, DR_LIT(",\"seq\":1"));
+    if (!id) {
+        dr_buf_put(frame, nameless_begin);
+    } else if (name.data) {
+        ws_put_begin(frame, name);
+    } else {
+        put_made_up_begin(worker, frame);
+    }
+    dr_buf_put_char(frame, '1');
     ws_put_refusal_tail(frame, refusal, DR_NONE);
     connection_send(connection, frame);
 }
@@ -111,6 +176,7 @@ static bool connection_take_key(struct ws_connection *connection, dr_slice token
     }
     connection->key_digest = dr_sha256(token);
     connection->has_key = true;
+    dr_ws_session_set_budget(connection->session, NULL);
     dr_timer_stop(&connection->auth_timer);
     return true;
 }
@@ -129,7 +195,14 @@ static struct ws_answer *answer_new(struct ws_connection *connection, struct exc
     return answer;
 }
 
+/* Its frame need not wait any more. */
+static void answer_drop_frame(struct ws_answer *answer) {
+    answer->connection->waiting_bytes -= answer->frame.len;
+    dr_buf_clear(&answer->frame);
+}
+
 void ws_connection_drop_answer(struct ws_connection *connection, struct ws_answer *answer) {
+    answer_drop_frame(answer);
     dr_list_remove(&answer->node);
     connection->answer_count--;
 }
@@ -145,24 +218,6 @@ void ws_connection_send_moved(struct ws_connection *connection, dr_slice id) {
     dr_json_put_string(frame, id);
     dr_buf_put(frame, DR_LIT(",\"moved\":true}"));
     connection_send(connection, frame);
-}
-
-static struct ws_answer *connection_find(struct ws_connection *connection, dr_slice id) {
-    for (struct dr_list *node = connection->answers.next; node != &connection->answers;
-         node = node->next) {
-        struct ws_answer *answer = dr_list_item(node, struct ws_answer, node);
-        if (dr_slice_is(answer->id, id)) return answer;
-    }
-    return NULL;
-}
-
-static struct ws_follow *connection_find_follow(struct ws_connection *connection, dr_slice id) {
-    for (struct dr_list *node = connection->follows.next; node != &connection->follows;
-         node = node->next) {
-        struct ws_follow *follow = dr_list_item(node, struct ws_follow, node);
-        if (dr_slice_is(follow->id, id)) return follow;
-    }
-    return NULL;
 }
 
 /* Asked here or resumed here. */
@@ -183,28 +238,30 @@ static struct refusal refusal_of_busy(void) {
     return refusal;
 }
 
-static bool connection_uses(struct ws_connection *connection, dr_slice id) {
-    return connection_find(connection, id) || connection_find_follow(connection, id);
+/* Lent by the worker's scratch buffer. */
+static struct refusal refusal_of_used_id(struct worker *worker, dr_slice id) {
+    struct dr_buf *text = &worker->body;
+    dr_buf_reset(text);
+    dr_buf_format(text,
+                  "The id '%.*s' is that of an answer still under way. Use another one. This "
+                  "refusal has an id made up, so that it does not look like that answer's end.",
+                  DR_FMT(id));
+    return refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("id"), dr_buf_slice(text));
 }
 
 /* What is wrong with an ask that can be seen without its prompt. */
-static bool ask_is_fit(struct ws_connection *connection, dr_json root, dr_slice text, dr_slice id,
+static bool ask_is_fit(struct ws_connection *connection, const struct ws_frame *frame,
                        struct refusal *refusal) {
     const struct config *config = connection->worker->edition->snapshot->config;
-    const dr_json session = dr_json_member(root, DR_LIT("session"));
-    dr_slice name;
-    if (dr_json_has_duplicate(root, &name)) {
-        *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_NONE,
-                                  DR_LIT("A member is given twice: leave one of them out."));
-    } else if (id.data && connection_uses(connection, id)) {
-        *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("id"),
-                                  DR_LIT("An answer of this 'id' is still under way."));
+    const dr_json session = dr_json_member(frame->root, DR_LIT("session"));
+    if (frame->id.data && connection_uses(connection, frame->id)) {
+        *refusal = refusal_of_used_id(connection->worker, frame->id);
     } else if (session && !dr_json_is(session, DR_JSON_NULL) &&
                (dr_json_text(session).len == 0 ||
                 dr_json_text(session).len > SESSION_NAME_BYTES_MAX)) {
         *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("session"),
                                   DR_LIT("'session' must be a string of 1 to 256 bytes."));
-    } else if (text.len > config->body_bytes_max) {
+    } else if (frame->text.len > config->body_bytes_max) {
         *refusal = refusal_of(REFUSAL_REQUEST_TOO_LARGE);
     } else if (connection_is_busy(connection)) {
         *refusal = refusal_of_busy();
@@ -222,6 +279,15 @@ static void answer_refuse(struct ws_answer *answer, struct refusal refusal) {
     exchange->has_body = true;
     exchange->is_unfit = true;
     exchange->refusal = refusal;
+    (void)!dr_arena_copy(&exchange->arena, refusal.message, &exchange->refusal.message);
+}
+
+/* What the books and the end are to tell of an ask that may never be read. */
+static void answer_note_model(struct ws_answer *answer, dr_json root) {
+    struct exchange *exchange = answer->exchange;
+    const dr_slice model = dr_json_text(dr_json_member(root, DR_LIT("model")));
+    (void)!dr_arena_copy(&exchange->arena, dr_utf8_first(model, WS_MODEL_BYTES_MAX),
+                         &exchange->prompt.model);
 }
 
 /* The body with what the session keeps before the new messages. */
@@ -256,13 +322,36 @@ static void answer_give_body(struct ws_answer *answer, const struct ws_ask *ask)
 static void answer_turn_granted(void *owner) {
     struct ws_answer *answer = owner;
     struct exchange *exchange = answer->exchange;
-    struct ws_ask ask = {.reader = exchange->worker->json, .text = answer->frame};
+    struct ws_ask ask = {.reader = exchange->worker->json, .text = dr_buf_slice(&answer->frame)};
     if (dr_json_read(exchange->worker->json, ask.text, DEPTH_MAX, &ask.root, NULL) == DR_OK) {
         answer_give_body(answer, &ask);
     } else {
         answer_refuse(answer, refusal_of(REFUSAL_INTERNAL_ERROR));
     }
+    answer_drop_frame(answer);
     pipeline_run(exchange);
+}
+
+/* The frame is kept until then. All that wait on a connection may take as much as one message. */
+static void answer_await_turn(struct ws_answer *answer, const struct ws_ask *ask) {
+    struct ws_connection *connection = answer->connection;
+    const size_t most = answer->exchange->edition->snapshot->config->ws_message_bytes_max;
+    const size_t waiting = connection->waiting_bytes;
+    answer_note_model(answer, ask->root);
+    if (waiting > 0 && waiting + ask->text.len > most) {
+        struct refusal refusal = refusal_of(REFUSAL_RATE_LIMIT_EXCEEDED);
+        refusal.message = DR_LIT("Too much waits on this connection for its sessions' turns. Wait "
+                                 "for one to end, or open another connection.");
+        answer_refuse(answer, refusal);
+        return;
+    }
+    dr_buf_init(&answer->frame, ask->text.len);
+    dr_buf_put(&answer->frame, ask->text);
+    if (dr_buf_status(&answer->frame)) {
+        answer_refuse(answer, refusal_of(REFUSAL_INTERNAL_ERROR));
+        return;
+    }
+    connection->waiting_bytes += answer->frame.len;
 }
 
 /* False when there is no turn to be had, for reasons that the refusal tells. */
@@ -304,40 +393,66 @@ static void answer_take_ask(struct ws_answer *answer, const struct ws_ask *ask) 
         answer_refuse(answer, refusal);
     } else if (is_held) {
         answer_give_body(answer, ask);
-    } else if (!dr_arena_copy(&exchange->arena, ask->text, &answer->frame)) {
-        answer_refuse(answer, refusal_of(REFUSAL_INTERNAL_ERROR));
+    } else {
+        answer_await_turn(answer, ask);
     }
 }
 
 /* --- asks
  * --------------------------------------------------------------------------------------- */
 
-static void connection_ask(struct ws_connection *connection, dr_json root, dr_slice text,
-                           dr_slice id) {
-    struct worker *worker = connection->worker;
-    struct refusal refusal = {0};
-    const bool is_fit = ask_is_fit(connection, root, text, id, &refusal);
-    struct exchange *exchange = exchange_open(worker, &downstream_ws, NULL);
-    struct ws_answer *answer = exchange ? answer_new(connection, exchange, id) : NULL;
+/* An exchange and its answer; `id` as in connection_send_refusal. NULL when that has been refused
+ * for want of memory. */
+static struct ws_answer *connection_open(struct ws_connection *connection, const dr_slice *id) {
+    struct exchange *exchange = exchange_open(connection->worker, &downstream_ws, NULL);
+    struct ws_answer *answer =
+        exchange ? answer_new(connection, exchange, id ? *id : DR_NONE) : NULL;
     if (!answer) {
         /* Nothing has begun but the exchange itself, which passes through settle as all do. */
         const struct refusal failed = refusal_of(REFUSAL_INTERNAL_ERROR);
-        connection_send_refusal(connection, id.data ? &id : NULL, &failed);
+        connection_send_refusal(connection, id, &failed);
         if (exchange) exchange_note_gone(exchange);
-        return;
+        return NULL;
     }
+    if (!id) answer->begin = nameless_begin;
+    if (id && id->data) exchange->client_id = answer->id;
     exchange->downstream.answer = answer;
     exchange->key_digest = &connection->key_digest;
-    if (id.data) exchange->client_id = answer->id;
     exchange->has_json_body = true;
     exchange->prompt.is_streamed = true; /* also of one that ends before it is read */
+    return answer;
+}
+
+/* What holds a key and asks what can't be read, or may not be asked, is in the books as over
+ * HTTP. */
+static void connection_refuse_frame(struct ws_connection *connection, const dr_slice *id,
+                                    dr_json root, const struct refusal *refusal) {
+    const dr_slice name = id ? refusal_id(connection, *id) : DR_NONE;
+    struct ws_answer *answer = connection_open(connection, id ? &name : NULL);
+    if (!answer) return;
+    answer_note_model(answer, root);
+    answer_refuse(answer, *refusal);
+    pipeline_run(answer->exchange);
+}
+
+static void connection_ask(struct ws_connection *connection, const struct ws_frame *frame) {
+    struct refusal refusal = {0};
+    if (!ask_is_fit(connection, frame, &refusal)) {
+        connection_refuse_frame(connection, &frame->id, frame->root, &refusal);
+        return;
+    }
+    struct ws_answer *answer = connection_open(connection, &frame->id);
+    if (!answer) return;
+    struct exchange *exchange = answer->exchange;
     const dr_slice fault = dr_slice_of(connection->sim_fault, connection->sim_fault_len);
     if (fault.len > 0 && !dr_arena_copy(&exchange->arena, fault, &exchange->sim_fault)) {
         answer_refuse(answer, refusal_of(REFUSAL_INTERNAL_ERROR));
-    } else if (!is_fit) {
-        answer_refuse(answer, refusal);
     } else {
-        const struct ws_ask ask = {.reader = worker->json, .root = root, .text = text};
+        const struct ws_ask ask = {
+            .reader = exchange->worker->json,
+            .root = frame->root,
+            .text = frame->text,
+        };
         answer_take_ask(answer, &ask);
     }
     pipeline_run(exchange);
@@ -384,13 +499,12 @@ static bool resume_is_fit(struct ws_connection *connection, dr_json root, dr_sli
                           uint64_t *ret_after, struct refusal *refusal) {
     const dr_json after = dr_json_member(root, DR_LIT("after"));
     *ret_after = 0;
-    if (after && !dr_json_to_u64(after, ret_after)) {
+    if (after && !dr_json_is(after, DR_JSON_NULL) && !dr_json_to_u64(after, ret_after)) {
         *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("after"),
                                   DR_LIT("'after' must be the number of the last frame that came, "
                                          "0 for none."));
     } else if (connection_uses(connection, id)) {
-        *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("id"),
-                                  DR_LIT("An answer of this 'id' is still under way."));
+        *refusal = refusal_of_used_id(connection->worker, id);
     } else if (connection_is_busy(connection)) {
         *refusal = refusal_of_busy();
     } else {
@@ -420,14 +534,15 @@ static void connection_resume(struct ws_connection *connection, dr_json root, dr
                                      DR_LIT("The answer has not that many frames."));
         }
     }
-    connection_send_refusal(connection, id.data ? &id : NULL, &refusal);
+    connection_send_refusal(connection, &id, &refusal);
 }
 
 /* Frames with a `type`, on a connection whose key is known. */
-static void connection_take_typed(struct ws_connection *connection, dr_json root, dr_slice type,
-                                  dr_slice id) {
+static void connection_take_typed(struct ws_connection *connection, const struct ws_frame *frame) {
+    const dr_json root = frame->root;
+    const dr_slice type = frame->type;
     if (dr_slice_is(type, DR_LIT("cancel"))) {
-        connection_cancel(connection, id);
+        connection_cancel(connection, frame->id);
     } else if (dr_slice_is(type, DR_LIT("ping"))) {
         const dr_slice pong = DR_LIT("{\"type\":\"pong\"}");
         (void)dr_ws_session_send_text(connection->session, &pong, 1);
@@ -435,51 +550,87 @@ static void connection_take_typed(struct ws_connection *connection, dr_json root
         enum refusal_reason reason;
         const dr_slice token = dr_json_text(dr_json_member(root, DR_LIT("api_key")));
         if (!connection_take_key(connection, token, &reason)) {
-            connection_refuse_key(connection, id.data ? &id : NULL, reason);
+            connection_refuse_key(connection, &frame->id, reason);
         }
     } else if (dr_slice_is(type, DR_LIT("resume"))) {
-        connection_resume(connection, root, id);
+        connection_resume(connection, root, frame->id);
     } else {
         const struct refusal refusal =
             refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("type"),
                            DR_LIT("'type' must be auth, cancel, resume or ping; a chat request has "
                                   "none."));
-        connection_send_refusal(connection, id.data ? &id : NULL, &refusal);
+        connection_refuse_frame(connection, &frame->id, root, &refusal);
     }
 }
 
-/* The first frame must bring a key, unless the handshake did. */
-static bool connection_take_first(struct ws_connection *connection, dr_json root, bool is_ask,
-                                  dr_slice type, const dr_slice *id) {
+static bool is_given_twice(dr_json root, dr_slice name) {
+    struct dr_json_iter members;
+    size_t count = 0;
+    dr_json_iter_init(&members, root);
+    while (dr_json_iter_next(&members)) count += dr_slice_is(dr_json_text(members.name), name);
+    return count > 1;
+}
+
+/* The first frame must bring a key, and no doubt which, unless the handshake did. */
+static bool connection_take_first(struct ws_connection *connection, const struct ws_frame *frame) {
     enum refusal_reason reason = REFUSAL_MISSING_API_KEY;
     dr_slice token = DR_NONE;
-    if (is_ask || dr_slice_is(type, DR_LIT("auth"))) {
-        token = dr_json_text(dr_json_member(root, DR_LIT("api_key")));
+    if ((frame->is_ask || dr_slice_is(frame->type, DR_LIT("auth"))) &&
+        !is_given_twice(frame->root, DR_LIT("api_key")) &&
+        !is_given_twice(frame->root, DR_LIT("type"))) {
+        token = dr_json_text(dr_json_member(frame->root, DR_LIT("api_key")));
     }
     if (connection_take_key(connection, token, &reason)) return true;
-    connection_refuse_key(connection, id, reason);
+    connection_refuse_key(connection, &frame->id, reason);
+    return false;
+}
+
+/* No key, or the one that the connection has. */
+static bool has_own_key(const struct ws_connection *connection, const struct ws_frame *frame) {
+    const dr_json key = dr_json_member(frame->root, DR_LIT("api_key"));
+    if (!key || dr_json_is(key, DR_JSON_NULL)) return true;
+    const struct dr_sha256 digest = dr_sha256(dr_json_text(key));
+    return memcmp(&digest, &connection->key_digest, sizeof digest) == 0;
+}
+
+static bool frame_is_fit(const struct ws_connection *connection, const struct ws_frame *frame,
+                         struct refusal *refusal) {
+    const bool is_auth = dr_slice_is(frame->type, DR_LIT("auth"));
+    dr_slice name;
+    if (dr_json_has_duplicate(frame->root, &name)) {
+        *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_NONE,
+                                  DR_LIT("A member is given twice: leave one of them out."));
+    } else if (!frame->has_fit_id) {
+        *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("id"),
+                                  DR_LIT("'id' must be a string of at most 64 characters."));
+    } else if (!is_auth && !has_own_key(connection, frame)) {
+        *refusal = refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("api_key"),
+                                  DR_LIT("This connection has another key. Leave 'api_key' out, "
+                                         "or open a connection of its own for that key."));
+    } else {
+        return true;
+    }
     return false;
 }
 
 static void connection_take_object(struct ws_connection *connection, dr_json root, dr_slice text) {
-    const dr_json type_value = dr_json_member(root, DR_LIT("type"));
-    const bool is_ask = !type_value || dr_json_is(type_value, DR_JSON_NULL);
-    const dr_slice type = dr_json_text(type_value);
-    dr_slice id;
-    const bool has_fit_id = read_id(root, &id);
-    if (!connection->has_key) {
-        if (!connection_take_first(connection, root, is_ask, type, id.data ? &id : NULL)) return;
-        if (!is_ask) return; /* it was nothing but the key */
-    }
-    if (!has_fit_id) {
-        const struct refusal refusal =
-            refusal_saying(REFUSAL_INVALID_REQUEST, DR_LIT("id"),
-                           DR_LIT("'id' must be a string of at most 64 characters."));
-        connection_send_refusal(connection, NULL, &refusal);
-    } else if (is_ask) {
-        connection_ask(connection, root, text, id);
-    } else {
-        connection_take_typed(connection, root, type, id);
+    const dr_json type = dr_json_member(root, DR_LIT("type"));
+    struct ws_frame frame = {
+        .root = root,
+        .text = text,
+        .type = dr_json_text(type),
+        .is_ask = !type || dr_json_is(type, DR_JSON_NULL),
+    };
+    struct refusal refusal = {0};
+    const bool is_first = !connection->has_key;
+    frame.has_fit_id = read_id(root, &frame.id);
+    if (is_first && !connection_take_first(connection, &frame)) return;
+    if (!frame_is_fit(connection, &frame, &refusal)) {
+        connection_refuse_frame(connection, &frame.id, root, &refusal);
+    } else if (frame.is_ask) {
+        connection_ask(connection, &frame);
+    } else if (!is_first) { /* it was nothing but the key */
+        connection_take_typed(connection, &frame);
     }
 }
 
@@ -508,7 +659,7 @@ static void connection_message(void *owner, dr_slice bytes, bool is_binary) {
             refusal_saying(status == DR_INVALID ? REFUSAL_INVALID_JSON : REFUSAL_INVALID_REQUEST,
                            DR_NONE, dr_slice_text(error.text));
     }
-    connection_send_refusal(connection, NULL, &refusal);
+    connection_refuse_frame(connection, NULL, NULL, &refusal);
 }
 
 /* --- life
@@ -616,8 +767,18 @@ static struct dr_ws_session_options options_of(const struct config *config) {
         .send_bytes_max = config->ws_send_bytes_max + config->event_bytes_max + begun,
         .ping_ms = PING_MS,
         .stall_ms = config->between_bytes_ms,
+        .message_ms = config->request_body_ms,
         .close_ms = CLOSE_MS,
     };
+}
+
+static void connection_set_stranger(struct ws_connection *connection) {
+    struct dr_ws_budget *budget = &connection->worker->ws_strangers;
+    budget->own_bytes = STRANGER_BYTES;
+    budget->bytes_max =
+        STRANGER_MESSAGES * connection->worker->edition->snapshot->config->ws_message_bytes_max;
+    budget->reason = "there is no room for a large message without a key: send the key first";
+    dr_ws_session_set_budget(connection->session, budget);
 }
 
 static struct ws_connection *connection_new(struct worker *worker, dr_slice sim_fault) {
@@ -631,6 +792,7 @@ static struct ws_connection *connection_new(struct worker *worker, dr_slice sim_
         dr_free(connection);
         return NULL;
     }
+    connection_set_stranger(connection);
     dr_list_init(&connection->answers);
     dr_list_init(&connection->follows);
     dr_timer_init(&connection->auth_timer, connection, connection_auth_over);
@@ -684,5 +846,6 @@ void route_ws_chat(const struct http_visit *visit) {
     }
     dr_buf_reset(&worker->head);
     dr_ws_handshake_put_accept(&worker->head, visit->head, spoken);
+    answer_head_put_request_id(&worker->head, worker);
     dr_http_call_upgrade(visit->call, dr_buf_slice(&worker->head), connection, connection_taken);
 }

@@ -7,7 +7,8 @@
  * never reused.
  *
  * `unread` counts the bytes that wslay has taken from us and has not told of yet; at a frame's
- * border with `unread` 0 its context is as new. */
+ * border with `unread` 0 its context is as new. It tells of a head with the first payload byte,
+ * which may never come: a head that waits for it is judged by what `latest` keeps of it. */
 #include "net/ws.h"
 
 #include "base/alloc.h"
@@ -36,6 +37,9 @@ struct dr_ws_assembly {
     bool is_in_frame;
     bool is_lent; /* `message` is in the owner's hands until the next call */
     uint8_t control_len;
+    char latest[DR_WS_HEAD_BYTES_MAX]; /* bytes that wslay has taken, up to the very last */
+    struct dr_ws_budget *budget;       /* where `charged` is counted */
+    size_t charged;
     char control[DR_WS_CONTROL_BYTES_MAX];
 };
 
@@ -78,6 +82,14 @@ size_t dr_ws_pool_attached_count(const struct dr_ws_pool *pool) {
     return pool->attached_count;
 }
 
+static void assembly_note_latest(struct dr_ws_assembly *assembly, dr_slice bytes) {
+    char *latest = assembly->latest;
+    const size_t room = sizeof assembly->latest;
+    if (bytes.len > room) bytes = dr_slice_from(bytes, bytes.len - room);
+    memmove(latest, latest + bytes.len, room - bytes.len);
+    memcpy(latest + room - bytes.len, bytes.data, bytes.len);
+}
+
 /* Hands wslay what is there, at most the 4 KiB it has room for. */
 static ssize_t bytes_taken(uint8_t *bytes, size_t len, int flags, void *owner) {
     struct dr_ws_assembly *assembly = owner;
@@ -85,6 +97,7 @@ static ssize_t bytes_taken(uint8_t *bytes, size_t len, int flags, void *owner) {
     if (len > assembly->offered.len) len = assembly->offered.len;
     if (len == 0) return -1; /* nothing at hand: wslay calls it WANT_READ */
     memcpy(bytes, assembly->offered.data, len);
+    assembly_note_latest(assembly, dr_slice_first(assembly->offered, len));
     assembly->offered = dr_slice_from(assembly->offered, len);
     assembly->unread += len;
     return (ssize_t)len;
@@ -115,7 +128,26 @@ static bool assembly_is_between_frames(const struct dr_ws_assembly *assembly) {
     return !assembly->is_in_frame && assembly->unread == 0;
 }
 
+static void assembly_discharge(struct dr_ws_assembly *assembly) {
+    if (assembly->charged > 0) assembly->budget->bytes -= assembly->charged;
+    assembly->charged = 0;
+}
+
+/* False when there is no room for `len` bytes more of the message. */
+static bool assembly_charge(struct dr_ws_assembly *assembly, struct dr_ws_budget *budget,
+                            size_t len) {
+    const size_t whole = assembly->message.len + len;
+    if (!budget || whole <= budget->own_bytes) return true;
+    const size_t more = whole - budget->own_bytes - assembly->charged;
+    if (budget->bytes > budget->bytes_max || more > budget->bytes_max - budget->bytes) return false;
+    budget->bytes += more;
+    assembly->charged += more;
+    assembly->budget = budget;
+    return true;
+}
+
 static void assembly_forget_message(struct dr_ws_assembly *assembly) {
+    assembly_discharge(assembly);
     if (assembly->message.capacity > MESSAGE_BYTES_KEPT) {
         dr_buf_clear(&assembly->message);
     } else {
@@ -132,6 +164,7 @@ static void reader_detach(struct dr_ws_reader *reader, bool is_reusable) {
     if (!assembly) return;
     reader->assembly = NULL;
     pool->attached_count--;
+    assembly_discharge(assembly);
     if (!is_reusable || pool->spare_count >= SPARE_ASSEMBLIES_MAX) {
         assembly_free(assembly);
         return;
@@ -148,6 +181,15 @@ static void reader_detach(struct dr_ws_reader *reader, bool is_reusable) {
 void dr_ws_reader_init(struct dr_ws_reader *reader, struct dr_ws_pool *pool,
                        const struct dr_ws_limits *limits, enum dr_ws_role role) {
     *reader = (struct dr_ws_reader){.pool = pool, .limits = limits, .role = (uint8_t)role};
+}
+
+void dr_ws_reader_set_budget(struct dr_ws_reader *reader, struct dr_ws_budget *budget) {
+    if (reader->assembly) assembly_discharge(reader->assembly);
+    reader->budget = budget;
+}
+
+bool dr_ws_reader_is_at_rest(const struct dr_ws_reader *reader) {
+    return !reader->assembly;
 }
 
 void dr_ws_reader_clear(struct dr_ws_reader *reader) {
@@ -300,6 +342,10 @@ static enum dr_ws_progress data_take(struct dr_ws_reader *reader,
         assembly->opcode = 0;
         return DR_WS_MESSAGE;
     }
+    if (!assembly_charge(assembly, reader->budget, bytes.len)) {
+        return reader_fail(reader, DR_WS_CLOSE_TOO_LARGE, dr_slice_text(reader->budget->reason),
+                           event);
+    }
     dr_buf_put(&assembly->message, bytes);
     if (dr_buf_status(&assembly->message)) {
         return reader_fail(reader, DR_WS_CLOSE_INTERNAL, DR_LIT("no memory for the message"),
@@ -327,12 +373,37 @@ static enum dr_ws_progress piece_take(struct dr_ws_reader *reader,
     return data_take(reader, piece, event);
 }
 
-/* All bytes are taken: an assembly that nothing needs goes back. */
-static enum dr_ws_progress reader_rest(struct dr_ws_reader *reader) {
+/* Judges a head that wslay has taken and not told of, once it is whole: what is wrong with its form
+ * wslay has refused then. */
+static enum dr_ws_progress head_take(struct dr_ws_reader *reader, struct dr_ws_event *event) {
     const struct dr_ws_assembly *assembly = reader->assembly;
-    if (assembly_is_between_frames(assembly) && assembly->opcode == 0) {
-        reader_detach(reader, true);
+    const size_t unread = assembly->unread;
+    dr_assert(unread <= sizeof assembly->latest);
+    const uint8_t *head = (const uint8_t *)assembly->latest + sizeof assembly->latest - unread;
+    if (unread < 2) return DR_WS_NEED_MORE;
+    struct wslay_frame_iocb piece = {
+        .fin = head[0] >> 7,
+        .rsv = head[0] >> 4 & 7,
+        .opcode = head[0] & 15,
+        .mask = head[1] >> 7,
+        .payload_length = head[1] & 127,
+    };
+    const size_t extension = piece.payload_length == 127 ? 8 : piece.payload_length == 126 ? 2 : 0;
+    if (unread < 2 + extension + (piece.mask ? 4 : 0)) return DR_WS_NEED_MORE;
+    if (extension > 0) piece.payload_length = 0;
+    for (size_t i = 0; i < extension; i++) {
+        piece.payload_length = piece.payload_length << 8 | head[2 + i];
     }
+    return frame_begin(reader, &piece, event);
+}
+
+/* All bytes are taken: an assembly that nothing needs goes back. */
+static enum dr_ws_progress reader_rest(struct dr_ws_reader *reader, struct dr_ws_event *event) {
+    const struct dr_ws_assembly *assembly = reader->assembly;
+    if (!assembly_is_between_frames(assembly)) {
+        return assembly->is_in_frame ? DR_WS_NEED_MORE : head_take(reader, event);
+    }
+    if (assembly->opcode == 0) reader_detach(reader, true);
     return DR_WS_NEED_MORE;
 }
 
@@ -408,7 +479,7 @@ enum dr_ws_progress dr_ws_read(struct dr_ws_reader *reader, dr_slice *bytes,
         memset(&piece, 0, sizeof piece);
         const ssize_t got = wslay_frame_recv(assembly->frames, &piece);
         *bytes = assembly->offered;
-        if (got == WSLAY_ERR_WANT_READ) return reader_rest(reader);
+        if (got == WSLAY_ERR_WANT_READ) return reader_rest(reader, ret_event);
         if (got < 0) {
             return reader_fail(reader, DR_WS_CLOSE_PROTOCOL_ERROR, DR_LIT("malformed frame head"),
                                ret_event);

@@ -12,7 +12,7 @@
  * in its shortest form, continuations without a beginning and beginnings within a message, bad
  * close codes (1002); text that can't be UTF-8 any more, at the first such byte that has arrived
  * (1007); binary messages where they are not taken (1003); what exceeds the limits (1009). A head
- * is judged when its frame's first payload byte is there. */
+ * is judged when it is there whole. */
 #ifndef DR_NET_WS_H
 #define DR_NET_WS_H
 
@@ -59,6 +59,15 @@ struct dr_ws_limits {
     bool takes_binary;
 };
 
+/* What unfinished messages of several readers may take together. Of each message the first
+ * `own_bytes` are free. */
+struct dr_ws_budget {
+    size_t own_bytes;
+    size_t bytes_max;
+    const char *reason; /* of a close with 1009 where there is no room; static storage */
+    size_t bytes;       /* taken; begins at 0 */
+};
+
 /* Assemblies for the readers of one thread. Keeps at most 64 spare ones. */
 struct dr_ws_pool;
 /* NULL when out of memory. */
@@ -95,6 +104,7 @@ struct dr_ws_reader {
     /* Private part. */
     struct dr_ws_pool *pool;
     const struct dr_ws_limits *limits;
+    struct dr_ws_budget *budget;     /* NULL: none */
     struct dr_ws_assembly *assembly; /* NULL at rest */
     uint8_t role;                    /* enum dr_ws_role */
     bool is_over;
@@ -103,6 +113,11 @@ struct dr_ws_reader {
 /* `pool` and `limits` are kept; limits may change between calls. */
 void dr_ws_reader_init(struct dr_ws_reader *reader, struct dr_ws_pool *pool,
                        const struct dr_ws_limits *limits, enum dr_ws_role role);
+/* From now on what is unfinished counts there; kept. NULL: no longer anywhere. Also from within a
+ * message's delivery. */
+void dr_ws_reader_set_budget(struct dr_ws_reader *reader, struct dr_ws_budget *budget);
+/* No frame and no message has begun. */
+bool dr_ws_reader_is_at_rest(const struct dr_ws_reader *reader);
 /* Gives back what is attached; the reader is over. */
 void dr_ws_reader_clear(struct dr_ws_reader *reader);
 /* Takes bytes from the front of `*bytes`. */

@@ -18,6 +18,7 @@ static const struct dr_ws_session_options echo_options = {
     .send_bytes_max = 2 * LARGEST_BYTES,
     .ping_ms = 60000,
     .stall_ms = 60000,
+    .message_ms = 60000,
     .close_ms = 60000,
 };
 

@@ -62,6 +62,7 @@ struct dr_ws_session {
     bool minds_stall; /* the stall timer runs: something was written since it fired */
     bool waited;      /* some of that had not gone when it was looked at */
     bool has_ended;   /* the peer's FIN has come */
+    bool has_message; /* one has become whole in the present read */
 
     struct dr_deferred flush;
     struct dr_ws_reader reader;
@@ -70,13 +71,15 @@ struct dr_ws_session {
     struct dr_list node;
     struct dr_timer timer; /* OPEN: the next ping; later: the end of patience */
     struct dr_timer stall_timer;
-    uint64_t taken;        /* of `written`, gone to the system then */
-    const char *owed_text; /* static storage */
+    struct dr_timer message_timer; /* runs while one is unfinished */
+    uint64_t taken;                /* of `written`, gone to the system then */
+    const char *owed_text;         /* static storage */
 };
 
 static void session_flushed(void *owner);
 static void session_timed_out(void *owner);
 static void session_stalled(void *owner);
+static void session_message_late(void *owner);
 static const struct dr_stream_events session_stream_events;
 
 /* --- the hub ---------------------------------------------------------------------------------- */
@@ -163,6 +166,7 @@ struct dr_ws_session *dr_ws_session_new(struct dr_ws_hub *hub, enum dr_ws_role r
                                         const struct dr_ws_session_events *events, void *owner) {
     dr_assert(events->message && events->ended && events->closed);
     dr_assert(options->ping_ms > 0 && options->stall_ms > 0 && options->close_ms > 0);
+    dr_assert(options->message_ms > 0);
     struct dr_ws_session *session = dr_alloc_zero(1, sizeof *session);
     if (!session) return NULL;
     session->hub = hub;
@@ -173,6 +177,7 @@ struct dr_ws_session *dr_ws_session_new(struct dr_ws_hub *hub, enum dr_ws_role r
     dr_ws_reader_init(&session->reader, hub->pool, &options->limits, role);
     dr_timer_init(&session->timer, session, session_timed_out);
     dr_timer_init(&session->stall_timer, session, session_stalled);
+    dr_timer_init(&session->message_timer, session, session_message_late);
     dr_deferred_init(&session->flush, session, session_flushed);
     dr_list_put_last(&hub->sessions, &session->node);
     hub->session_count++;
@@ -212,6 +217,7 @@ static void session_tell_owed(struct dr_ws_session *session) {
 }
 
 static void session_stop_minding(struct dr_ws_session *session) {
+    dr_timer_stop(&session->message_timer);
     if (!session->minds_stall) return;
     session->minds_stall = false;
     dr_timer_stop(&session->stall_timer);
@@ -472,6 +478,7 @@ static bool session_take_event(struct dr_ws_session *session, enum dr_ws_progres
     switch (progress) {
     case DR_WS_NEED_MORE: return false;
     case DR_WS_MESSAGE:
+        session->has_message = true;
         if (is_open) session->events->message(session->owner, event->bytes, event->is_binary);
         return true;
     case DR_WS_PING:
@@ -484,9 +491,19 @@ static bool session_take_event(struct dr_ws_session *session, enum dr_ws_progres
     return false;
 }
 
+/* The time of what is unfinished counts from its first byte, so from the read that brought it. */
+static void session_mind_message(struct dr_ws_session *session) {
+    if (dr_ws_reader_is_at_rest(&session->reader)) {
+        dr_timer_stop(&session->message_timer);
+    } else if (session->has_message || !dr_timer_is_running(&session->message_timer)) {
+        dr_timer_start(&session->message_timer, session->hub->loop, session->options->message_ms);
+    }
+}
+
 static void session_read(struct dr_ws_session *session, dr_slice bytes) {
     bool goes_on = true;
     session->is_reading = true;
+    session->has_message = false;
     while (goes_on && (session->state == SESSION_OPEN || session->state == SESSION_CLOSING)) {
         struct dr_ws_event event = {.bytes = DR_NONE};
         const enum dr_ws_progress progress = dr_ws_read(&session->reader, &bytes, &event);
@@ -494,6 +511,7 @@ static void session_read(struct dr_ws_session *session, dr_slice bytes) {
     }
     session->is_reading = false;
     if (session->state > SESSION_CLOSING) dr_ws_reader_clear(&session->reader);
+    if (session->state == SESSION_OPEN) session_mind_message(session);
 }
 
 static void session_received(void *owner, dr_slice bytes) {
@@ -563,6 +581,10 @@ void dr_ws_session_start(struct dr_ws_session *session, struct dr_stream *stream
     if (first_bytes.len > 0) session_read(session, first_bytes);
 }
 
+void dr_ws_session_set_budget(struct dr_ws_session *session, struct dr_ws_budget *budget) {
+    dr_ws_reader_set_budget(&session->reader, budget);
+}
+
 void dr_ws_session_pause(struct dr_ws_session *session) {
     if (session->state == SESSION_OPEN) dr_stream_pause(session->stream);
 }
@@ -627,4 +649,14 @@ static void session_stalled(void *owner) {
     }
     if (session->state != SESSION_OPEN) return; /* the owner has closed it */
     session_break(session, DR_WS_CLOSE_POLICY, "what was sent is not read");
+}
+
+/* What we did not read is not held against the peer. */
+static void session_message_late(void *owner) {
+    struct dr_ws_session *session = owner;
+    if (dr_stream_is_paused(session->stream)) {
+        dr_timer_start(&session->message_timer, session->hub->loop, session->options->message_ms);
+        return;
+    }
+    session_break(session, DR_WS_CLOSE_POLICY, "a message did not come whole in time");
 }

@@ -36,8 +36,8 @@ struct dr_ws_session_events {
      * as long again, false closes with 1008. NULL is false. */
     bool (*stalled)(void *owner, size_t pending);
     /* The conversation is over: the code and reason of the peer's close frame, or of ours where it
-     * did not come to one by the peer (1002, 1007 … bad frames, 1008 silence, a stall, or
-     * `send_bytes_max`), or DR_WS_CLOSE_LOST. `reason` is borrowed. */
+     * did not come to one by the peer (1002, 1007 … bad frames, 1008 silence, a stall, a message
+     * that took too long, or `send_bytes_max`), or DR_WS_CLOSE_LOST. `reason` is borrowed. */
     void (*ended)(void *owner, uint16_t code, dr_slice reason);
     /* The stream is closed; the session's memory goes when this returns. */
     void (*closed)(void *owner);
@@ -54,6 +54,8 @@ struct dr_ws_session_options {
     size_t send_bytes_max;
     int64_t ping_ms;  /* 25,000 */
     int64_t stall_ms; /* looked at once per `stall_ms`, so a stall may last up to twice as long */
+    /* From a message's first byte to its last; later it is closed with 1008. */
+    int64_t message_ms;
     int64_t close_ms; /* for the peer's close frame, and again for its FIN */
 };
 
@@ -81,6 +83,9 @@ void dr_ws_session_free(struct dr_ws_session *session);
  * `message` and `ended` may come from within. */
 void dr_ws_session_start(struct dr_ws_session *session, struct dr_stream *stream,
                          dr_slice first_bytes);
+
+/* As dr_ws_reader_set_budget. */
+void dr_ws_session_set_budget(struct dr_ws_session *session, struct dr_ws_budget *budget);
 
 /* One unfragmented text message, the parts joined. DR_OK; DR_CLOSED when no longer OPEN;
  * DR_TOO_LARGE beyond `send_bytes_max` or DR_NO_MEMORY: not sent, `ended` follows in this turn. */

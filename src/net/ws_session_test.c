@@ -2,6 +2,7 @@
 #include "net/ws_session.h"
 
 #include "base/alloc.h"
+#include "net/clock_probe.h"
 #include "net/stream_private.h"
 #include "net/stream_probe.h"
 #include "net/ws_probe.h"
@@ -111,6 +112,7 @@ static struct talk talk_of(void) {
                     .send_bytes_max = 32768,
                     .ping_ms = 60000,
                     .stall_ms = 60000,
+                    .message_ms = 60000,
                     .close_ms = 60000},
     };
 }
@@ -240,7 +242,7 @@ static void test_there_is_no_place_for_frames_beyond_the_cap(void **state) {
 
 static void test_an_idle_session_is_small_and_owns_no_buffer(void **state) {
     (void)state;
-    assert_in_range(dr_ws_session_bytes(), 1, 300);
+    assert_in_range(dr_ws_session_bytes(), 1, 376);
     struct talk talk = talk_of();
     talk.echoes = true;
     talk_open(&talk);
@@ -388,6 +390,67 @@ static void test_any_sign_of_life_keeps_a_session(void **state) {
     }
     assert_int_equal(answered, 6);
     assert_int_equal(talk.ended, 0);
+    talk_close(&talk);
+}
+
+static void time_passes(struct talk *talk, int64_t ms) {
+    struct timespec ignored;
+    clock_leap_ms = ms;
+    (void)clock_gettime(CLOCK_MONOTONIC, &ignored);
+    clock_leap_ms = 0;
+    run_turns(talk);
+}
+
+static void test_a_message_has_a_time_to_become_whole(void **state) {
+    (void)state;
+    static const struct {
+        const char *now;
+        const char *later; /* 40 s later */
+        const char *heard; /* 25 s after that, of the 60 s that a message has */
+        bool is_ended;     /* 40 s after that */
+    } cases[] = {
+        {"01:never", "00:ends", "C1008(a message did not come whole in time)", true},
+        {"01:never", "89:p", "Q(p)C1008(a message did not come whole in time)", true},
+        {"01:one", "80:|01:two", "T(one)", true},
+        {"01:one", "80:|81:two", "T(one)T(two)", false},
+        {"81:one", "01:two", "T(one)", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct talk talk = talk_of();
+        talk.echoes = true;
+        talk.options.ping_ms = 86400000;
+        talk.options.stall_ms = 86400000;
+        talk_open(&talk);
+        client_says(&talk, cases[i].now);
+        run_turns(&talk);
+        time_passes(&talk, 40000);
+        assert_int_equal(talk.ended, 0);
+        client_says(&talk, cases[i].later);
+        run_turns(&talk);
+        time_passes(&talk, 25000);
+        assert_true(has_heard(&talk, cases[i].heard));
+        time_passes(&talk, 40000);
+        assert_int_equal(talk.ended, cases[i].is_ended);
+        talk_close(&talk);
+    }
+}
+
+/* A head without a payload byte is a beginning too; what we do not read is not held against it. */
+static void test_a_paused_session_waits_for_the_rest_of_a_message(void **state) {
+    (void)state;
+    struct talk talk = talk_of();
+    talk.options.ping_ms = 86400000;
+    talk_open(&talk);
+    const dr_slice head = DR_LIT("\x81\x85mask");
+    assert_int_equal(dr_stream_write(talk.peer.stream, &head, 1), DR_OK);
+    run_turns(&talk);
+    dr_ws_session_pause(talk.session);
+    time_passes(&talk, 61000);
+    assert_int_equal(talk.ended, 0);
+    dr_ws_session_resume(talk.session);
+    time_passes(&talk, 61000);
+    assert_int_equal(talk.ended, 1);
+    assert_int_equal(talk.code, DR_WS_CLOSE_POLICY);
     talk_close(&talk);
 }
 
@@ -666,6 +729,8 @@ int main(void) {
         cmocka_unit_test(test_a_peer_that_never_sends_its_fin_is_cut),
         cmocka_unit_test(test_silence_after_two_pings_is_the_end),
         cmocka_unit_test(test_any_sign_of_life_keeps_a_session),
+        cmocka_unit_test(test_a_message_has_a_time_to_become_whole),
+        cmocka_unit_test(test_a_paused_session_waits_for_the_rest_of_a_message),
         cmocka_unit_test(test_a_lost_connection_is_told_once),
         cmocka_unit_test(test_a_slow_reader_fills_and_drains),
         cmocka_unit_test(test_a_peer_that_never_reads_is_closed_after_a_time),

@@ -4,6 +4,8 @@
 #include "base/alloc.h"
 #include "net/ws_probe.h"
 
+#include <stdio.h>
+
 static const struct dr_ws_limits usual_limits = {
     .frame_bytes_max = 100000,
     .message_bytes_max = 100000,
@@ -231,6 +233,83 @@ static void test_binary_is_refused_with_its_head_where_it_is_not_taken(void **st
     read_script(&limits, DR_WS_SERVER, "02*5000|80:", DR_LIT("!1003"));
 }
 
+/* No payload byte has come, and none may ever. */
+static void test_a_head_is_judged_when_it_is_there_whole(void **state) {
+    (void)state;
+    static const struct {
+        dr_slice bytes;
+        dr_slice expected;
+    } cases[] = {
+        {{"\x81\xff\0\0\0\0\0\1\x86\xa1mask", 14}, {"!1009", 5}},
+        {{"\x81\xff\0\0\0\0\0\1\x86\xa0mask", 14}, {"", 0}},
+        {{"\x81\xfe\x01\x00mask", 8}, {"", 0}},
+        {{"\x89\x80mask\x81\xff\0\0\1\0\0\0\0\0mask", 20}, {"P()!1009", 8}},
+        {{"\x01\x81\0\0\0\0a\x80\xff\0\0\0\0\0\1\x86\xa0mask", 21}, {"!1009", 5}},
+        {{"\xc1\x85mask", 6}, {"!1002", 5}},
+        {{"\x80\x85mask", 6}, {"!1002", 5}},
+        {{"\x83\x85mask", 6}, {"!1002", 5}},
+        {{"\x82\x85mask", 6}, {"!1003", 5}},
+        {{"\x81\x05", 2}, {"!1002", 5}},
+        {{"\x89\x85mask", 6}, {"", 0}},
+        {{"\x01\x81\0\0\0\0a\x89\x82mask", 13}, {"", 0}},
+    };
+    struct dr_ws_limits limits = usual_limits;
+    limits.takes_binary = false;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "head %zu", i);
+        read_every_way(name, &limits, DR_WS_SERVER, cases[i].bytes, cases[i].expected);
+    }
+}
+
+static void expect_read(struct reading *reading, const char *script, bool goes_on,
+                        const char *line) {
+    struct dr_buf bytes;
+    dr_buf_init(&bytes, 1 << 20);
+    ws_probe_put_script(&bytes, DR_WS_SERVER, dr_slice_text(script));
+    dr_buf_reset(&reading->line);
+    assert_int_equal(ws_probe_read(&reading->reader, dr_buf_slice(&bytes), &reading->line),
+                     goes_on);
+    ws_probe_expect(script, dr_buf_slice(&reading->line), dr_slice_text(line));
+    dr_buf_clear(&bytes);
+}
+
+static void test_unfinished_messages_share_a_budget(void **state) {
+    (void)state;
+    struct dr_ws_budget budget = {.own_bytes = 100, .bytes_max = 1000, .reason = "no room"};
+    struct reading readings[3];
+    for (size_t i = 0; i < 3; i++) {
+        reading_open(&readings[i], &usual_limits, DR_WS_SERVER);
+        dr_ws_reader_set_budget(&readings[i].reader, &budget);
+    }
+    expect_read(&readings[0], "01*100", true, "");
+    assert_int_equal(budget.bytes, 0);
+    expect_read(&readings[0], "00*500|89:", true, "P()");
+    assert_int_equal(budget.bytes, 500);
+    expect_read(&readings[1], "01*600", true, "");
+    assert_int_equal(budget.bytes, 1000);
+    /* What is each reader's own is left to it. */
+    expect_read(&readings[2], "01*50|80*50", true, "T(#100)");
+    expect_read(&readings[2], "01*50|00*51", false, "!1009");
+    assert_int_equal(budget.bytes, 1000);
+    expect_read(&readings[0], "80:", true, "T(#600)");
+    assert_int_equal(budget.bytes, 500);
+    expect_read(&readings[0], "01*601", false, "!1009");
+    assert_int_equal(budget.bytes, 500);
+    /* One that is known counts no more, nor does what it says from now on. */
+    dr_ws_reader_set_budget(&readings[1].reader, NULL);
+    assert_int_equal(budget.bytes, 0);
+    expect_read(&readings[1], "00*2000|80*2000", true, "T(#4600)");
+    assert_int_equal(budget.bytes, 0);
+    reading_close(&readings[2]);
+    reading_open(&readings[2], &usual_limits, DR_WS_SERVER);
+    dr_ws_reader_set_budget(&readings[2].reader, &budget);
+    expect_read(&readings[2], "01*1100", true, "");
+    assert_int_equal(budget.bytes, 1000);
+    for (size_t i = 0; i < 3; i++) reading_close(&readings[i]);
+    assert_int_equal(budget.bytes, 0);
+}
+
 static void test_a_frame_limit_below_the_message_limit_holds(void **state) {
     (void)state;
     struct dr_ws_limits limits = usual_limits;
@@ -435,6 +514,8 @@ int main(void) {
         cmocka_unit_test(test_broken_rules_fail_with_their_code),
         cmocka_unit_test(test_a_length_not_in_its_shortest_form_is_refused),
         cmocka_unit_test(test_binary_is_refused_with_its_head_where_it_is_not_taken),
+        cmocka_unit_test(test_a_head_is_judged_when_it_is_there_whole),
+        cmocka_unit_test(test_unfinished_messages_share_a_budget),
         cmocka_unit_test(test_a_frame_limit_below_the_message_limit_holds),
         cmocka_unit_test(test_a_declared_length_alone_allocates_nothing),
         cmocka_unit_test(test_bad_text_fails_at_its_first_byte_not_at_the_end),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import threading
 import time
 
@@ -18,6 +19,9 @@ from socket_chat import HELLO, KEY, Told, ask, gather, open_socket, receive, sen
 TOOLS = [{"type": "function", "function": {
     "name": "weather", "parameters": {"type": "object", "properties": {"place": {"type": "string"}},
                                       "required": ["place"]}}}]
+
+
+MADE_UP = re.compile(r"req_[0-9A-Za-z]{31}")
 
 
 def closing(socket):
@@ -236,6 +240,8 @@ def test_a_wrong_key_in_the_header_is_refused_at_the_handshake(gateway, key, cod
     ({}, HELLO, "missing_api_key"),
     ({}, {"type": "ping"}, "missing_api_key"),
     ({}, {"type": "cancel", "id": "x", "api_key": KEY}, "missing_api_key"),
+    ({}, '{"type":"auth","api_key":"sk-nope","api_key":"' + KEY + '"}', "missing_api_key"),
+    ({}, '{"type":"auth","type":"ping","api_key":"' + KEY + '"}', "missing_api_key"),
     ({}, "{", "missing_api_key"),
     ({}, "[]", "missing_api_key"),
 ])
@@ -249,8 +255,13 @@ def test_who_has_no_key_gets_one_error_frame_and_4401(gateway, options, first, c
     assert close.code == 4401 and len(frames) == 1
     assert frames[0]["error"]["code"] == code and frames[0]["error"]["status"] == 401
     assert frames[0]["done"] is True
-    assert frames[0]["id"] == (first.get("id") if isinstance(first, dict) and "id" in first
-                               else None)
+    name = frames[0]["id"]
+    if isinstance(first, dict) and "id" in first:
+        assert name == first["id"]
+    elif first in (None, "{", "[]"):
+        assert name is None
+    else:
+        assert MADE_UP.fullmatch(name)
 
 
 @pytest.mark.parametrize("origin, is_allowed", [
@@ -265,9 +276,26 @@ def test_pages_of_foreign_origins_are_refused(gateway, origin, is_allowed):
     assert refused.value.response.status_code == 403
 
 
+def test_another_key_in_a_later_frame_is_refused(gateway):
+    with open_socket(gateway, None) as socket:
+        assert ask(socket, {**HELLO, "id": "x", "api_key": KEY}).last["finish_reason"] == "length"
+        for key in ("sk-nope", "sk-drover-demo-limited", "", 7):
+            told = ask(socket, {**HELLO, "id": "x", "api_key": key})
+            assert (told.error["code"], told.error["param"]) == ("invalid_request", "api_key")
+        for key in (KEY, None):
+            assert ask(socket, {**HELLO, "id": "x", "api_key": key}).text
+
+
+def test_the_handshake_is_answered_with_a_request_id(gateway):
+    with open_socket(gateway) as one, open_socket(gateway) as other:
+        names = {each.response.headers["x-request-id"] for each in (one, other)}
+    assert len(names) == 2 and all(map(MADE_UP.fullmatch, names))
+
+
 # --- bad input
 
 
+ANY = "made up"
 BAD_FRAMES = [
     ("{", None, "invalid_json", None),
     ("", None, "invalid_json", None),
@@ -275,9 +303,12 @@ BAD_FRAMES = [
     ('"text"', None, "invalid_request", None),
     ("null", None, "invalid_request", None),
     ("[" * 100000, None, "invalid_json", None),
-    ({**HELLO, "id": "i" * 65}, None, "invalid_request", "id"),
-    ({**HELLO, "id": 7}, None, "invalid_request", "id"),
+    ({**HELLO, "id": "i" * 65}, ANY, "invalid_request", "id"),
+    ({**HELLO, "id": 7}, ANY, "invalid_request", "id"),
+    ({"type": "ping", "id": 7}, ANY, "invalid_request", "id"),
+    ({"type": "dance"}, ANY, "invalid_request", "type"),
     ({"type": "dance", "id": "x"}, "x", "invalid_request", "type"),
+    ({"type": "dance", "id": "beside"}, ANY, "invalid_request", "type"),
     ({"type": 5, "id": "x"}, "x", "invalid_request", "type"),
     ({"id": "x"}, "x", "invalid_request", "model"),
     ({**HELLO, "id": "x", "messages": "hello"}, "x", "invalid_request", "messages"),
@@ -285,7 +316,18 @@ BAD_FRAMES = [
     ('{"id":"x","id":"y","model":"gpt-4.1","messages":[]}', "x", "invalid_request", None),
     ('{"id":"x","stream":true,"str\\u0065am":true,"model":"m","messages":[]}', "x",
      "invalid_request", None),
+    ('{"type":"ping","type":"ping"}', ANY, "invalid_request", None),
+    ('{"type":"cancel","id":"x","id":"beside"}', "x", "invalid_request", None),
+    ('{"type":"resume","id":"x","after":0,"after":1}', "x", "invalid_request", None),
+    ('{"type":"auth","api_key":"' + KEY + '","api_key":"' + KEY + '"}', ANY, "invalid_request", None),
+    ({**HELLO, "id": "x", "api_key": "sk-nope"}, "x", "invalid_request", "api_key"),
     ({"type": "resume", "id": "x", "request_id": "req_nobody"}, "x", "not_resumable", None),
+    ({"type": "resume", "id": "x", "request_id": "req_nobody", "after": None}, "x", "not_resumable", None),
+    ({"type": "resume", "request_id": "req_nobody"}, ANY, "not_resumable", None),
+    ({"type": "resume", "id": "x", "request_id": "req_nobody", "after": -1}, "x", "invalid_request", "after"),
+    ({"type": "resume", "id": "beside", "request_id": "req_nobody"}, ANY, "invalid_request", "id"),
+    ({**HELLO, "id": "beside"}, ANY, "invalid_request", "id"),
+    ({**HELLO, "id": "beside", "api_key": "sk-nope"}, ANY, "invalid_request", "api_key"),
 ]
 
 
@@ -296,14 +338,32 @@ def test_a_bad_frame_is_answered_and_the_connection_lives(gateway, number):
         send(socket, {**HELLO, "id": "beside"})
         send(socket, frame)
         told = gather(socket, 2)
-        assert told[name].error["code"] == code, told[name].last
-        assert told[name].error["param"] == param and told[name].last["seq"] == 1
-        assert told["beside"].last["finish_reason"] == "length"
+        beside = told.pop("beside")
+        (came, bad), = told.items()
+        assert MADE_UP.fullmatch(came) if name == ANY else came == name
+        assert bad.error["code"] == code, bad.last
+        assert bad.error["param"] == param and bad.last["seq"] == 1
+        assert beside.last["finish_reason"] == "length"
         send(socket, {"type": "ping", "id": "p"})
         assert receive(socket) == {"type": "pong"}
         send(socket, {"type": "cancel", "id": "unknown"})
         send(socket, {"type": "cancel"})
         assert ask(socket, {**HELLO, "id": "i" * 64}).last["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize("frame", [
+    "not JSON", "[1]", {**HELLO, "id": "i" * 65}, {**HELLO, "id": 7}, '{"model":"a","model":"b"}',
+    {"type": "dance"}, {**HELLO, "api_key": "sk-nope"}, {**HELLO, "session": ""}])
+def test_what_can_not_be_read_is_in_the_books_as_over_http(gateway, frame):
+    with open_socket(gateway) as socket:
+        told = ask(socket, frame)
+    with Client(gateway) as client:
+        receipt = client.receipt(told.request_id)
+    assert receipt["transport"] == "ws" and receipt["client_id"] is None
+    assert receipt["status"] == told.error["status"] == 400
+    assert receipt["cost"] == 0 and receipt["attempts"] == []
+    if isinstance(frame, dict):
+        assert receipt["model"] == frame.get("model")
 
 
 def test_an_id_in_use_is_refused_and_free_again_afterwards(tmp_path):
@@ -324,7 +384,9 @@ def test_an_id_in_use_is_refused_and_free_again_afterwards(tmp_path):
                 pass
             send(socket, {**ASK, "id": "x"})
             refused = receive(socket)
-            assert refused["id"] == "x" and refused["error"]["code"] == "invalid_request"
+            assert MADE_UP.fullmatch(refused["id"]) and refused["id"] == refused["request_id"]
+            assert refused["error"]["code"] == "invalid_request" and refused["error"]["param"] == "id"
+            assert "'x'" in refused["error"]["message"]
             send(socket, {**ASK, "id": "y"})
             while receive(socket).get("content") is None:
                 pass
@@ -410,6 +472,32 @@ def test_a_cancel_before_the_first_token_costs_nothing(gateway):
     with Client(gateway) as client:
         receipt = client.receipt(accepted["request_id"])
     assert receipt["cancelled"] is True and receipt["cost"] == 0
+
+
+@pytest.mark.threads
+def test_what_waits_for_its_turn_is_cancelled_by_its_name(tmp_path):
+    def serve(visit):
+        while visit.ask() is not None:
+            visit.begin_stream()
+            visit.send_event({"content": "begun"})
+            visit.wait_until_left()
+
+    provider = Provider(serve)
+    with running(Relay(tmp_path, provider.url)) as relay:
+        with open_socket(relay, relay.key) as socket:
+            send(socket, {**ASK, "id": "first", "session": "s"})
+            while "content" not in receive(socket):
+                pass
+            send(socket, {**ASK, "id": "second", "session": "s"})
+            send(socket, {"type": "cancel", "id": "second"})
+            last = receive(socket)
+            assert last["id"] == "second" and last["finish_reason"] == "cancelled"
+            assert last["model"] == ASK["model"] and last["cost"] == 0
+            send(socket, {"type": "cancel", "id": "first"})
+            assert receive(socket)["finish_reason"] == "cancelled"
+        relay.stop()
+        assert [row["model"] for row in relay.usage()] == [ASK["model"]] * 2
+    provider.close()
 
 
 # --- other clients, drain, death

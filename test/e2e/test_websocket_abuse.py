@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from websockets.exceptions import ConnectionClosed
+
 from rig import ASK, Provider, Relay, Wire, answer_always, running, wait_for
 from socket_chat import ask, open_socket, receive, send
 
@@ -36,7 +38,7 @@ def frame(opcode, payload=b"", is_final=True, reserved=0, mask=b"\x11\x22\x33\x4
 class Raw(Wire):
     """A WebSocket by hand, its handshake done."""
 
-    def __init__(self, relay, takes_little=False):
+    def __init__(self, relay, takes_little=False, has_key=True):
         self.socket = socket.socket()
         self.socket.settimeout(15)
         if takes_little:
@@ -46,7 +48,7 @@ class Raw(Wire):
         self.socket.connect(("127.0.0.1", relay.port))
         self.kept = b""
         self.has_ended = False
-        self.send(handshake(relay))
+        self.send(handshake(relay) if has_key else handshake(relay).replace(b"Authorization", b"x"))
         status, fields = self.head()
         assert status == 101 and dict(fields)["upgrade"] == "websocket"
 
@@ -69,6 +71,7 @@ class Raw(Wire):
         while (came := self.frame()) and came[0] != CLOSE:
             messages.append(came[1])
         code = int.from_bytes(came[1][:2], "big") if came else None
+        self.reason = came[1][2:].decode() if came else None
         assert self.frame() is None
         return messages, code
 
@@ -141,6 +144,7 @@ BYTES = {
     "bad UTF-8, its end awaited": (frame(TEXT, b"\xce", is_final=False)
                                    + frame(0, b"\xff", is_final=False), 1007),
     "a message too large": (frame(TEXT, b" ", length=(1 << 20) + 1), 1009),
+    "the head of a message too large": (frame(TEXT, length=(1 << 20) + 1), 1009),
     "a message beyond reason": (frame(TEXT, b" ", length=1 << 40), 1009),
     "fragments too large": (frame(TEXT, b" ", is_final=False) + b"".join(
         frame(0, b" " * 65536, is_final=False) for _ in range(16)), 1009),
@@ -204,6 +208,96 @@ def test_a_frame_that_never_ends_holds_nobody_up(relay, witness):
             raw.send(json_frame(ASK)[:size])
             assert ask(witness, {**ASK, "id": f"beside {size}"}).text == "Hello"
         raw.reset()
+
+
+def test_a_message_must_come_whole_in_time(tmp_path):
+    provider = Provider(answer_always)
+    with running(Relay(tmp_path, provider.url, timeouts="request_body: 2s")) as relay:
+        with Raw(relay) as raw, open_socket(relay, relay.key) as witness:
+            began = time.monotonic()
+            raw.send(frame(TEXT, b"[", is_final=False))
+            while time.monotonic() < began + 1.5:
+                raw.send(frame(0, b" ", is_final=False) + frame(PING))
+                time.sleep(0.1)
+            _, code = raw.ending()
+            assert code == 1008 and "whole" in raw.reason
+            assert 1.5 < time.monotonic() - began < 10
+            assert ask(witness, {**ASK, "id": "x"}).text == "Hello"
+    provider.close()
+
+
+# --- strangers
+
+
+def test_strangers_share_what_they_may_say_before_a_key(relay, witness):
+    """Each of two workers takes two of the largest messages from all of them together."""
+    part = b'{"padding":"' + b"x" * 900000
+    with contextlib.ExitStack() as stack:
+        strangers = [stack.enter_context(Raw(relay, has_key=False)) for _ in range(12)]
+        for each in strangers:
+            each.send(frame(TEXT, part, is_final=False))
+            each.socket.settimeout(0.2)
+        refused = set()
+
+        def eight_are_refused():
+            for each in set(strangers) - refused:
+                with contextlib.suppress(TimeoutError):
+                    assert each.ending() == ([], 1009) and "key" in each.reason
+                    refused.add(each)
+            return len(refused) >= 12 - 2 * 2
+        wait_for(eight_are_refused, 8, "the refusals")
+        assert len(refused) < 12
+        # A key, and a question of a usual size, always come through.
+        with open_socket(relay, None) as opened:
+            send(opened, {"type": "auth", "api_key": relay.key})
+            assert ask(opened, {**ASK, "id": "x"}).text == "Hello"
+            assert ask(opened, {**ASK, "id": "y", "user": "u" * 900000}).text == "Hello"
+        with open_socket(relay, None) as opened:
+            assert ask(opened, {**ASK, "id": "x", "api_key": relay.key, "user": "u" * 10000}).text == "Hello"
+    # They have gone, and left their places.
+    def first_with_much():
+        with open_socket(relay, None) as opened:
+            with contextlib.suppress(ConnectionClosed):
+                return ask(opened, {**ASK, "api_key": relay.key, "user": "u" * 900000}).text
+    wait_for(lambda: first_with_much() == "Hello", what="room")
+
+
+def test_what_waits_for_a_session_is_bounded(tmp_path):
+    go = threading.Event()
+
+    def serve(visit):
+        while visit.ask() is not None:
+            visit.begin_stream()
+            visit.send_event({"content": "begun"})
+            go.wait(20)
+            visit.end_stream()
+
+    provider = Provider(serve)
+    much = {**ASK, "session": "s", "user": "u" * 700000}
+    with running(Relay(tmp_path, provider.url, limits="ws_message_bytes: 1MiB")) as relay:
+        with open_socket(relay, relay.key) as socket:
+            send(socket, {**ASK, "id": "first", "session": "s"})
+            while "content" not in receive(socket):
+                pass
+            for name in ("large", "too much", "small", "later"):
+                if name == "later":  # what was cancelled waits no more
+                    send(socket, {"type": "cancel", "id": "large"})
+                    assert receive(socket)["finish_reason"] == "cancelled"
+                send(socket, {**(ASK if name == "small" else much), "id": name, "session": "s"})
+                if name == "too much":
+                    refused = receive(socket)
+                    assert refused["id"] == name and refused["error"]["retry_after"] >= 1
+                    assert refused["error"]["code"] == "rate_limit_exceeded"
+            go.set()
+            ended = []
+            while len(ended) < 3:
+                told = receive(socket)
+                if told.get("done"):
+                    assert told["finish_reason"] == "stop"
+                    ended.append(told["id"])
+            assert ended == ["first", "small", "later"]
+            assert ask(socket, {**much, "id": "alone"}).last["finish_reason"] == "stop"
+    provider.close()
 
 
 def test_ten_thousand_requests_at_once_are_all_answered(relay, witness):

@@ -7,6 +7,7 @@ import subprocess
 
 import kosoku
 import pytest
+from websockets.sync.client import connect
 
 from conftest import DROVER, Gateway, free_port
 
@@ -32,6 +33,11 @@ def echo(tmp_path_factory):
     running = Echo(tmp_path_factory.mktemp("echo")).start()
     yield running
     assert running.stop() == 0, running.log()
+
+
+def test_the_handshake_is_answered_with_a_request_id(echo):
+    with connect(f"ws://127.0.0.1:{echo.port}/debug/ws/echo") as socket:
+        assert socket.response.headers["x-request-id"].startswith("req_")
 
 
 @pytest.mark.parametrize("section", SECTIONS)
