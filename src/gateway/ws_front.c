@@ -644,6 +644,7 @@ static void connection_message(void *owner, dr_slice bytes, bool is_binary) {
         dr_json_read(connection->worker->json, bytes, DEPTH_MAX, &root, &error);
     if (status == DR_OK && dr_json_is(root, DR_JSON_OBJECT)) {
         connection_take_object(connection, root, bytes);
+        dr_json_reader_trim(connection->worker->json); /* of a large one's values nothing is left */
         return;
     }
     if (!connection->has_key) {
