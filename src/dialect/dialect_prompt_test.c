@@ -63,17 +63,25 @@ static void clear_written(struct written *written) {
 #define TOOL \
     "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\"," \
     "\"parameters\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"number\"}}}}}]"
+#define BUDGET(tokens) "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":" tokens "}"
 #define SCHEMA \
     "\"response_format\":{\"type\":\"json_schema\"," \
     "\"json_schema\":{\"name\":\"s\",\"strict\":true," \
     "\"schema\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"," \
     "\"exclusiveMinimum\":1},\"exclusiveMinimum\":{\"const\":\"x\"}},\"required\":[\"a\"]}}}"
 
+#define AUDIO(format) \
+    "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\",\"input_audio\":" \
+    "{\"data\":\"AAAA\",\"format\":\"" format "\"}}]}]"
+
 #define A45 DIALECT_ANTHROPIC, "claude-sonnet-4-5"
 #define A35 DIALECT_ANTHROPIC, "claude-3-5-haiku-20241022"
 #define A46 DIALECT_ANTHROPIC, "claude-opus-4-6"
 #define A47 DIALECT_ANTHROPIC, "claude-opus-4-7"
+#define G2 DIALECT_GEMINI, "gemini-2.0-flash"
 #define G25 DIALECT_GEMINI, "gemini-2.5-flash"
+#define G25L DIALECT_GEMINI, "gemini-2.5-flash-lite"
+#define G25P DIALECT_GEMINI, "gemini-2.5-pro"
 #define G3 DIALECT_GEMINI, "gemini-3-pro-preview"
 
 /* Each `expected` must stand in what was written; `dropped` is the header. */
@@ -134,10 +142,8 @@ static const struct {
      "{\"type\":\"document\",\"source\":{\"type\":\"base64\",\"media_type\":\"application/pdf\","
      "\"data\":\"JVBERi0x\"},\"title\":\"a.pdf\"}",
      ""},
-    {G25,
-     "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\",\"input_audio\":"
-     "{\"data\":\"AAAA\",\"format\":\"wav\"}}]}]",
-     "{\"inlineData\":{\"mimeType\":\"audio/wav\",\"data\":\"AAAA\"}}", ""},
+    {G25, AUDIO("wav"), "{\"inlineData\":{\"mimeType\":\"audio/wav\",\"data\":\"AAAA\"}}", ""},
+    {G25, AUDIO("flac"), "{\"inlineData\":{\"mimeType\":\"audio/flac\",\"data\":\"AAAA\"}}", ""},
     {A45,
      "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"long\","
      "\"cache_control\":{\"type\":\"ephemeral\"}}]}]",
@@ -204,6 +210,11 @@ static const struct {
      HELLO ",\"n\":1,\"seed\":5,\"logprobs\":false,\"presence_penalty\":0.0,\"store\":true,"
            "\"odd\\r\\nx: y\":1,\"metadata\":{}",
      "\"max_tokens\"", "seed, store, odd??x??y"},
+    {G2, HELLO ",\"frequency_penalty\":0.5,\"presence_penalty\":-1",
+     "\"frequencyPenalty\":0.5,\"presencePenalty\":-1", ""},
+    {G25, HELLO ",\"frequency_penalty\":0.5,\"presence_penalty\":0.0", "\"generationConfig\":{}",
+     "frequency_penalty"},
+    {G3, HELLO ",\"presence_penalty\":-1", "\"generationConfig\":{}", "presence_penalty"},
     {G25, HELLO ",\"logprobs\":true,\"top_logprobs\":3", "\"responseLogprobs\":true,\"logprobs\":3",
      ""},
     {A45, HELLO ",\"user\":\"u\",\"service_tier\":\"default\",\"stream\":true",
@@ -218,6 +229,12 @@ static const struct {
     {A47, HELLO ",\"reasoning_effort\":\"xhigh\"", "\"output_config\":{\"effort\":\"xhigh\"}", ""},
     {A35, HELLO ",\"reasoning_effort\":\"low\"", "\"max_tokens\"", "reasoning_effort"},
     {G25, HELLO ",\"reasoning_effort\":\"none\"", "\"thinkingConfig\":{\"thinkingBudget\":0}", ""},
+    {G25, HELLO "," BUDGET("100000"), "\"thinkingBudget\":24576", ""},
+    {G25, HELLO "," BUDGET("50"), "\"thinkingBudget\":50", ""},
+    {G25L, HELLO "," BUDGET("50"), "\"thinkingBudget\":512", ""},
+    {G25L, HELLO ",\"reasoning_effort\":\"none\"", "\"thinkingBudget\":0", ""},
+    {G25P, HELLO "," BUDGET("100000"), "\"thinkingBudget\":32768", ""},
+    {G25P, HELLO "," BUDGET("50"), "\"thinkingBudget\":128", ""},
     {G3, HELLO ",\"reasoning_effort\":\"low\"",
      "\"thinkingConfig\":{\"thinkingLevel\":\"LOW\",\"includeThoughts\":true}", ""},
     {A45,
@@ -510,6 +527,7 @@ static const struct {
      "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\",\"input_audio\":"
      "{\"data\":\"A\",\"format\":\"wav\"}}]}]",
      "messages[0].content[0].type"},
+    {G25, AUDIO("pcm16"), "messages[0].content[0].input_audio.format"},
     {A45,
      "\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":"
      "\"data:image/tiff;base64,AAAA\"}}]}]",

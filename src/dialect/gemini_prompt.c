@@ -16,7 +16,6 @@ enum {
     INSTRUCTION_BYTES_MAX = 64 * 1024 * 1024,
     TOOL_NAME_BYTES_MAX = 64,
     CHOICES_MAX = 8,
-    PRO_BUDGET_MIN = 128, /* "2.5 Pro: 128 to 32768; thinking cannot be turned off" */
 };
 
 /* One writing of one request. */
@@ -27,6 +26,7 @@ struct writing {
     struct loss *loss;
     uint32_t generation; /* 25 for Gemini 2.5 */
     bool is_pro;
+    bool is_lite;
     bool instructs; /* the format is asked for in words */
     bool lacks_memory;
 };
@@ -110,6 +110,28 @@ static bool put_bytes(struct writing *writing, const struct message *message,
                        "must be an address or a base64 data URL with its type for this model");
 }
 
+/* "Audio understanding: supported audio formats". */
+static bool put_audio(struct writing *writing, const struct message *message,
+                      const struct message_part *part) {
+    static const struct {
+        dr_slice format;
+        dr_slice media_type;
+    } taken[] = {
+        {{"wav", 3}, {"audio/wav", 9}},    {{"mp3", 3}, {"audio/mp3", 9}},
+        {{"aiff", 4}, {"audio/aiff", 10}}, {{"aac", 3}, {"audio/aac", 9}},
+        {{"ogg", 3}, {"audio/ogg", 9}},    {{"flac", 4}, {"audio/flac", 10}},
+    };
+    char path[PART_PATH_BYTES_MAX];
+
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        if (!dr_slice_is(part->name, taken[i].format)) continue;
+        put_inline(writing, taken[i].media_type, part->data);
+        return true;
+    }
+    return loss_refuse(writing->loss, part_path(path, message, part, ".input_audio.format"),
+                       "must be 'wav', 'mp3', 'aiff', 'aac', 'ogg' or 'flac' for this model");
+}
+
 static bool put_part(struct writing *writing, const struct message *message,
                      const struct message_part *part) {
     char path[PART_PATH_BYTES_MAX];
@@ -127,12 +149,7 @@ static bool put_part(struct writing *writing, const struct message *message,
                                "is not known to this model's provider: send 'file_data'");
         }
         return put_bytes(writing, message, part, ".file.file_data");
-    case PART_AUDIO:
-        put_inline(writing,
-                   dr_slice_is(part->name, DR_LIT("wav")) ? DR_LIT("audio/wav")
-                                                          : DR_LIT("audio/mp3"),
-                   part->data);
-        return true;
+    case PART_AUDIO: return put_audio(writing, message, part);
     case PART_OTHER: break;
     }
     return loss_refuse(writing->loss, part_path(path, message, part, ".type"),
@@ -542,6 +559,18 @@ static void put_number(struct writing *writing, dr_slice name, dr_json value) {
     json_value(&writing->json, value);
 }
 
+/* "Penalty is not enabled for models/gemini-2.5-flash": with 2.5 and later any but zero is refused,
+ * which penalizes nothing. */
+static void put_penalty(struct writing *writing, dr_slice name, dr_json value, dr_slice asked) {
+    double number = 0;
+
+    if (writing->generation < 25) {
+        put_number(writing, name, value);
+    } else if (value && (!dr_json_to_double(value, &number) || number != 0)) {
+        loss_drop(writing->loss, asked);
+    }
+}
+
 /* The seed is of 32 bits here. */
 static void put_seed(struct writing *writing) {
     int64_t seed;
@@ -561,8 +590,10 @@ static void put_sampling(struct writing *writing) {
 
     put_number(writing, DR_LIT("temperature"), conversation->temperature);
     put_number(writing, DR_LIT("topP"), conversation->top_p);
-    put_number(writing, DR_LIT("frequencyPenalty"), conversation->frequency_penalty);
-    put_number(writing, DR_LIT("presencePenalty"), conversation->presence_penalty);
+    put_penalty(writing, DR_LIT("frequencyPenalty"), conversation->frequency_penalty,
+                DR_LIT("frequency_penalty"));
+    put_penalty(writing, DR_LIT("presencePenalty"), conversation->presence_penalty,
+                DR_LIT("presence_penalty"));
     put_seed(writing);
     if (conversation->choice_count > 1) {
         json_name(json, DR_LIT("candidateCount"));
@@ -597,13 +628,25 @@ static void put_format(struct writing *writing) {
     writing->json.has_item = true;
 }
 
+/* "Thinking budgets": 2.5 Pro 128 to 32768, Flash 0 to 24576, Flash-Lite 512 to 24576; Pro cannot
+ * turn thinking off. */
+static uint64_t clamp_budget(const struct writing *writing, uint64_t budget) {
+    const uint64_t least = writing->is_pro ? 128 : writing->is_lite ? 512 : 0;
+    const uint64_t most = writing->is_pro ? 32768 : 24576;
+
+    if (budget < least) return least;
+    return budget < most ? budget : most;
+}
+
 /* "OpenAI compatibility": minimal and low are 1024 tokens, medium 8192, high 24576. */
 static uint64_t budget_of(const struct writing *writing) {
     const struct conversation *conversation = writing->conversation;
     const dr_slice effort = conversation->reasoning_effort;
 
-    if (conversation->is_thinking_off) return writing->is_pro ? PRO_BUDGET_MIN : 0;
-    if (conversation->thinking_tokens > 0) return conversation->thinking_tokens;
+    if (conversation->is_thinking_off) return writing->is_pro ? clamp_budget(writing, 0) : 0;
+    if (conversation->thinking_tokens > 0) {
+        return clamp_budget(writing, conversation->thinking_tokens);
+    }
     if (dr_slice_is(effort, DR_LIT("minimal")) || dr_slice_is(effort, DR_LIT("low"))) return 1024;
     if (dr_slice_is(effort, DR_LIT("medium"))) return 8192;
     return 24576;
@@ -703,6 +746,7 @@ enum dr_status gemini_write_prompt(const struct conversation *conversation, dr_s
          * takes budgets. */
         .generation = named > 0 ? named : 25,
         .is_pro = dr_slice_find(model, DR_LIT("pro")) < model.len,
+        .is_lite = dr_slice_find(model, DR_LIT("lite")) < model.len,
     };
 
     if (!check(&writing)) return DR_INVALID;

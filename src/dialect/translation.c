@@ -64,7 +64,8 @@ static const struct row rows[] = {
     {INNER("messages[].content: image_url, address"), ADAPTED("`image` of a URL"),
      ADAPTED("`fileData`, its type guessed from the name")},
     {INNER("messages[].content: image_url.detail"), DROPPED, DROPPED},
-    {INNER("messages[].content: input_audio"), REFUSED("takes no audio"), ADAPTED("`inlineData`")},
+    {INNER("messages[].content: input_audio"), REFUSED("takes no audio"),
+     ADAPTED("`inlineData`; WAV, MP3, AIFF, AAC, OGG, FLAC, others are refused")},
     {INNER("messages[].content: file.file_data"),
      ADAPTED("`document`: PDF, any `text/…` as plain text in UTF-8; others are refused; an address "
              "becomes a URL"),
@@ -119,8 +120,10 @@ static const struct row rows[] = {
     {TOP_UNLESS("n", "1"), REFUSED("gives one answer"), ADAPTED("`candidateCount`, at most 8")},
     {TOP("logprobs"), REFUSED("gives no probabilities"), ADAPTED("`responseLogprobs`")},
     {TOP("top_logprobs"), REFUSED("gives no probabilities"), ADAPTED("`logprobs`")},
-    {TOP_UNLESS("frequency_penalty", "0"), DROPPED, CARRIED},
-    {TOP_UNLESS("presence_penalty", "0"), DROPPED, CARRIED},
+    {TOP_UNLESS("frequency_penalty", "0"), DROPPED,
+     ADAPTED("carried to Gemini 2.0 and earlier, dropped for later ones")},
+    {TOP_UNLESS("presence_penalty", "0"), DROPPED,
+     ADAPTED("carried to Gemini 2.0 and earlier, dropped for later ones")},
     {TOP("logit_bias"), DROPPED, DROPPED},
     {TOP("stream"), CARRIED, ADAPTED("the method; `alt=sse`")},
     {TOP("stream_options"), ADAPTED("usage always comes; it is shown when asked for"),
@@ -171,7 +174,9 @@ static const struct row rows[] = {
      ADAPTED("Gemini 2.5: `thinkingBudget` of 1024, 8192 or 24576 tokens, 0 for `none` (128 for "
              "Pro); Gemini 3: `thinkingLevel`")},
     {TOP("thinking"), ADAPTED("its budget or its being off, as above"),
-     ADAPTED("its budget or its being off, as above")},
+     ADAPTED("its budget or its being off, as above; a budget outside the range of Gemini 2.5 "
+             "(Pro: 128 to 32768; Flash: to 24576; Flash-Lite: 512 to 24576) becomes the nearest "
+             "in it")},
     {TOP("reasoning"),
      ADAPTED(
          "OpenRouter's `effort`, `max_tokens` and `enabled`, which alone is a medium effort, as "
