@@ -188,7 +188,7 @@ static void put_id(struct writing *writing, dr_slice id) {
     static const dr_slice foreign[] = {
         {"call_", 5}, {"toolu_", 6}, {"chatcmpl-", 9}, {"functions.", 10}, {"fc_", 3}};
 
-    if (writing->generation < 30 || id.len == 0) return;
+    if (writing->generation < 30 || id.len == 0 || writing->conversation->is_legacy) return;
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
         if (dr_slice_starts(id, foreign[i])) return;
     }
@@ -302,14 +302,13 @@ static void tell_thoughts(struct writing *writing, const struct message *message
 
 /* A signature of text stands on the text's last part, or on an empty one: where exactly it stood in
  * a stream is not kept, and Google only recommends to return it. */
-static void put_text_signature(struct writing *writing, const struct message *message) {
-    for (size_t i = message->thought_count; i > 0; i--) {
-        if (message->thoughts[i - 1].kind != THOUGHT_GEMINI_TEXT) continue;
+static void put_text_signatures(struct writing *writing, const struct message *message) {
+    for (size_t i = 0; i < message->thought_count; i++) {
+        if (message->thoughts[i].kind != THOUGHT_GEMINI_TEXT) continue;
         json_open(&writing->json, '{');
         json_member(&writing->json, DR_LIT("text"), DR_LIT(""));
-        json_member(&writing->json, DR_LIT("thoughtSignature"), message->thoughts[i - 1].signature);
+        json_member(&writing->json, DR_LIT("thoughtSignature"), message->thoughts[i].signature);
         json_close(&writing->json, '}');
-        return;
     }
 }
 
@@ -319,7 +318,7 @@ static bool put_model_turn(struct writing *writing, const struct turn *turn) {
         if (message->role != MESSAGE_ASSISTANT) continue;
         tell_thoughts(writing, message);
         if (!put_parts(writing, message)) return false;
-        put_text_signature(writing, message);
+        put_text_signatures(writing, message);
         for (size_t k = 0; k < message->call_count; k++) {
             put_call(writing, &message->calls[k], k == 0);
         }
@@ -584,6 +583,26 @@ static void put_seed(struct writing *writing) {
     }
 }
 
+/* Empty ones say nothing, and are refused. */
+static void put_stops(struct writing *writing) {
+    const struct conversation *conversation = writing->conversation;
+    struct json_writer *json = &writing->json;
+    size_t count = 0;
+
+    for (size_t i = 0; i < conversation->stop_count; i++) {
+        if (conversation->stops[i].len == 0) {
+            loss_drop(writing->loss, DR_LIT("stop"));
+            continue;
+        }
+        if (count++ == 0) {
+            json_name(json, DR_LIT("stopSequences"));
+            json_open(json, '[');
+        }
+        json_text(json, conversation->stops[i]);
+    }
+    if (count > 0) json_close(json, ']');
+}
+
 static void put_sampling(struct writing *writing) {
     const struct conversation *conversation = writing->conversation;
     struct json_writer *json = &writing->json;
@@ -608,11 +627,7 @@ static void put_sampling(struct writing *writing) {
         json_raw(json, DR_LIT("true"));
         put_number(writing, DR_LIT("logprobs"), conversation->top_logprobs);
     }
-    if (conversation->stop_count == 0) return;
-    json_name(json, DR_LIT("stopSequences"));
-    json_open(json, '[');
-    for (size_t i = 0; i < conversation->stop_count; i++) json_text(json, conversation->stops[i]);
-    json_close(json, ']');
+    put_stops(writing);
 }
 
 static void put_format(struct writing *writing) {
@@ -674,13 +689,13 @@ static void put_thinking(struct writing *writing) {
     const bool cannot_stop = writing->is_pro || writing->generation >= 30;
 
     if (conversation->reasoning_effort.len == 0 && !conversation->has_thinking) return;
-    const dr_slice asked =
-        conversation->reasoning_effort.len > 0 ? DR_LIT("reasoning_effort") : DR_LIT("thinking");
     if (writing->generation < 25) {
-        if (!conversation->is_thinking_off) loss_drop(writing->loss, asked);
+        if (!conversation->is_thinking_off) loss_drop(writing->loss, conversation->thinking_field);
         return;
     }
-    if (conversation->is_thinking_off && cannot_stop) loss_drop(writing->loss, asked);
+    if (conversation->is_thinking_off && cannot_stop) {
+        loss_drop(writing->loss, conversation->thinking_field);
+    }
     json_name(json, DR_LIT("thinkingConfig"));
     json_open(json, '{');
     if (writing->generation >= 30) {

@@ -84,7 +84,7 @@ static const struct row rows[] = {
      ADAPTED("`tool_result`s at the beginning of the next turn in the order of the calls; a call "
              "without result and a result without call are refused, as OpenAI does"),
      ADAPTED("`functionResponse`s in the order of the calls; a text that is no JSON object stands "
-             "in `{\"result\":…}`")},
+             "in `{\"result\":…}`; pictures follow behind them all")},
     {INNER("messages[].reasoning_details"),
      ADAPTED("blocks of thinking with Anthropic's signatures are sent back; others are dropped"),
      ADAPTED("Google's signatures are sent back; others are dropped")},
@@ -115,7 +115,8 @@ static const struct row rows[] = {
          "dropped beside `temperature` for Claude 4.1 and later, while thinking, and for Claude "
          "4.7 and later"),
      CARRIED},
-    {TOP("stop"), ADAPTED("`stop_sequences`; blank ones are dropped"), ADAPTED("`stopSequences`")},
+    {TOP("stop"), ADAPTED("`stop_sequences`; blank ones are dropped"),
+     ADAPTED("`stopSequences`; empty ones are dropped")},
     {TOP("seed"), DROPPED, ADAPTED("one beyond 32 bits is dropped")},
     {TOP_UNLESS("n", "1"), REFUSED("gives one answer"), ADAPTED("`candidateCount`, at most 8")},
     {TOP("logprobs"), REFUSED("gives no probabilities"), ADAPTED("`responseLogprobs`")},
@@ -159,8 +160,10 @@ static const struct row rows[] = {
          "`json_schema`: `output_config.format` for Claude 4.5 and later, where limits of "
          "numbers and lengths are dropped; else, for a schema with an object whose members have "
          "no names, and for `json_object`, an instruction in `system`"),
-     ADAPTED("`responseMimeType`, `responseJsonSchema`; beside tools Gemini 2 gets an instruction "
-             "instead")},
+     ADAPTED(
+         "`responseMimeType`, `responseJsonSchema`, of which keywords that Google does not know "
+         "are dropped, remarks (`default`, `examples`) without a word; beside tools Gemini 2 gets "
+         "an instruction instead")},
     {INNER("response_format.json_schema.name"), ADAPTED("a label; left out"),
      ADAPTED("a label; left out")},
     {INNER("response_format.json_schema.description"), DROPPED, DROPPED},
