@@ -44,7 +44,7 @@ struct sample_request {
     uint32_t call_count;
     uint32_t tool_count;
     bool is_legacy;
-    bool has_choice_none;
+    bool has_same_ids; /* in the present turn */
 };
 
 void sample_facts_init(struct sample_facts *facts);
