@@ -16,7 +16,6 @@ enum {
     INSTRUCTION_BYTES_MAX = 64 * 1024 * 1024,
     TOOL_NAME_BYTES_MAX = 64,
     CHOICES_MAX = 8,
-    PRO_BUDGET_MIN = 128, /* "2.5 Pro: 128 to 32768; thinking cannot be turned off" */
 };
 
 /* One writing of one request. */
@@ -27,6 +26,7 @@ struct writing {
     struct loss *loss;
     uint32_t generation; /* 25 for Gemini 2.5 */
     bool is_pro;
+    bool is_lite;
     bool instructs; /* the format is asked for in words */
     bool lacks_memory;
 };
@@ -110,6 +110,28 @@ static bool put_bytes(struct writing *writing, const struct message *message,
                        "must be an address or a base64 data URL with its type for this model");
 }
 
+/* "Audio understanding: supported audio formats". */
+static bool put_audio(struct writing *writing, const struct message *message,
+                      const struct message_part *part) {
+    static const struct {
+        dr_slice format;
+        dr_slice media_type;
+    } taken[] = {
+        {{"wav", 3}, {"audio/wav", 9}},    {{"mp3", 3}, {"audio/mp3", 9}},
+        {{"aiff", 4}, {"audio/aiff", 10}}, {{"aac", 3}, {"audio/aac", 9}},
+        {{"ogg", 3}, {"audio/ogg", 9}},    {{"flac", 4}, {"audio/flac", 10}},
+    };
+    char path[PART_PATH_BYTES_MAX];
+
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        if (!dr_slice_is(part->name, taken[i].format)) continue;
+        put_inline(writing, taken[i].media_type, part->data);
+        return true;
+    }
+    return loss_refuse(writing->loss, part_path(path, message, part, ".input_audio.format"),
+                       "must be 'wav', 'mp3', 'aiff', 'aac', 'ogg' or 'flac' for this model");
+}
+
 static bool put_part(struct writing *writing, const struct message *message,
                      const struct message_part *part) {
     char path[PART_PATH_BYTES_MAX];
@@ -127,12 +149,7 @@ static bool put_part(struct writing *writing, const struct message *message,
                                "is not known to this model's provider: send 'file_data'");
         }
         return put_bytes(writing, message, part, ".file.file_data");
-    case PART_AUDIO:
-        put_inline(writing,
-                   dr_slice_is(part->name, DR_LIT("wav")) ? DR_LIT("audio/wav")
-                                                          : DR_LIT("audio/mp3"),
-                   part->data);
-        return true;
+    case PART_AUDIO: return put_audio(writing, message, part);
     case PART_OTHER: break;
     }
     return loss_refuse(writing->loss, part_path(path, message, part, ".type"),
@@ -171,7 +188,7 @@ static void put_id(struct writing *writing, dr_slice id) {
     static const dr_slice foreign[] = {
         {"call_", 5}, {"toolu_", 6}, {"chatcmpl-", 9}, {"functions.", 10}, {"fc_", 3}};
 
-    if (writing->generation < 30 || id.len == 0) return;
+    if (writing->generation < 30 || id.len == 0 || writing->conversation->is_legacy) return;
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
         if (dr_slice_starts(id, foreign[i])) return;
     }
@@ -285,14 +302,13 @@ static void tell_thoughts(struct writing *writing, const struct message *message
 
 /* A signature of text stands on the text's last part, or on an empty one: where exactly it stood in
  * a stream is not kept, and Google only recommends to return it. */
-static void put_text_signature(struct writing *writing, const struct message *message) {
-    for (size_t i = message->thought_count; i > 0; i--) {
-        if (message->thoughts[i - 1].kind != THOUGHT_GEMINI_TEXT) continue;
+static void put_text_signatures(struct writing *writing, const struct message *message) {
+    for (size_t i = 0; i < message->thought_count; i++) {
+        if (message->thoughts[i].kind != THOUGHT_GEMINI_TEXT) continue;
         json_open(&writing->json, '{');
         json_member(&writing->json, DR_LIT("text"), DR_LIT(""));
-        json_member(&writing->json, DR_LIT("thoughtSignature"), message->thoughts[i - 1].signature);
+        json_member(&writing->json, DR_LIT("thoughtSignature"), message->thoughts[i].signature);
         json_close(&writing->json, '}');
-        return;
     }
 }
 
@@ -302,7 +318,7 @@ static bool put_model_turn(struct writing *writing, const struct turn *turn) {
         if (message->role != MESSAGE_ASSISTANT) continue;
         tell_thoughts(writing, message);
         if (!put_parts(writing, message)) return false;
-        put_text_signature(writing, message);
+        put_text_signatures(writing, message);
         for (size_t k = 0; k < message->call_count; k++) {
             put_call(writing, &message->calls[k], k == 0);
         }
@@ -542,6 +558,18 @@ static void put_number(struct writing *writing, dr_slice name, dr_json value) {
     json_value(&writing->json, value);
 }
 
+/* "Penalty is not enabled for models/gemini-2.5-flash": with 2.5 and later any but zero is refused,
+ * which penalizes nothing. */
+static void put_penalty(struct writing *writing, dr_slice name, dr_json value, dr_slice asked) {
+    double number = 0;
+
+    if (writing->generation < 25) {
+        put_number(writing, name, value);
+    } else if (value && (!dr_json_to_double(value, &number) || number != 0)) {
+        loss_drop(writing->loss, asked);
+    }
+}
+
 /* The seed is of 32 bits here. */
 static void put_seed(struct writing *writing) {
     int64_t seed;
@@ -555,14 +583,36 @@ static void put_seed(struct writing *writing) {
     }
 }
 
+/* Empty ones say nothing, and are refused. */
+static void put_stops(struct writing *writing) {
+    const struct conversation *conversation = writing->conversation;
+    struct json_writer *json = &writing->json;
+    size_t count = 0;
+
+    for (size_t i = 0; i < conversation->stop_count; i++) {
+        if (conversation->stops[i].len == 0) {
+            loss_drop(writing->loss, DR_LIT("stop"));
+            continue;
+        }
+        if (count++ == 0) {
+            json_name(json, DR_LIT("stopSequences"));
+            json_open(json, '[');
+        }
+        json_text(json, conversation->stops[i]);
+    }
+    if (count > 0) json_close(json, ']');
+}
+
 static void put_sampling(struct writing *writing) {
     const struct conversation *conversation = writing->conversation;
     struct json_writer *json = &writing->json;
 
     put_number(writing, DR_LIT("temperature"), conversation->temperature);
     put_number(writing, DR_LIT("topP"), conversation->top_p);
-    put_number(writing, DR_LIT("frequencyPenalty"), conversation->frequency_penalty);
-    put_number(writing, DR_LIT("presencePenalty"), conversation->presence_penalty);
+    put_penalty(writing, DR_LIT("frequencyPenalty"), conversation->frequency_penalty,
+                DR_LIT("frequency_penalty"));
+    put_penalty(writing, DR_LIT("presencePenalty"), conversation->presence_penalty,
+                DR_LIT("presence_penalty"));
     put_seed(writing);
     if (conversation->choice_count > 1) {
         json_name(json, DR_LIT("candidateCount"));
@@ -577,11 +627,7 @@ static void put_sampling(struct writing *writing) {
         json_raw(json, DR_LIT("true"));
         put_number(writing, DR_LIT("logprobs"), conversation->top_logprobs);
     }
-    if (conversation->stop_count == 0) return;
-    json_name(json, DR_LIT("stopSequences"));
-    json_open(json, '[');
-    for (size_t i = 0; i < conversation->stop_count; i++) json_text(json, conversation->stops[i]);
-    json_close(json, ']');
+    put_stops(writing);
 }
 
 static void put_format(struct writing *writing) {
@@ -597,13 +643,25 @@ static void put_format(struct writing *writing) {
     writing->json.has_item = true;
 }
 
+/* "Thinking budgets": 2.5 Pro 128 to 32768, Flash 0 to 24576, Flash-Lite 512 to 24576; Pro cannot
+ * turn thinking off. */
+static uint64_t clamp_budget(const struct writing *writing, uint64_t budget) {
+    const uint64_t least = writing->is_pro ? 128 : writing->is_lite ? 512 : 0;
+    const uint64_t most = writing->is_pro ? 32768 : 24576;
+
+    if (budget < least) return least;
+    return budget < most ? budget : most;
+}
+
 /* "OpenAI compatibility": minimal and low are 1024 tokens, medium 8192, high 24576. */
 static uint64_t budget_of(const struct writing *writing) {
     const struct conversation *conversation = writing->conversation;
     const dr_slice effort = conversation->reasoning_effort;
 
-    if (conversation->is_thinking_off) return writing->is_pro ? PRO_BUDGET_MIN : 0;
-    if (conversation->thinking_tokens > 0) return conversation->thinking_tokens;
+    if (conversation->is_thinking_off) return writing->is_pro ? clamp_budget(writing, 0) : 0;
+    if (conversation->thinking_tokens > 0) {
+        return clamp_budget(writing, conversation->thinking_tokens);
+    }
     if (dr_slice_is(effort, DR_LIT("minimal")) || dr_slice_is(effort, DR_LIT("low"))) return 1024;
     if (dr_slice_is(effort, DR_LIT("medium"))) return 8192;
     return 24576;
@@ -631,13 +689,13 @@ static void put_thinking(struct writing *writing) {
     const bool cannot_stop = writing->is_pro || writing->generation >= 30;
 
     if (conversation->reasoning_effort.len == 0 && !conversation->has_thinking) return;
-    const dr_slice asked =
-        conversation->reasoning_effort.len > 0 ? DR_LIT("reasoning_effort") : DR_LIT("thinking");
     if (writing->generation < 25) {
-        if (!conversation->is_thinking_off) loss_drop(writing->loss, asked);
+        if (!conversation->is_thinking_off) loss_drop(writing->loss, conversation->thinking_field);
         return;
     }
-    if (conversation->is_thinking_off && cannot_stop) loss_drop(writing->loss, asked);
+    if (conversation->is_thinking_off && cannot_stop) {
+        loss_drop(writing->loss, conversation->thinking_field);
+    }
     json_name(json, DR_LIT("thinkingConfig"));
     json_open(json, '{');
     if (writing->generation >= 30) {
@@ -703,6 +761,7 @@ enum dr_status gemini_write_prompt(const struct conversation *conversation, dr_s
          * takes budgets. */
         .generation = named > 0 ? named : 25,
         .is_pro = dr_slice_find(model, DR_LIT("pro")) < model.len,
+        .is_lite = dr_slice_find(model, DR_LIT("lite")) < model.len,
     };
 
     if (!check(&writing)) return DR_INVALID;

@@ -64,7 +64,8 @@ static const struct row rows[] = {
     {INNER("messages[].content: image_url, address"), ADAPTED("`image` of a URL"),
      ADAPTED("`fileData`, its type guessed from the name")},
     {INNER("messages[].content: image_url.detail"), DROPPED, DROPPED},
-    {INNER("messages[].content: input_audio"), REFUSED("takes no audio"), ADAPTED("`inlineData`")},
+    {INNER("messages[].content: input_audio"), REFUSED("takes no audio"),
+     ADAPTED("`inlineData`; WAV, MP3, AIFF, AAC, OGG, FLAC, others are refused")},
     {INNER("messages[].content: file.file_data"),
      ADAPTED("`document`: PDF, any `text/…` as plain text in UTF-8; others are refused; an address "
              "becomes a URL"),
@@ -83,7 +84,7 @@ static const struct row rows[] = {
      ADAPTED("`tool_result`s at the beginning of the next turn in the order of the calls; a call "
              "without result and a result without call are refused, as OpenAI does"),
      ADAPTED("`functionResponse`s in the order of the calls; a text that is no JSON object stands "
-             "in `{\"result\":…}`")},
+             "in `{\"result\":…}`; pictures follow behind them all")},
     {INNER("messages[].reasoning_details"),
      ADAPTED("blocks of thinking with Anthropic's signatures are sent back; others are dropped"),
      ADAPTED("Google's signatures are sent back; others are dropped")},
@@ -114,13 +115,16 @@ static const struct row rows[] = {
          "dropped beside `temperature` for Claude 4.1 and later, while thinking, and for Claude "
          "4.7 and later"),
      CARRIED},
-    {TOP("stop"), ADAPTED("`stop_sequences`; blank ones are dropped"), ADAPTED("`stopSequences`")},
+    {TOP("stop"), ADAPTED("`stop_sequences`; blank ones are dropped"),
+     ADAPTED("`stopSequences`; empty ones are dropped")},
     {TOP("seed"), DROPPED, ADAPTED("one beyond 32 bits is dropped")},
     {TOP_UNLESS("n", "1"), REFUSED("gives one answer"), ADAPTED("`candidateCount`, at most 8")},
     {TOP("logprobs"), REFUSED("gives no probabilities"), ADAPTED("`responseLogprobs`")},
     {TOP("top_logprobs"), REFUSED("gives no probabilities"), ADAPTED("`logprobs`")},
-    {TOP_UNLESS("frequency_penalty", "0"), DROPPED, CARRIED},
-    {TOP_UNLESS("presence_penalty", "0"), DROPPED, CARRIED},
+    {TOP_UNLESS("frequency_penalty", "0"), DROPPED,
+     ADAPTED("carried to Gemini 2.0 and earlier, dropped for later ones")},
+    {TOP_UNLESS("presence_penalty", "0"), DROPPED,
+     ADAPTED("carried to Gemini 2.0 and earlier, dropped for later ones")},
     {TOP("logit_bias"), DROPPED, DROPPED},
     {TOP("stream"), CARRIED, ADAPTED("the method; `alt=sse`")},
     {TOP("stream_options"), ADAPTED("usage always comes; it is shown when asked for"),
@@ -156,8 +160,10 @@ static const struct row rows[] = {
          "`json_schema`: `output_config.format` for Claude 4.5 and later, where limits of "
          "numbers and lengths are dropped; else, for a schema with an object whose members have "
          "no names, and for `json_object`, an instruction in `system`"),
-     ADAPTED("`responseMimeType`, `responseJsonSchema`; beside tools Gemini 2 gets an instruction "
-             "instead")},
+     ADAPTED(
+         "`responseMimeType`, `responseJsonSchema`, of which keywords that Google does not know "
+         "are dropped, remarks (`default`, `examples`) without a word; beside tools Gemini 2 gets "
+         "an instruction instead")},
     {INNER("response_format.json_schema.name"), ADAPTED("a label; left out"),
      ADAPTED("a label; left out")},
     {INNER("response_format.json_schema.description"), DROPPED, DROPPED},
@@ -171,7 +177,9 @@ static const struct row rows[] = {
      ADAPTED("Gemini 2.5: `thinkingBudget` of 1024, 8192 or 24576 tokens, 0 for `none` (128 for "
              "Pro); Gemini 3: `thinkingLevel`")},
     {TOP("thinking"), ADAPTED("its budget or its being off, as above"),
-     ADAPTED("its budget or its being off, as above")},
+     ADAPTED("its budget or its being off, as above; a budget outside the range of Gemini 2.5 "
+             "(Pro: 128 to 32768; Flash: to 24576; Flash-Lite: 512 to 24576) becomes the nearest "
+             "in it")},
     {TOP("reasoning"),
      ADAPTED(
          "OpenRouter's `effort`, `max_tokens` and `enabled`, which alone is a medium effort, as "

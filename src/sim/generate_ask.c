@@ -269,6 +269,20 @@ static bool check_number(struct sim_reading *reading, dr_json config, const char
                         name, least, most);
 }
 
+/* Zero penalizes nothing and is let pass. */
+static bool check_penalty(struct sim_reading *reading, dr_json config, const char *name) {
+    const dr_slice model = reading->ask->model;
+    double number = 0;
+    if (!check_number(reading, config, name, -2, 2)) return false;
+    (void)dr_json_to_double(member(config, name), &number);
+    if (number == 0 ||
+        (!dr_slice_starts(model, DR_LIT("gemini-2.5")) && !sim_generate_is_third(model))) {
+        return true;
+    }
+    return sim_complain(reading, "Penalty is not enabled for models/%.*s",
+                        DR_FMT(dr_slice_first(model, 64)));
+}
+
 static bool read_counts(struct sim_reading *reading, dr_json config) {
     struct sim_ask *ask = reading->ask;
     uint64_t choices = 1;
@@ -372,6 +386,25 @@ static bool read_level(struct sim_reading *reading, dr_slice level) {
         DR_FMT(dr_slice_first(level, 40)));
 }
 
+/* -1 leaves it to the model; 0 turns thinking off, but for Pro. */
+static bool check_budget(struct sim_reading *reading, dr_json budget, int64_t *ret_tokens) {
+    const dr_slice model = reading->ask->model;
+    const bool is_pro = dr_slice_starts(model, DR_LIT("gemini-2.5-pro"));
+    const bool is_lite = dr_slice_starts(model, DR_LIT("gemini-2.5-flash-lite"));
+    const bool is_flash = dr_slice_starts(model, DR_LIT("gemini-2.5-flash"));
+    const int64_t least = is_pro ? 128 : is_lite ? 512 : 0;
+    const int64_t most = is_flash ? 24576 : 32768;
+    if (dr_json_to_i64(budget, ret_tokens)) {
+        if (*ret_tokens >= least && *ret_tokens <= most) return true;
+        if (*ret_tokens == -1 || (*ret_tokens == 0 && !is_pro)) return true;
+    }
+    return sim_complain(reading,
+                        "The thinking budget %.*s is invalid. Please choose a value between %lld "
+                        "and %lld.",
+                        DR_FMT(dr_slice_first(dr_json_number_text(budget), 24)), (long long)least,
+                        (long long)most);
+}
+
 static bool read_thinking(struct sim_reading *reading, dr_json config) {
     static const struct sim_member members[] = {
         {SIM_TEXT("includeThoughts"), SIM_BOOL},
@@ -394,10 +427,7 @@ static bool read_thinking(struct sim_reading *reading, dr_json config) {
     }
     if (dr_json_bool(member(thinking, "includeThoughts"))) ask->thoughts = SIM_THOUGHTS_SHOWN;
     if (level) return read_level(reading, dr_json_text(level));
-    if (budget && (!dr_json_to_i64(budget, &tokens) || tokens < -1 || tokens > 32768)) {
-        return sim_complain(reading, "The thinking budget is invalid. Please choose a value "
-                                     "between 0 and 32768, or -1.");
-    }
+    if (budget && !check_budget(reading, budget, &tokens)) return false;
     /* Without a number, and for -1, the model decides. */
     sim_ask_set_budget(ask, budget && tokens >= 0 ? (uint64_t)tokens : 8192);
     return true;
@@ -432,10 +462,10 @@ static bool read_config(struct sim_reading *reading) {
     return sim_generate_check(reading, config, "generation_config", SIM_MEMBERS(members)) &&
            check_number(reading, config, "temperature", 0, 2) &&
            check_number(reading, config, "topP", 0, 1) &&
-           check_number(reading, config, "presencePenalty", -2, 2) &&
-           check_number(reading, config, "frequencyPenalty", -2, 2) &&
-           read_counts(reading, config) && read_stops(reading, config) &&
-           read_thinking(reading, config) && read_format(reading, config);
+           check_penalty(reading, config, "presencePenalty") &&
+           check_penalty(reading, config, "frequencyPenalty") && read_counts(reading, config) &&
+           read_stops(reading, config) && read_thinking(reading, config) &&
+           read_format(reading, config);
 }
 
 /* --- the whole --- */

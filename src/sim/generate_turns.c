@@ -115,6 +115,21 @@ static bool read_text(struct walk *walk, dr_json part, const char *path) {
     return true;
 }
 
+/* "Audio understanding: supported audio formats"; of other kinds anything with a slash. */
+static bool is_media_type(dr_slice type) {
+    static const dr_slice audio[] = {
+        SIM_TEXT("audio/wav"), SIM_TEXT("audio/mp3"), SIM_TEXT("audio/aiff"),
+        SIM_TEXT("audio/aac"), SIM_TEXT("audio/ogg"), SIM_TEXT("audio/flac"),
+    };
+    if (!dr_slice_starts(type, DR_LIT("audio/"))) {
+        return dr_slice_find_char(type, '/') < type.len;
+    }
+    for (size_t i = 0; i < sizeof audio / sizeof audio[0]; i++) {
+        if (dr_slice_is(type, audio[i])) return true;
+    }
+    return false;
+}
+
 static bool read_inline(struct walk *walk, dr_json part, const char *path) {
     static const struct sim_member members[] = {
         {SIM_TEXT("mimeType"), SIM_STRING | SIM_REQUIRED},
@@ -123,12 +138,12 @@ static bool read_inline(struct walk *walk, dr_json part, const char *path) {
     };
     dr_json blob = sim_shape_member(part, DR_LIT("inlineData"));
     const dr_slice data = sim_generate_text(blob, "data");
+    const dr_slice type = sim_generate_text(blob, "mimeType");
     if (!sim_generate_check(walk->reading, blob, path, SIM_MEMBERS(members))) return false;
     sim_talk_note_image(&walk->reading->ask->talk);
-    if (dr_slice_find_char(sim_generate_text(blob, "mimeType"), '/') ==
-        sim_generate_text(blob, "mimeType").len) {
+    if (!is_media_type(type)) {
         return sim_complain(walk->reading, "Unsupported MIME type: %.*s",
-                            DR_FMT(dr_slice_first(sim_generate_text(blob, "mimeType"), 64)));
+                            DR_FMT(dr_slice_first(type, 64)));
     }
     if (data.len > 0 && sim_shape_is_base64(data)) return true;
     return sim_complain(walk->reading,

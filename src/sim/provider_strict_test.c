@@ -141,6 +141,9 @@ static const struct refusal_case generate_cases[] = {
      "exclude each other"},
     {CONFIG("\"thinkingConfig\":{\"thinkingBudget\":1,\"thinkingLevel\":\"LOW\"}"), "only one of"},
     {CONFIG("\"thinkingConfig\":{\"thinkingLevel\":\"deep\"}"), "thinking_level"},
+    {CONFIG("\"thinkingConfig\":{\"thinkingBudget\":24577}"), "between 0 and 24576"},
+    {CONFIG("\"presencePenalty\":0.5"), "Penalty is not enabled for models/gemini-2.5-flash"},
+    {CONFIG("\"frequencyPenalty\":-0.1"), "Penalty is not enabled"},
     {DECLARED("{\"name\":\"9a\"}", ""), "Invalid function name"},
     {DECLARED("{\"name\":\"a\",\"input_schema\":{}}", ""), "Unknown name \\\"input_schema\\\""},
     {DECLARED("{\"name\":\"a\",\"parameters\":{\"type\":[\"STRING\"]}}", ""),
@@ -166,6 +169,8 @@ static const struct refusal_case generate_cases[] = {
     {GEMINI(PARTS("user", "{\"text\":\"a\",\"fileData\":{\"fileUri\":\"x\"}}"), ""), "already set"},
     {GEMINI(PARTS("user", "{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"data:,\"}}"), ""),
      "Base64 decoding failed"},
+    {GEMINI(PARTS("user", "{\"inlineData\":{\"mimeType\":\"audio/pcm16\",\"data\":\"AAAA\"}}"), ""),
+     "Unsupported MIME type: audio/pcm16"},
     {GEMINI(PARTS("user", RESPONSE_PART("a")), ""), "immediately after"},
     {GEMINI(HELLO "," PARTS("model", CALL_PART("a")), ""), "number of function response parts"},
     {GEMINI(HELLO "," PARTS("model", CALL_PART("a")) "," HELLO, ""),
@@ -182,6 +187,17 @@ static const struct refusal_case generate_cases[] = {
      "takes text alone"},
 };
 
+/* What one model refuses and another may take. */
+static const struct refusal_case pro_cases[] = {
+    {CONFIG("\"thinkingConfig\":{\"thinkingBudget\":0}"), "between 128 and 32768"},
+    {CONFIG("\"thinkingConfig\":{\"thinkingBudget\":50}"), "between 128 and 32768"},
+    {CONFIG("\"thinkingConfig\":{\"thinkingBudget\":32769}"), "between 128 and 32768"},
+};
+
+static const struct refusal_case lite_cases[] = {
+    {CONFIG("\"thinkingConfig\":{\"thinkingBudget\":1}"), "between 512 and 24576"},
+};
+
 static void judge_generate_error(dr_json root) {
     dr_json error = at(root, "error");
     assert_int_equal(number(at(error, "code")), 400);
@@ -191,6 +207,10 @@ static void judge_generate_error(dr_json root) {
 static void test_generate_refuses_what_google_refuses(void **state) {
     (void)state;
     peer_expect_refusals(GENERATE, GOOGLE_KEY, ALL_OF(generate_cases), judge_generate_error);
+    peer_expect_refusals("POST /v1beta/models/gemini-2.5-pro:generateContent", GOOGLE_KEY,
+                         ALL_OF(pro_cases), judge_generate_error);
+    peer_expect_refusals("POST /v1beta/models/gemini-2.5-flash-lite:generateContent", GOOGLE_KEY,
+                         ALL_OF(lite_cases), judge_generate_error);
 }
 
 #define SAID_OF(messages, more) "{\"model\":\"deepseek-chat\",\"messages\":[" messages "]" more "}"

@@ -65,6 +65,8 @@ WISHES = {
     "a text": {"messages": [{"role": "user", "content": [
         {"type": "file", "file": {"filename": "a.txt", "file_data": TEXT}}, {"type": "text", "text": "Read it."}]}]},
     "an e-mail address": {"messages": HELLO, "user": "bob@example.com"},
+    # What Google refuses.
+    "penalties": {"messages": HELLO, "frequency_penalty": 0.5, "presence_penalty": -0.5},
 }
 # What x-drover-dropped tells, by wish and model.
 DROPPED = {
@@ -78,6 +80,8 @@ DROPPED = {
     ("a text", GEMINI): {"messages.content.file.filename"},
     ("an e-mail address", CLAUDE): {"user"},
     ("an e-mail address", GEMINI): {"user"},
+    ("penalties", CLAUDE): {"frequency_penalty", "presence_penalty"},
+    ("penalties", GEMINI): {"frequency_penalty", "presence_penalty"},
 }
 # What a model knows no other word for.
 WITNESSED = {("effort", DEEPSEEK): {"reasoning_effort": "high"}}
@@ -158,6 +162,19 @@ def test_each_wish_is_granted_alike_on_every_transport(house, socket, wish, mode
 def test_blanks_are_not_sent_to_who_refuses_them(house, messages):
     headers, answer = house.post({"model": CLAUDE, "messages": messages})
     assert said_of(answer)[0].startswith("This is a simulation") and "x-drover-dropped" not in headers
+
+
+def test_gemini_thinks_no_more_than_it_may(house):
+    headers, answer = house.post({"model": GEMINI, "messages": HELLO,
+                                  "thinking": {"type": "enabled", "budget_tokens": 100000}})
+    assert said_of(answer)[0].startswith("This is a simulation") and "x-drover-dropped" not in headers
+
+
+@pytest.mark.parametrize("sound", ("wav", "flac"))
+def test_gemini_hears_sounds_under_their_own_names(house, sound):
+    headers, answer = house.post({"model": GEMINI, "messages": [{"role": "user", "content": [
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": sound}}]}]})
+    assert said_of(answer)[0] and "x-drover-dropped" not in headers
 
 
 def test_the_witness_grants_the_wishes(house):
