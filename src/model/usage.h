@@ -19,9 +19,9 @@ struct usage {
     uint64_t cache_write_tokens; /* of `prompt`; only Anthropic tells */
 };
 
-/* Takes a further report of the same answer in. One with a prompt's count is a whole one and stands
- * for those before it; others are parts (some count the prompt in one and the output in another, and
- * some send zeros at the end), whose counts are added to what is there, where 0 is none. */
+/* Takes a further report of the same answer in. One with a prompt's count is a whole one and
+ * stands for those before it; others are parts (some count the prompt in one and the output in
+ * another, and some send zeros at the end), whose counts join what is there, where 0 is none. */
 void usage_add_report(struct usage *usage, const struct usage *report);
 /* completion, or total - prompt where that is more. Of a report that lacks its prompt's count see
  * policy/estimate.h first. */
