@@ -35,6 +35,7 @@ static void read_stream(struct dialect_reader *reader, dr_slice text) {
     struct answer_chunk chunk;
     struct dr_error error = {0};
     size_t finish_count = 0;
+    const struct usage usage = {.source = USAGE_REPORTED};
 
     dr_arena_init(&arena, WRITTEN_BYTES_MAX, NULL);
     dr_buf_init(&written, WRITTEN_BYTES_MAX);
@@ -55,6 +56,7 @@ static void read_stream(struct dialect_reader *reader, dr_slice text) {
         dr_assert(openai_put_events(&writer, &chunk, &written));
     }
     if (dr_buf_status(&written) == DR_OK) check_written(dr_buf_slice(&written));
+    dr_assert(openai_put_end(&writer, &usage, &written));
     dr_buf_clear(&written);
     dr_arena_clear(&arena);
 }

@@ -363,7 +363,10 @@ static void note_chunk(struct observer *observer, const struct answer_chunk *chu
         note_event(observer->meaning, &chunk->events[i]);
     }
     assert_true(openai_put_events(&observer->writer, chunk, &observer->written));
-    if (observer->meaning->is_ended) end_answer(observer);
+    if (!observer->meaning->is_ended) return;
+    assert_true(openai_put_end(&observer->writer, &observer->meaning->usage, &observer->written));
+    dr_buf_put(&observer->written, DR_LIT("data: [DONE]\n\n"));
+    end_answer(observer);
 }
 
 static void observe(void *owner, const struct dr_sse_event *event) {
