@@ -70,8 +70,8 @@ static void add_finish(struct answer_builder *builder, struct anthropic_stream *
 
     if (reason.len == 0 || stream->has_finish) return;
     const dr_json details = dr_json_member(holder, DR_LIT("stop_details"));
-    answer_builder_add_text(builder, ANSWER_REFUSAL, 0,
-                            dr_json_text(dr_json_member(details, DR_LIT("explanation"))));
+    answer_builder_add_verdict(builder, 0,
+                               dr_json_text(dr_json_member(details, DR_LIT("explanation"))));
     struct answer_event *event = answer_builder_add(builder, ANSWER_FINISH, 0);
     if (!event) return;
     event->finish.reason = finish_of(reason, stream->call_count);

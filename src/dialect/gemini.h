@@ -52,6 +52,7 @@ struct gemini_stream {
     uint64_t id_hash;
     bool is_started;
     bool is_over;
+    bool has_counts;
 };
 
 /* One `data:` payload, or the bytes of an event without one: a stream that fails may turn into a

@@ -13,25 +13,29 @@ enum { CALL_ID_BYTES = 24 };
 /* --- usage --- */
 
 /* Google's prompt holds what was cached, its candidates do not hold the thoughts; what its own
- * tools read counts as prompt. Counters of zero are left out. */
-static void add_usage(struct answer_builder *builder, dr_json object) {
+ * tools read counts as prompt. Counters of zero are left out (recorded: all of them, of a prompt
+ * that was blocked). */
+static void add_usage(struct answer_builder *builder, struct gemini_stream *stream,
+                      dr_json object) {
     uint64_t prompt = 0;
     uint64_t tools = 0;
     uint64_t candidates = 0;
     uint64_t thoughts = 0;
     uint64_t cached = 0;
     uint64_t total = 0;
-    const bool has_prompt =
-        answer_read_count(dr_json_member(object, DR_LIT("promptTokenCount")), &prompt);
+
+    if (!dr_json_is(object, DR_JSON_OBJECT)) return;
     const bool has_total =
         answer_read_count(dr_json_member(object, DR_LIT("totalTokenCount")), &total);
-
-    if (!has_prompt && !has_total) return;
+    (void)answer_read_count(dr_json_member(object, DR_LIT("promptTokenCount")), &prompt);
     (void)answer_read_count(dr_json_member(object, DR_LIT("toolUsePromptTokenCount")), &tools);
     (void)answer_read_count(dr_json_member(object, DR_LIT("candidatesTokenCount")), &candidates);
     (void)answer_read_count(dr_json_member(object, DR_LIT("thoughtsTokenCount")), &thoughts);
     (void)answer_read_count(dr_json_member(object, DR_LIT("cachedContentTokenCount")), &cached);
     prompt += tools;
+    /* Vertex names the kind of traffic in each chunk, and not always the counts. */
+    if (stream->has_counts && prompt + candidates + thoughts + total == 0) return;
+    stream->has_counts = true;
     struct answer_event *event = answer_builder_add(builder, ANSWER_USAGE, 0);
     if (!event) return;
     event->usage = (struct usage){
@@ -41,6 +45,8 @@ static void add_usage(struct answer_builder *builder, dr_json object) {
         .total_tokens = has_total ? total : prompt + candidates + thoughts,
         .cached_tokens = cached < prompt ? cached : prompt,
         .reasoning_tokens = thoughts,
+        /* A total beyond the others is of a counter that was not sent, though not zero. */
+        .is_zero_told = total <= prompt + candidates + thoughts,
     };
 }
 
@@ -376,7 +382,7 @@ static void read_root(struct answer_builder *builder, struct gemini_stream *stre
     }
     start_answer(builder, stream, root);
     /* Counts so far, with each chunk: of a stream that is cut, the latest are all there is. */
-    add_usage(builder, dr_json_member(root, DR_LIT("usageMetadata")));
+    add_usage(builder, stream, dr_json_member(root, DR_LIT("usageMetadata")));
     dr_json_iter_init(&iter, dr_json_member(root, DR_LIT("candidates")));
     for (; dr_json_iter_next(&iter) && !stream->is_over; place++) {
         read_candidate(builder, stream, iter.value, place);
@@ -384,7 +390,7 @@ static void read_root(struct answer_builder *builder, struct gemini_stream *stre
     const dr_slice words = dr_json_text(dr_json_member(feedback, DR_LIT("blockReasonMessage")));
     if (block.len > 0 || words.len > 0) {
         /* The prompt itself was blocked: there are no candidates, and HTTP says 200. */
-        answer_builder_add_text(builder, ANSWER_REFUSAL, 0, words);
+        answer_builder_add_verdict(builder, 0, words);
         note_reason(stream, 0, DR_LIT("SAFETY"));
     }
 }

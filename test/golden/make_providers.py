@@ -277,8 +277,9 @@ class Gemini(Message):
             return
         self.id = self.id or chunk.get('responseId') or ''
         self.model = self.model or chunk.get('modelVersion') or ''
-        counts = chunk.get('usageMetadata') or {}
-        if 'promptTokenCount' in counts or 'totalTokenCount' in counts:
+        counts = chunk.get('usageMetadata')
+        # Zeros are left out: of a chunk without a count the counts are zero, unless there were some before.
+        if counts is not None and (not self.usage or any(is_count(count) for count in counts.values())):
             prompt = counts.get('promptTokenCount', 0) + counts.get('toolUsePromptTokenCount', 0)
             thoughts = counts.get('thoughtsTokenCount', 0)
             told = counts.get('candidatesTokenCount', 0) + thoughts
