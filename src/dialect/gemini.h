@@ -37,8 +37,9 @@ struct gemini_arguments {
     bool is_in_string;
 };
 
-/* What is known of one stream from chunk to chunk: one per answer, zeroed at its start. */
+/* What is known of one answer from chunk to chunk: zeroed at its start but for the seed. */
 struct gemini_stream {
+    uint64_t id_seed; /* of ids for calls that have none: another for each answer */
     /* Private part. */
     struct {
         char reason[GEMINI_REASON_BYTES_MAX];
@@ -49,7 +50,6 @@ struct gemini_stream {
         bool has_said;
         struct gemini_arguments arguments;
     } choices[GEMINI_CHOICES_MAX];
-    uint64_t id_hash;
     bool is_started;
     bool is_over;
     bool has_counts;
@@ -66,8 +66,8 @@ enum dr_status gemini_read_event(struct answer_builder *builder, struct gemini_s
 enum dr_status gemini_read_end(struct answer_builder *builder, struct gemini_stream *stream,
                                struct answer_chunk *ret_chunk, struct dr_error *error) DR_MUST_USE;
 /* A whole unary answer, or the array of chunks that a stream asked for without `alt=sse` is. */
-enum dr_status gemini_read_answer(struct answer_builder *builder, dr_slice body,
-                                  struct answer_chunk *ret_chunk,
+enum dr_status gemini_read_answer(struct answer_builder *builder, struct gemini_stream *stream,
+                                  dr_slice body, struct answer_chunk *ret_chunk,
                                   struct dr_error *error) DR_MUST_USE;
 /* The body of a status ≥ 300: kind, message, type (Google's status), code (OpenAI's word where
  * there is one), and the delay that Google asks for in the body instead of a header. */

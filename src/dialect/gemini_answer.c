@@ -99,8 +99,8 @@ static void add_error(struct answer_builder *builder, struct gemini_stream *stre
 
 /* --- parts --- */
 
-/* Google's older models give calls no id. The one made up is the same whenever the same answer is
- * read, and another in each answer. */
+/* Google's older models give calls no id. The one made up is another in each answer: ids of one
+ * conversation must not repeat (Anthropic refuses them). */
 static dr_slice make_call_id(struct answer_builder *builder, const struct gemini_stream *stream,
                              uint32_t choice_index, uint32_t call_index) {
     char *text = dr_arena_alloc(&builder->texts, CALL_ID_BYTES);
@@ -111,7 +111,7 @@ static dr_slice make_call_id(struct answer_builder *builder, const struct gemini
     }
     const uint32_t place[2] = {choice_index, call_index};
     const uint64_t hash =
-        dr_slice_hash(dr_slice_of((const char *)place, sizeof place), stream->id_hash);
+        dr_slice_hash(dr_slice_of((const char *)place, sizeof place), stream->id_seed);
     const int len = snprintf(text, CALL_ID_BYTES, "call_%016llx", (unsigned long long)hash);
     return dr_slice_of(text, (size_t)len);
 }
@@ -355,7 +355,6 @@ static void start_answer(struct answer_builder *builder, struct gemini_stream *s
     if (!event) return;
     event->start.id = dr_json_text(dr_json_member(root, DR_LIT("responseId")));
     event->start.model = dr_json_text(dr_json_member(root, DR_LIT("modelVersion")));
-    stream->id_hash = dr_slice_hash(event->start.id, 0);
 }
 
 /* Whether it has anything of an answer: what has not is another API's, or news to us. */
@@ -461,9 +460,9 @@ enum dr_status gemini_read_end(struct answer_builder *builder, struct gemini_str
     return answer_builder_finish(builder, ret_chunk, error);
 }
 
-enum dr_status gemini_read_answer(struct answer_builder *builder, dr_slice body,
-                                  struct answer_chunk *ret_chunk, struct dr_error *error) {
-    struct gemini_stream whole = {.is_started = false};
+enum dr_status gemini_read_answer(struct answer_builder *builder, struct gemini_stream *stream,
+                                  dr_slice body, struct answer_chunk *ret_chunk,
+                                  struct dr_error *error) {
     struct dr_json_iter iter;
     dr_json root;
 
@@ -472,18 +471,18 @@ enum dr_status gemini_read_answer(struct answer_builder *builder, dr_slice body,
     if (status) return status;
     if (dr_json_is(root, DR_JSON_ARRAY) && dr_json_count(root) > 0) {
         dr_json_iter_init(&iter, root);
-        while (dr_json_iter_next(&iter)) read_root(builder, &whole, iter.value);
+        while (dr_json_iter_next(&iter)) read_root(builder, stream, iter.value);
     } else if (is_answer(root)) {
-        read_root(builder, &whole, root);
+        read_root(builder, stream, root);
         /* "If no candidates were returned, the prompt was blocked": not always with a reason. */
         if (dr_json_count(dr_json_member(root, DR_LIT("candidates"))) == 0 &&
             dr_json_member(root, DR_LIT("promptFeedback"))) {
-            note_reason(&whole, 0, DR_LIT("SAFETY"));
+            note_reason(stream, 0, DR_LIT("SAFETY"));
         }
     } else {
         return dr_fail(error, DR_INVALID, 0, "an answer without candidates");
     }
-    if (!whole.is_over) (void)finish_answer(builder, &whole);
+    if (!stream->is_over) (void)finish_answer(builder, stream);
     return answer_builder_finish(builder, ret_chunk, error);
 }
 

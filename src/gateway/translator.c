@@ -88,6 +88,7 @@ enum dr_status translator_open(const struct attempt_ask *ask, struct translator 
         .signs_thinking = translator->dialect == DIALECT_ANTHROPIC,
     };
     openai_writer_init(&translator->writer, ask->arena, &options);
+    dialect_stream_init(translator->dialect, &translator->stream, ask->request_id);
     *ret_translator = translator;
     return status;
 }
@@ -125,8 +126,8 @@ enum dr_status translator_read_end(struct translator *translator, struct answer_
 
 enum dr_status translator_read_answer(struct translator *translator, dr_slice body,
                                       struct answer_chunk *ret_chunk, struct dr_error *error) {
-    return dialect_read_answer(translator->dialect, translator->worker->reader, body, ret_chunk,
-                               error);
+    return dialect_read_answer(translator->dialect, translator->worker->reader, &translator->stream,
+                               body, ret_chunk, error);
 }
 
 void translator_read_failure(struct translator *translator, uint16_t status, dr_slice body,
