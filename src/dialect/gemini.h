@@ -47,7 +47,7 @@ struct gemini_stream {
         uint32_t call_count;
         uint32_t citation_count;
         bool is_call_open; /* more of its arguments will come */
-        bool has_said;
+        bool has_said;     /* more than thoughts */
         struct gemini_arguments arguments;
     } choices[GEMINI_CHOICES_MAX];
     bool is_started;
@@ -65,7 +65,8 @@ enum dr_status gemini_read_event(struct answer_builder *builder, struct gemini_s
  * finish with every chunk, so that it counts only here. */
 enum dr_status gemini_read_end(struct answer_builder *builder, struct gemini_stream *stream,
                                struct answer_chunk *ret_chunk, struct dr_error *error) DR_MUST_USE;
-/* A whole unary answer, or the array of chunks that a stream asked for without `alt=sse` is. */
+/* A whole unary answer, or the array of chunks that a stream asked for without `alt=sse` is.
+ * DR_INVALID also when it says neither why it ended nor that the prompt was blocked. */
 enum dr_status gemini_read_answer(struct answer_builder *builder, struct gemini_stream *stream,
                                   dr_slice body, struct answer_chunk *ret_chunk,
                                   struct dr_error *error) DR_MUST_USE;

@@ -207,14 +207,13 @@ static void read_part(struct answer_builder *builder, struct gemini_stream *stre
         stream->choices[choice_index].has_said = true;
         return;
     }
-    answer_builder_add_text(builder,
-                            dr_json_bool(dr_json_member(part, DR_LIT("thought"))) ? ANSWER_REASONING
-                                                                                  : ANSWER_TEXT,
-                            choice_index, text);
+    const bool is_thought = dr_json_bool(dr_json_member(part, DR_LIT("thought")));
+    answer_builder_add_text(builder, is_thought ? ANSWER_REASONING : ANSWER_TEXT, choice_index,
+                            text);
     if (text.data) {
         add_signature(builder, choice_index, ANSWER_SIGNATURE_TEXT, 0, signature);
     }
-    if (text.len > 0) stream->choices[choice_index].has_said = true;
+    if (text.len > 0 && !is_thought) stream->choices[choice_index].has_said = true;
 }
 
 /* --- sources and probabilities --- */
@@ -302,7 +301,7 @@ static void note_reason(struct gemini_stream *stream, uint32_t choice_index, dr_
 }
 
 /* Reasons that speak of the model's own mistake. Where it said something all the same, that is the
- * answer; where not, the client had better ask again than read an empty one. */
+ * answer; where not, the client had better ask again than read an empty one: thoughts are none. */
 static bool is_mistake(dr_slice reason) {
     static const dr_slice mistakes[] = {
         {"MALFORMED_FUNCTION_CALL", 23},   {"UNEXPECTED_TOOL_CALL", 20},
@@ -479,10 +478,11 @@ enum dr_status gemini_read_answer(struct answer_builder *builder, struct gemini_
             dr_json_member(root, DR_LIT("promptFeedback"))) {
             note_reason(stream, 0, DR_LIT("SAFETY"));
         }
-    } else {
-        return dr_fail(error, DR_INVALID, 0, "an answer without candidates");
     }
-    if (!stream->is_over) (void)finish_answer(builder, stream);
+    /* As where a stream ends without one: it was cut, or is no answer at all. */
+    if (!stream->is_over && !finish_answer(builder, stream)) {
+        return dr_fail(error, DR_INVALID, 0, "an answer without a reason for its end");
+    }
     return answer_builder_finish(builder, ret_chunk, error);
 }
 
