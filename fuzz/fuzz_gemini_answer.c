@@ -1,5 +1,5 @@
-/* Any bytes as a stream of Gemini's (one event a line), a whole answer and a failure's body.
- * What was read is written in OpenAI's words, which must be JSON. */
+/* Any bytes as a stream of Gemini's (one event a line; behind '~' one without `data:`), a whole
+ * answer and a failure's body. What was read is written in OpenAI's words, which must be JSON. */
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/json.h"
@@ -42,8 +42,11 @@ static void read_stream(struct dialect_reader *reader, dr_slice text) {
     dr_buf_init(&written, WRITTEN_BYTES_MAX);
     openai_writer_init(&writer, &arena, &options);
     while (text.len > 0) {
-        const dr_slice line = dr_slice_split(&text, '\n');
-        if (dialect_read_event(DIALECT_GEMINI, reader, &stream, line, line, &chunk, &error)) {
+        dr_slice line = dr_slice_split(&text, '\n');
+        const bool is_bare = dr_slice_starts(line, DR_LIT("~"));
+        if (is_bare) line = dr_slice_from(line, 1);
+        if (dialect_read_event(DIALECT_GEMINI, reader, &stream, is_bare ? DR_NONE : line, line,
+                               &chunk, &error)) {
             dr_assert(strlen(error.text) > 0);
             continue;
         }

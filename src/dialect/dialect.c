@@ -196,13 +196,11 @@ static void gemini_put_headers(struct dr_buf *out, dr_slice host, dr_slice key) 
     }
 }
 
-/* An event without data lines may be the bare error object that a failing stream turns into. */
 static enum dr_status gemini_event(struct dialect_reader *reader, struct dialect_stream *stream,
                                    dr_slice data, dr_slice raw, struct answer_chunk *ret_chunk,
                                    struct dr_error *error) {
     if (data.len == 0) {
-        const dr_slice bare = answer_trim(raw);
-        if (bare.len > 0 && bare.data[0] == '{') data = bare;
+        return gemini_read_bare(&reader->builder, &stream->gemini, raw, ret_chunk, error);
     }
     return gemini_read_event(&reader->builder, &stream->gemini, data, ret_chunk, error);
 }

@@ -219,14 +219,14 @@ static void read_part(struct answer_builder *builder, struct gemini_stream *stre
 /* --- sources and probabilities --- */
 
 /* The lists are whole in each chunk that has one: those told already are counted off. */
-static void read_sources(struct answer_builder *builder, struct gemini_stream *stream,
-                         uint32_t choice_index, dr_json list, bool is_grounding) {
+static void read_sources(struct answer_builder *builder, uint32_t choice_index, dr_json list,
+                         bool is_grounding, uint32_t *told_count) {
     struct dr_json_iter iter;
     uint32_t place = 0;
 
     dr_json_iter_init(&iter, list);
     for (; dr_json_iter_next(&iter); place++) {
-        if (place < stream->choices[choice_index].citation_count) continue;
+        if (place < *told_count) continue;
         const dr_json source =
             is_grounding ? dr_json_member(iter.value, DR_LIT("web")) : iter.value;
         const dr_slice url = dr_json_text(dr_json_member(source, DR_LIT("uri")));
@@ -236,20 +236,21 @@ static void read_sources(struct answer_builder *builder, struct gemini_stream *s
         event->citation.url = url;
         event->citation.title = dr_json_text(dr_json_member(source, DR_LIT("title")));
     }
-    if (place > stream->choices[choice_index].citation_count) {
-        stream->choices[choice_index].citation_count = place;
-    }
+    if (place > *told_count) *told_count = place;
+}
+
+/* OpenAI's value for a token that is as good as impossible (reference of `logprobs`); Google's, in
+ * JSON of protocol buffers, is the string "-Infinity". Zeros are left out by Google. */
+static dr_slice logprob_of(dr_json probability) {
+    if (dr_json_is(probability, DR_JSON_NUMBER)) return dr_json_number_text(probability);
+    return dr_json_is(probability, DR_JSON_STRING) ? DR_LIT("-9999.0") : DR_LIT("0");
 }
 
 static void put_token(struct dr_buf *out, dr_json token) {
-    const dr_json probability = dr_json_member(token, DR_LIT("logProbability"));
-
     dr_buf_put(out, DR_LIT("{\"token\":"));
     dr_json_put_string(out, dr_json_text(dr_json_member(token, DR_LIT("token"))));
     dr_buf_put(out, DR_LIT(",\"logprob\":"));
-    /* Zeros are left out by Google. */
-    dr_buf_put(out, dr_json_is(probability, DR_JSON_NUMBER) ? dr_json_number_text(probability)
-                                                            : DR_LIT("0"));
+    dr_buf_put(out, logprob_of(dr_json_member(token, DR_LIT("logProbability"))));
     dr_buf_put(out, DR_LIT(",\"bytes\":null"));
 }
 
@@ -330,12 +331,13 @@ static void read_candidate(struct answer_builder *builder, struct gemini_stream 
     while (dr_json_iter_next(&iter)) read_part(builder, stream, choice_index, iter.value);
     const dr_json citations = dr_json_member(candidate, DR_LIT("citationMetadata"));
     const dr_json sources = dr_json_member(citations, DR_LIT("citationSources"));
-    read_sources(builder, stream, choice_index,
-                 sources ? sources : dr_json_member(citations, DR_LIT("citations")), false);
-    read_sources(builder, stream, choice_index,
+    read_sources(builder, choice_index,
+                 sources ? sources : dr_json_member(citations, DR_LIT("citations")), false,
+                 &stream->choices[choice_index].citation_count);
+    read_sources(builder, choice_index,
                  dr_json_member(dr_json_member(candidate, DR_LIT("groundingMetadata")),
                                 DR_LIT("groundingChunks")),
-                 true);
+                 true, &stream->choices[choice_index].grounding_count);
     read_logprobs(builder, choice_index, dr_json_member(candidate, DR_LIT("logprobsResult")));
     note_reason(stream, choice_index, reason);
     if (is_mistake(reason) && !stream->choices[choice_index].has_said) {
@@ -448,9 +450,40 @@ enum dr_status gemini_read_event(struct answer_builder *builder, struct gemini_s
     return answer_builder_finish(builder, ret_chunk, error);
 }
 
+static bool keep_bare(struct gemini_stream *stream, dr_slice text) {
+    if (text.len > sizeof stream->bare - stream->bare_len) return false;
+    memcpy(stream->bare + stream->bare_len, text.data, text.len);
+    stream->bare_len += text.len;
+    return true;
+}
+
+enum dr_status gemini_read_bare(struct answer_builder *builder, struct gemini_stream *stream,
+                                dr_slice raw, struct answer_chunk *ret_chunk,
+                                struct dr_error *error) {
+    const dr_slice text = answer_trim(raw);
+    const bool has_begun = stream->bare_len > 0;
+    const bool is_comment = text.len == 0 || text.data[0] == ':';
+
+    if (is_comment || (!has_begun && text.data[0] != '{')) {
+        return gemini_read_event(builder, stream, DR_NONE, ret_chunk, error);
+    }
+    const bool is_kept = keep_bare(stream, text);
+    const dr_slice whole = has_begun ? dr_slice_of(stream->bare, stream->bare_len) : text;
+    const enum dr_status status = gemini_read_event(builder, stream, whole, ret_chunk, error);
+    if (status != DR_INVALID || !is_kept) {
+        stream->bare_len = 0;
+        return status;
+    }
+    answer_builder_start(builder);
+    return answer_builder_finish(builder, ret_chunk, error);
+}
+
 enum dr_status gemini_read_end(struct answer_builder *builder, struct gemini_stream *stream,
                                struct answer_chunk *ret_chunk, struct dr_error *error) {
     answer_builder_start(builder);
+    if (stream->bare_len > 0) {
+        return dr_fail(error, DR_INVALID, 0, "an event that is no JSON object");
+    }
     if (!stream->is_over && finish_answer(builder, stream)) {
         (void)answer_builder_add(builder, ANSWER_END, 0);
         builder->chunk.is_end = true;
