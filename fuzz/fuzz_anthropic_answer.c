@@ -28,14 +28,16 @@ static void check_written(dr_slice written) {
 }
 
 static void read_stream(struct dialect_reader *reader, dr_slice text) {
-    struct dialect_stream stream = {0};
+    struct dialect_stream stream;
     struct openai_writer writer;
     struct dr_arena arena;
     struct dr_buf written;
     struct answer_chunk chunk;
     struct dr_error error = {0};
     size_t finish_count = 0;
+    const struct usage usage = {.source = USAGE_REPORTED};
 
+    dialect_stream_init(DIALECT_ANTHROPIC, &stream, options.id);
     dr_arena_init(&arena, WRITTEN_BYTES_MAX, NULL);
     dr_buf_init(&written, WRITTEN_BYTES_MAX);
     openai_writer_init(&writer, &arena, &options);
@@ -54,6 +56,7 @@ static void read_stream(struct dialect_reader *reader, dr_slice text) {
     if (dialect_read_end(DIALECT_ANTHROPIC, reader, &stream, &chunk, &error) == DR_OK) {
         dr_assert(openai_put_events(&writer, &chunk, &written));
     }
+    dr_assert(openai_put_end(&writer, &usage, &written));
     if (dr_buf_status(&written) == DR_OK) check_written(dr_buf_slice(&written));
     dr_buf_clear(&written);
     dr_arena_clear(&arena);
@@ -63,9 +66,11 @@ static void read_whole(struct dialect_reader *reader, dr_slice text) {
     struct openai_writer writer;
     struct dr_arena arena;
     struct dr_buf written;
+    struct dialect_stream stream;
     struct answer_chunk chunk;
 
-    if (dialect_read_answer(DIALECT_ANTHROPIC, reader, text, &chunk, NULL)) return;
+    dialect_stream_init(DIALECT_ANTHROPIC, &stream, options.id);
+    if (dialect_read_answer(DIALECT_ANTHROPIC, reader, &stream, text, &chunk, NULL)) return;
     dr_arena_init(&arena, WRITTEN_BYTES_MAX, NULL);
     dr_buf_init(&written, WRITTEN_BYTES_MAX);
     openai_writer_init(&writer, &arena, &options);

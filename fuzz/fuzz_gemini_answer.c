@@ -1,5 +1,5 @@
-/* Any bytes as a stream of Gemini's (one event a line), a whole answer and a failure's body.
- * What was read is written in OpenAI's words, which must be JSON. */
+/* Any bytes as a stream of Gemini's (one event a line; behind '~' one without `data:`), a whole
+ * answer and a failure's body. What was read is written in OpenAI's words, which must be JSON. */
 #include "base/arena.h"
 #include "base/assert.h"
 #include "base/json.h"
@@ -28,20 +28,25 @@ static void check_written(dr_slice written) {
 }
 
 static void read_stream(struct dialect_reader *reader, dr_slice text) {
-    struct dialect_stream stream = {0};
+    struct dialect_stream stream;
     struct openai_writer writer;
     struct dr_arena arena;
     struct dr_buf written;
     struct answer_chunk chunk;
     struct dr_error error = {0};
     size_t finish_count = 0;
+    const struct usage usage = {.source = USAGE_REPORTED};
 
+    dialect_stream_init(DIALECT_GEMINI, &stream, options.id);
     dr_arena_init(&arena, WRITTEN_BYTES_MAX, NULL);
     dr_buf_init(&written, WRITTEN_BYTES_MAX);
     openai_writer_init(&writer, &arena, &options);
     while (text.len > 0) {
-        const dr_slice line = dr_slice_split(&text, '\n');
-        if (dialect_read_event(DIALECT_GEMINI, reader, &stream, line, line, &chunk, &error)) {
+        dr_slice line = dr_slice_split(&text, '\n');
+        const bool is_bare = dr_slice_starts(line, DR_LIT("~"));
+        if (is_bare) line = dr_slice_from(line, 1);
+        if (dialect_read_event(DIALECT_GEMINI, reader, &stream, is_bare ? DR_NONE : line, line,
+                               &chunk, &error)) {
             dr_assert(strlen(error.text) > 0);
             continue;
         }
@@ -54,6 +59,7 @@ static void read_stream(struct dialect_reader *reader, dr_slice text) {
     if (dialect_read_end(DIALECT_GEMINI, reader, &stream, &chunk, &error) == DR_OK) {
         dr_assert(openai_put_events(&writer, &chunk, &written));
     }
+    dr_assert(openai_put_end(&writer, &usage, &written));
     if (dr_buf_status(&written) == DR_OK) check_written(dr_buf_slice(&written));
     dr_buf_clear(&written);
     dr_arena_clear(&arena);
@@ -63,9 +69,11 @@ static void read_whole(struct dialect_reader *reader, dr_slice text) {
     struct openai_writer writer;
     struct dr_arena arena;
     struct dr_buf written;
+    struct dialect_stream stream;
     struct answer_chunk chunk;
 
-    if (dialect_read_answer(DIALECT_GEMINI, reader, text, &chunk, NULL)) return;
+    dialect_stream_init(DIALECT_GEMINI, &stream, options.id);
+    if (dialect_read_answer(DIALECT_GEMINI, reader, &stream, text, &chunk, NULL)) return;
     dr_arena_init(&arena, WRITTEN_BYTES_MAX, NULL);
     dr_buf_init(&written, WRITTEN_BYTES_MAX);
     openai_writer_init(&writer, &arena, &options);

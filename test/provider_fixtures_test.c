@@ -329,7 +329,8 @@ static void check_written(struct observer *observer) {
     if (dr_slice_starts(written, DR_LIT("{"))) {
         struct answer_chunk chunk;
         struct dr_error error = {0};
-        if (dialect_read_answer(DIALECT_OPENAI, back.reader, written, &chunk, &error)) {
+        if (dialect_read_answer(DIALECT_OPENAI, back.reader, &back.stream, written, &chunk,
+                                &error)) {
             fail_msg("%s, written: %s\n%.*s", back.name, error.text, DR_FMT(written));
         }
         for (size_t i = 0; i < chunk.event_count; i++) note_event(back.meaning, &chunk.events[i]);
@@ -363,7 +364,10 @@ static void note_chunk(struct observer *observer, const struct answer_chunk *chu
         note_event(observer->meaning, &chunk->events[i]);
     }
     assert_true(openai_put_events(&observer->writer, chunk, &observer->written));
-    if (observer->meaning->is_ended) end_answer(observer);
+    if (!observer->meaning->is_ended) return;
+    assert_true(openai_put_end(&observer->writer, &observer->meaning->usage, &observer->written));
+    dr_buf_put(&observer->written, DR_LIT("data: [DONE]\n\n"));
+    end_answer(observer);
 }
 
 static void observe(void *owner, const struct dr_sse_event *event) {
@@ -401,7 +405,7 @@ static void check_unary(const char *name, enum dialect dialect, dr_slice body, d
     struct dr_error error = {0};
 
     init_observer(&observer, name, dialect);
-    if (dialect_read_answer(dialect, observer.reader, body, &chunk, &error)) {
+    if (dialect_read_answer(dialect, observer.reader, &observer.stream, body, &chunk, &error)) {
         fail_msg("%s: %s", name, error.text);
     }
     for (size_t i = 0; i < chunk.event_count; i++) note_event(observer.meaning, &chunk.events[i]);

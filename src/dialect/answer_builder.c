@@ -89,6 +89,13 @@ void answer_builder_add_text(struct answer_builder *builder, enum answer_event_k
     builder->chunk.output_bytes += text.len;
 }
 
+void answer_builder_add_verdict(struct answer_builder *builder, uint32_t choice_index,
+                                dr_slice text) {
+    if (text.len == 0) return;
+    struct answer_event *event = answer_builder_add(builder, ANSWER_REFUSAL, choice_index);
+    if (event) event->text = text;
+}
+
 enum dr_status answer_builder_finish(struct answer_builder *builder, struct answer_chunk *ret_chunk,
                                      struct dr_error *error) {
     if (builder->status == DR_NO_MEMORY) {

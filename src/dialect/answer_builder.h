@@ -31,6 +31,10 @@ struct answer_event *answer_builder_add(struct answer_builder *builder, enum ans
 /* Nothing for an empty text. */
 void answer_builder_add_text(struct answer_builder *builder, enum answer_event_kind kind,
                              uint32_t choice_index, dr_slice text);
+/* Why the provider refused, in its own words: a refusal that the model has not said, so that it
+ * counts as no output. */
+void answer_builder_add_verdict(struct answer_builder *builder, uint32_t choice_index,
+                                dr_slice text);
 enum dr_status answer_builder_finish(struct answer_builder *builder, struct answer_chunk *ret_chunk,
                                      struct dr_error *error) DR_MUST_USE;
 /* DR_INVALID for anything that is no JSON or too deep; lone surrogates become U+FFFD, and the chunk

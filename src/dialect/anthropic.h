@@ -70,7 +70,8 @@ enum dr_status anthropic_read_event(struct answer_builder *builder, struct anthr
                                     dr_slice payload, struct answer_chunk *ret_chunk,
                                     struct dr_error *error) DR_MUST_USE;
 /* A whole unary answer. DR_INVALID also when it is neither a message nor an error. */
-enum dr_status anthropic_read_answer(struct answer_builder *builder, dr_slice body,
+enum dr_status anthropic_read_answer(struct answer_builder *builder,
+                                     struct anthropic_stream *stream, dr_slice body,
                                      struct answer_chunk *ret_chunk,
                                      struct dr_error *error) DR_MUST_USE;
 /* The body of a status ≥ 300: fills kind, message, type and code (OpenAI's word where there is one

@@ -70,8 +70,8 @@ static void add_finish(struct answer_builder *builder, struct anthropic_stream *
 
     if (reason.len == 0 || stream->has_finish) return;
     const dr_json details = dr_json_member(holder, DR_LIT("stop_details"));
-    answer_builder_add_text(builder, ANSWER_REFUSAL, 0,
-                            dr_json_text(dr_json_member(details, DR_LIT("explanation"))));
+    answer_builder_add_verdict(builder, 0,
+                               dr_json_text(dr_json_member(details, DR_LIT("explanation"))));
     struct answer_event *event = answer_builder_add(builder, ANSWER_FINISH, 0);
     if (!event) return;
     event->finish.reason = finish_of(reason, stream->call_count);
@@ -428,23 +428,23 @@ enum dr_status anthropic_read_event(struct answer_builder *builder, struct anthr
     return answer_builder_finish(builder, ret_chunk, error);
 }
 
-enum dr_status anthropic_read_answer(struct answer_builder *builder, dr_slice body,
+enum dr_status anthropic_read_answer(struct answer_builder *builder,
+                                     struct anthropic_stream *stream, dr_slice body,
                                      struct answer_chunk *ret_chunk, struct dr_error *error) {
-    struct anthropic_stream whole = {.is_started = false};
     dr_json root;
 
     answer_builder_start(builder);
     const enum dr_status status = answer_builder_parse(builder, body, &root, error);
     if (status) return status;
     if (dr_slice_is(dr_json_text(dr_json_member(root, DR_LIT("type"))), DR_LIT("error"))) {
-        read_root(builder, &whole, root);
+        read_root(builder, stream, root);
         return answer_builder_finish(builder, ret_chunk, error);
     }
     if (!dr_json_is(dr_json_member(root, DR_LIT("content")), DR_JSON_ARRAY)) {
         return dr_fail(error, DR_INVALID, 0, "an answer that is no message");
     }
-    start_message(builder, &whole, root);
-    finish_message(builder, &whole);
+    start_message(builder, stream, root);
+    finish_message(builder, stream);
     return answer_builder_finish(builder, ret_chunk, error);
 }
 

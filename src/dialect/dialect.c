@@ -22,8 +22,9 @@ struct kind {
                                  struct dr_error *error);
     enum dr_status (*read_end)(struct dialect_reader *reader, struct dialect_stream *stream,
                                struct answer_chunk *ret_chunk, struct dr_error *error);
-    enum dr_status (*read_answer)(struct dialect_reader *reader, dr_slice body,
-                                  struct answer_chunk *ret_chunk, struct dr_error *error);
+    enum dr_status (*read_answer)(struct dialect_reader *reader, struct dialect_stream *stream,
+                                  dr_slice body, struct answer_chunk *ret_chunk,
+                                  struct dr_error *error);
     void (*read_failure)(struct dialect_reader *reader, uint16_t status, dr_slice body,
                          struct failure *ret_failure);
 };
@@ -101,13 +102,13 @@ static enum dr_status openai_event(struct dialect_reader *reader, struct dialect
     return DR_OK;
 }
 
-static enum dr_status openai_answer(struct dialect_reader *reader, dr_slice body,
-                                    struct answer_chunk *ret_chunk, struct dr_error *error) {
-    struct openai_call_numbers numbers = {.count = 0};
+static enum dr_status openai_answer(struct dialect_reader *reader, struct dialect_stream *stream,
+                                    dr_slice body, struct answer_chunk *ret_chunk,
+                                    struct dr_error *error) {
     const enum dr_status status = openai_read_answer(reader->openai, body, ret_chunk, error);
 
     if (status) return status;
-    openai_call_numbers_apply(&numbers, ret_chunk);
+    openai_call_numbers_apply(&stream->openai, ret_chunk);
     return DR_OK;
 }
 
@@ -144,9 +145,10 @@ static enum dr_status anthropic_event(struct dialect_reader *reader, struct dial
     return anthropic_read_event(&reader->builder, &stream->anthropic, data, ret_chunk, error);
 }
 
-static enum dr_status anthropic_answer(struct dialect_reader *reader, dr_slice body,
-                                       struct answer_chunk *ret_chunk, struct dr_error *error) {
-    return anthropic_read_answer(&reader->builder, body, ret_chunk, error);
+static enum dr_status anthropic_answer(struct dialect_reader *reader, struct dialect_stream *stream,
+                                       dr_slice body, struct answer_chunk *ret_chunk,
+                                       struct dr_error *error) {
+    return anthropic_read_answer(&reader->builder, &stream->anthropic, body, ret_chunk, error);
 }
 
 static void anthropic_failure(struct dialect_reader *reader, uint16_t status, dr_slice body,
@@ -194,13 +196,11 @@ static void gemini_put_headers(struct dr_buf *out, dr_slice host, dr_slice key) 
     }
 }
 
-/* An event without data lines may be the bare error object that a failing stream turns into. */
 static enum dr_status gemini_event(struct dialect_reader *reader, struct dialect_stream *stream,
                                    dr_slice data, dr_slice raw, struct answer_chunk *ret_chunk,
                                    struct dr_error *error) {
     if (data.len == 0) {
-        const dr_slice bare = answer_trim(raw);
-        if (bare.len > 0 && bare.data[0] == '{') data = bare;
+        return gemini_read_bare(&reader->builder, &stream->gemini, raw, ret_chunk, error);
     }
     return gemini_read_event(&reader->builder, &stream->gemini, data, ret_chunk, error);
 }
@@ -210,9 +210,10 @@ static enum dr_status gemini_end(struct dialect_reader *reader, struct dialect_s
     return gemini_read_end(&reader->builder, &stream->gemini, ret_chunk, error);
 }
 
-static enum dr_status gemini_answer(struct dialect_reader *reader, dr_slice body,
-                                    struct answer_chunk *ret_chunk, struct dr_error *error) {
-    return gemini_read_answer(&reader->builder, body, ret_chunk, error);
+static enum dr_status gemini_answer(struct dialect_reader *reader, struct dialect_stream *stream,
+                                    dr_slice body, struct answer_chunk *ret_chunk,
+                                    struct dr_error *error) {
+    return gemini_read_answer(&reader->builder, &stream->gemini, body, ret_chunk, error);
 }
 
 static void gemini_failure(struct dialect_reader *reader, uint16_t status, dr_slice body,
@@ -251,6 +252,11 @@ enum dr_status dialect_write_prompt(enum dialect dialect, const struct conversat
     return kind_of(dialect)->write_prompt(conversation, model, scratch, out, loss);
 }
 
+void dialect_stream_init(enum dialect dialect, struct dialect_stream *stream, dr_slice answer_id) {
+    memset(stream, 0, sizeof *stream);
+    if (dialect == DIALECT_GEMINI) stream->gemini.id_seed = dr_slice_hash(answer_id, 0);
+}
+
 enum dr_status dialect_read_event(enum dialect dialect, struct dialect_reader *reader,
                                   struct dialect_stream *stream, dr_slice data, dr_slice raw,
                                   struct answer_chunk *ret_chunk, struct dr_error *error) {
@@ -264,9 +270,9 @@ enum dr_status dialect_read_end(enum dialect dialect, struct dialect_reader *rea
 }
 
 enum dr_status dialect_read_answer(enum dialect dialect, struct dialect_reader *reader,
-                                   dr_slice body, struct answer_chunk *ret_chunk,
-                                   struct dr_error *error) {
-    return kind_of(dialect)->read_answer(reader, body, ret_chunk, error);
+                                   struct dialect_stream *stream, dr_slice body,
+                                   struct answer_chunk *ret_chunk, struct dr_error *error) {
+    return kind_of(dialect)->read_answer(reader, stream, body, ret_chunk, error);
 }
 
 void dialect_read_failure(enum dialect dialect, struct dialect_reader *reader, uint16_t status,

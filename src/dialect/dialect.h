@@ -41,7 +41,7 @@ void dialect_reader_free(struct dialect_reader *reader);
 /* Its reader of OpenAI's answers, for bytes that pass and are only looked at. Lent. */
 struct openai_answer_reader *dialect_reader_openai(struct dialect_reader *reader);
 
-/* What is known of one answer from event to event: one per attempt, zeroed at its start. */
+/* What is known of one answer from event to event: one per attempt. */
 struct dialect_stream {
     union {
         struct openai_call_numbers openai;
@@ -50,6 +50,9 @@ struct dialect_stream {
     };
 };
 
+/* `answer_id` is the gateway's own, another for each answer; so are the ids that are made up from
+ * it for tool calls that have none. */
+void dialect_stream_init(enum dialect dialect, struct dialect_stream *stream, dr_slice answer_id);
 /* One event of the stream as net/sse gives it: `data`, and `raw` for what came without data lines
  * (comments give an empty chunk). Tool calls are numbered densely from 0. As openai_read_event. */
 enum dr_status dialect_read_event(enum dialect dialect, struct dialect_reader *reader,
@@ -61,8 +64,10 @@ enum dr_status dialect_read_event(enum dialect dialect, struct dialect_reader *r
 enum dr_status dialect_read_end(enum dialect dialect, struct dialect_reader *reader,
                                 struct dialect_stream *stream, struct answer_chunk *ret_chunk,
                                 struct dr_error *error) DR_MUST_USE;
+/* A whole answer, instead of events. */
 enum dr_status dialect_read_answer(enum dialect dialect, struct dialect_reader *reader,
-                                   dr_slice body, struct answer_chunk *ret_chunk,
+                                   struct dialect_stream *stream, dr_slice body,
+                                   struct answer_chunk *ret_chunk,
                                    struct dr_error *error) DR_MUST_USE;
 /* The body of a status ≥ 300: all of `ret_failure`, its kind by status and body. */
 void dialect_read_failure(enum dialect dialect, struct dialect_reader *reader, uint16_t status,

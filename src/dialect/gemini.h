@@ -28,6 +28,7 @@ enum {
     GEMINI_PATH_BYTES_MAX = 192,
     GEMINI_PATH_DEPTH_MAX = 16,
     GEMINI_REASON_BYTES_MAX = 40,
+    GEMINI_BARE_BYTES_MAX = 2048,
 };
 /* Arguments that come piece by piece, each with its place ("$.user.names[2]"). */
 struct gemini_arguments {
@@ -37,36 +38,45 @@ struct gemini_arguments {
     bool is_in_string;
 };
 
-/* What is known of one stream from chunk to chunk: one per answer, zeroed at its start. */
+/* What is known of one answer from chunk to chunk: zeroed at its start but for the seed. */
 struct gemini_stream {
+    uint64_t id_seed; /* of ids for calls that have none: another for each answer */
     /* Private part. */
     struct {
         char reason[GEMINI_REASON_BYTES_MAX];
         size_t reason_len;
         uint32_t call_count;
         uint32_t citation_count;
+        uint32_t grounding_count;
         bool is_call_open; /* more of its arguments will come */
-        bool has_said;
+        bool has_said;     /* more than thoughts */
         struct gemini_arguments arguments;
     } choices[GEMINI_CHOICES_MAX];
-    uint64_t id_hash;
     bool is_started;
     bool is_over;
+    bool has_counts;
+    char bare[GEMINI_BARE_BYTES_MAX]; /* of an object that came without `data:`, so far */
+    size_t bare_len;
 };
 
-/* One `data:` payload, or the bytes of an event without one: a stream that fails may turn into a
- * bare error object. DR_OK; DR_INVALID when it is not JSON or no object; DR_NO_MEMORY. */
+/* One `data:` payload. DR_OK; DR_INVALID when it is not JSON or no object; DR_NO_MEMORY. */
 enum dr_status gemini_read_event(struct answer_builder *builder, struct gemini_stream *stream,
                                  dr_slice payload, struct answer_chunk *ret_chunk,
                                  struct dr_error *error) DR_MUST_USE;
+/* The bytes of an event without `data:`: a stream that fails may turn into a bare error object
+ * (recorded). An empty line in it ends an event, so that it may come in pieces. As above. */
+enum dr_status gemini_read_bare(struct answer_builder *builder, struct gemini_stream *stream,
+                                dr_slice raw, struct answer_chunk *ret_chunk,
+                                struct dr_error *error) DR_MUST_USE;
 /* At the end of the body, which is the end of the stream in this dialect: finish, usage and
  * ANSWER_END; nothing when no finish was seen, for then the stream was cut. Old models give a
  * finish with every chunk, so that it counts only here. */
 enum dr_status gemini_read_end(struct answer_builder *builder, struct gemini_stream *stream,
                                struct answer_chunk *ret_chunk, struct dr_error *error) DR_MUST_USE;
-/* A whole unary answer, or the array of chunks that a stream asked for without `alt=sse` is. */
-enum dr_status gemini_read_answer(struct answer_builder *builder, dr_slice body,
-                                  struct answer_chunk *ret_chunk,
+/* A whole unary answer, or the array of chunks that a stream asked for without `alt=sse` is.
+ * DR_INVALID also when it says neither why it ended nor that the prompt was blocked. */
+enum dr_status gemini_read_answer(struct answer_builder *builder, struct gemini_stream *stream,
+                                  dr_slice body, struct answer_chunk *ret_chunk,
                                   struct dr_error *error) DR_MUST_USE;
 /* The body of a status ≥ 300: kind, message, type (Google's status), code (OpenAI's word where
  * there is one), and the delay that Google asks for in the body instead of a header. */

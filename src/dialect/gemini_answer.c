@@ -13,25 +13,29 @@ enum { CALL_ID_BYTES = 24 };
 /* --- usage --- */
 
 /* Google's prompt holds what was cached, its candidates do not hold the thoughts; what its own
- * tools read counts as prompt. Counters of zero are left out. */
-static void add_usage(struct answer_builder *builder, dr_json object) {
+ * tools read counts as prompt. Counters of zero are left out (recorded: all of them, of a prompt
+ * that was blocked). */
+static void add_usage(struct answer_builder *builder, struct gemini_stream *stream,
+                      dr_json object) {
     uint64_t prompt = 0;
     uint64_t tools = 0;
     uint64_t candidates = 0;
     uint64_t thoughts = 0;
     uint64_t cached = 0;
     uint64_t total = 0;
-    const bool has_prompt =
-        answer_read_count(dr_json_member(object, DR_LIT("promptTokenCount")), &prompt);
+
+    if (!dr_json_is(object, DR_JSON_OBJECT)) return;
     const bool has_total =
         answer_read_count(dr_json_member(object, DR_LIT("totalTokenCount")), &total);
-
-    if (!has_prompt && !has_total) return;
+    (void)answer_read_count(dr_json_member(object, DR_LIT("promptTokenCount")), &prompt);
     (void)answer_read_count(dr_json_member(object, DR_LIT("toolUsePromptTokenCount")), &tools);
     (void)answer_read_count(dr_json_member(object, DR_LIT("candidatesTokenCount")), &candidates);
     (void)answer_read_count(dr_json_member(object, DR_LIT("thoughtsTokenCount")), &thoughts);
     (void)answer_read_count(dr_json_member(object, DR_LIT("cachedContentTokenCount")), &cached);
     prompt += tools;
+    /* Vertex names the kind of traffic in each chunk, and not always the counts. */
+    if (stream->has_counts && prompt + candidates + thoughts + total == 0) return;
+    stream->has_counts = true;
     struct answer_event *event = answer_builder_add(builder, ANSWER_USAGE, 0);
     if (!event) return;
     event->usage = (struct usage){
@@ -41,6 +45,8 @@ static void add_usage(struct answer_builder *builder, dr_json object) {
         .total_tokens = has_total ? total : prompt + candidates + thoughts,
         .cached_tokens = cached < prompt ? cached : prompt,
         .reasoning_tokens = thoughts,
+        /* A total beyond the others is of a counter that was not sent, though not zero. */
+        .is_zero_told = total <= prompt + candidates + thoughts,
     };
 }
 
@@ -93,8 +99,8 @@ static void add_error(struct answer_builder *builder, struct gemini_stream *stre
 
 /* --- parts --- */
 
-/* Google's older models give calls no id. The one made up is the same whenever the same answer is
- * read, and another in each answer. */
+/* Google's older models give calls no id. The one made up is another in each answer: ids of one
+ * conversation must not repeat (Anthropic refuses them). */
 static dr_slice make_call_id(struct answer_builder *builder, const struct gemini_stream *stream,
                              uint32_t choice_index, uint32_t call_index) {
     char *text = dr_arena_alloc(&builder->texts, CALL_ID_BYTES);
@@ -105,7 +111,7 @@ static dr_slice make_call_id(struct answer_builder *builder, const struct gemini
     }
     const uint32_t place[2] = {choice_index, call_index};
     const uint64_t hash =
-        dr_slice_hash(dr_slice_of((const char *)place, sizeof place), stream->id_hash);
+        dr_slice_hash(dr_slice_of((const char *)place, sizeof place), stream->id_seed);
     const int len = snprintf(text, CALL_ID_BYTES, "call_%016llx", (unsigned long long)hash);
     return dr_slice_of(text, (size_t)len);
 }
@@ -201,27 +207,26 @@ static void read_part(struct answer_builder *builder, struct gemini_stream *stre
         stream->choices[choice_index].has_said = true;
         return;
     }
-    answer_builder_add_text(builder,
-                            dr_json_bool(dr_json_member(part, DR_LIT("thought"))) ? ANSWER_REASONING
-                                                                                  : ANSWER_TEXT,
-                            choice_index, text);
+    const bool is_thought = dr_json_bool(dr_json_member(part, DR_LIT("thought")));
+    answer_builder_add_text(builder, is_thought ? ANSWER_REASONING : ANSWER_TEXT, choice_index,
+                            text);
     if (text.data) {
         add_signature(builder, choice_index, ANSWER_SIGNATURE_TEXT, 0, signature);
     }
-    if (text.len > 0) stream->choices[choice_index].has_said = true;
+    if (text.len > 0 && !is_thought) stream->choices[choice_index].has_said = true;
 }
 
 /* --- sources and probabilities --- */
 
 /* The lists are whole in each chunk that has one: those told already are counted off. */
-static void read_sources(struct answer_builder *builder, struct gemini_stream *stream,
-                         uint32_t choice_index, dr_json list, bool is_grounding) {
+static void read_sources(struct answer_builder *builder, uint32_t choice_index, dr_json list,
+                         bool is_grounding, uint32_t *told_count) {
     struct dr_json_iter iter;
     uint32_t place = 0;
 
     dr_json_iter_init(&iter, list);
     for (; dr_json_iter_next(&iter); place++) {
-        if (place < stream->choices[choice_index].citation_count) continue;
+        if (place < *told_count) continue;
         const dr_json source =
             is_grounding ? dr_json_member(iter.value, DR_LIT("web")) : iter.value;
         const dr_slice url = dr_json_text(dr_json_member(source, DR_LIT("uri")));
@@ -231,20 +236,21 @@ static void read_sources(struct answer_builder *builder, struct gemini_stream *s
         event->citation.url = url;
         event->citation.title = dr_json_text(dr_json_member(source, DR_LIT("title")));
     }
-    if (place > stream->choices[choice_index].citation_count) {
-        stream->choices[choice_index].citation_count = place;
-    }
+    if (place > *told_count) *told_count = place;
+}
+
+/* OpenAI's value for a token that is as good as impossible (reference of `logprobs`); Google's, in
+ * JSON of protocol buffers, is the string "-Infinity". Zeros are left out by Google. */
+static dr_slice logprob_of(dr_json probability) {
+    if (dr_json_is(probability, DR_JSON_NUMBER)) return dr_json_number_text(probability);
+    return dr_json_is(probability, DR_JSON_STRING) ? DR_LIT("-9999.0") : DR_LIT("0");
 }
 
 static void put_token(struct dr_buf *out, dr_json token) {
-    const dr_json probability = dr_json_member(token, DR_LIT("logProbability"));
-
     dr_buf_put(out, DR_LIT("{\"token\":"));
     dr_json_put_string(out, dr_json_text(dr_json_member(token, DR_LIT("token"))));
     dr_buf_put(out, DR_LIT(",\"logprob\":"));
-    /* Zeros are left out by Google. */
-    dr_buf_put(out, dr_json_is(probability, DR_JSON_NUMBER) ? dr_json_number_text(probability)
-                                                            : DR_LIT("0"));
+    dr_buf_put(out, logprob_of(dr_json_member(token, DR_LIT("logProbability"))));
     dr_buf_put(out, DR_LIT(",\"bytes\":null"));
 }
 
@@ -296,7 +302,7 @@ static void note_reason(struct gemini_stream *stream, uint32_t choice_index, dr_
 }
 
 /* Reasons that speak of the model's own mistake. Where it said something all the same, that is the
- * answer; where not, the client had better ask again than read an empty one. */
+ * answer; where not, the client had better ask again than read an empty one: thoughts are none. */
 static bool is_mistake(dr_slice reason) {
     static const dr_slice mistakes[] = {
         {"MALFORMED_FUNCTION_CALL", 23},   {"UNEXPECTED_TOOL_CALL", 20},
@@ -325,12 +331,13 @@ static void read_candidate(struct answer_builder *builder, struct gemini_stream 
     while (dr_json_iter_next(&iter)) read_part(builder, stream, choice_index, iter.value);
     const dr_json citations = dr_json_member(candidate, DR_LIT("citationMetadata"));
     const dr_json sources = dr_json_member(citations, DR_LIT("citationSources"));
-    read_sources(builder, stream, choice_index,
-                 sources ? sources : dr_json_member(citations, DR_LIT("citations")), false);
-    read_sources(builder, stream, choice_index,
+    read_sources(builder, choice_index,
+                 sources ? sources : dr_json_member(citations, DR_LIT("citations")), false,
+                 &stream->choices[choice_index].citation_count);
+    read_sources(builder, choice_index,
                  dr_json_member(dr_json_member(candidate, DR_LIT("groundingMetadata")),
                                 DR_LIT("groundingChunks")),
-                 true);
+                 true, &stream->choices[choice_index].grounding_count);
     read_logprobs(builder, choice_index, dr_json_member(candidate, DR_LIT("logprobsResult")));
     note_reason(stream, choice_index, reason);
     if (is_mistake(reason) && !stream->choices[choice_index].has_said) {
@@ -349,7 +356,6 @@ static void start_answer(struct answer_builder *builder, struct gemini_stream *s
     if (!event) return;
     event->start.id = dr_json_text(dr_json_member(root, DR_LIT("responseId")));
     event->start.model = dr_json_text(dr_json_member(root, DR_LIT("modelVersion")));
-    stream->id_hash = dr_slice_hash(event->start.id, 0);
 }
 
 /* Whether it has anything of an answer: what has not is another API's, or news to us. */
@@ -376,7 +382,7 @@ static void read_root(struct answer_builder *builder, struct gemini_stream *stre
     }
     start_answer(builder, stream, root);
     /* Counts so far, with each chunk: of a stream that is cut, the latest are all there is. */
-    add_usage(builder, dr_json_member(root, DR_LIT("usageMetadata")));
+    add_usage(builder, stream, dr_json_member(root, DR_LIT("usageMetadata")));
     dr_json_iter_init(&iter, dr_json_member(root, DR_LIT("candidates")));
     for (; dr_json_iter_next(&iter) && !stream->is_over; place++) {
         read_candidate(builder, stream, iter.value, place);
@@ -384,7 +390,7 @@ static void read_root(struct answer_builder *builder, struct gemini_stream *stre
     const dr_slice words = dr_json_text(dr_json_member(feedback, DR_LIT("blockReasonMessage")));
     if (block.len > 0 || words.len > 0) {
         /* The prompt itself was blocked: there are no candidates, and HTTP says 200. */
-        answer_builder_add_text(builder, ANSWER_REFUSAL, 0, words);
+        answer_builder_add_verdict(builder, 0, words);
         note_reason(stream, 0, DR_LIT("SAFETY"));
     }
 }
@@ -444,9 +450,40 @@ enum dr_status gemini_read_event(struct answer_builder *builder, struct gemini_s
     return answer_builder_finish(builder, ret_chunk, error);
 }
 
+static bool keep_bare(struct gemini_stream *stream, dr_slice text) {
+    if (text.len > sizeof stream->bare - stream->bare_len) return false;
+    memcpy(stream->bare + stream->bare_len, text.data, text.len);
+    stream->bare_len += text.len;
+    return true;
+}
+
+enum dr_status gemini_read_bare(struct answer_builder *builder, struct gemini_stream *stream,
+                                dr_slice raw, struct answer_chunk *ret_chunk,
+                                struct dr_error *error) {
+    const dr_slice text = answer_trim(raw);
+    const bool has_begun = stream->bare_len > 0;
+    const bool is_comment = text.len == 0 || text.data[0] == ':';
+
+    if (is_comment || (!has_begun && text.data[0] != '{')) {
+        return gemini_read_event(builder, stream, DR_NONE, ret_chunk, error);
+    }
+    const bool is_kept = keep_bare(stream, text);
+    const dr_slice whole = has_begun ? dr_slice_of(stream->bare, stream->bare_len) : text;
+    const enum dr_status status = gemini_read_event(builder, stream, whole, ret_chunk, error);
+    if (status != DR_INVALID || !is_kept) {
+        stream->bare_len = 0;
+        return status;
+    }
+    answer_builder_start(builder);
+    return answer_builder_finish(builder, ret_chunk, error);
+}
+
 enum dr_status gemini_read_end(struct answer_builder *builder, struct gemini_stream *stream,
                                struct answer_chunk *ret_chunk, struct dr_error *error) {
     answer_builder_start(builder);
+    if (stream->bare_len > 0) {
+        return dr_fail(error, DR_INVALID, 0, "an event that is no JSON object");
+    }
     if (!stream->is_over && finish_answer(builder, stream)) {
         (void)answer_builder_add(builder, ANSWER_END, 0);
         builder->chunk.is_end = true;
@@ -455,9 +492,9 @@ enum dr_status gemini_read_end(struct answer_builder *builder, struct gemini_str
     return answer_builder_finish(builder, ret_chunk, error);
 }
 
-enum dr_status gemini_read_answer(struct answer_builder *builder, dr_slice body,
-                                  struct answer_chunk *ret_chunk, struct dr_error *error) {
-    struct gemini_stream whole = {.is_started = false};
+enum dr_status gemini_read_answer(struct answer_builder *builder, struct gemini_stream *stream,
+                                  dr_slice body, struct answer_chunk *ret_chunk,
+                                  struct dr_error *error) {
     struct dr_json_iter iter;
     dr_json root;
 
@@ -466,18 +503,19 @@ enum dr_status gemini_read_answer(struct answer_builder *builder, dr_slice body,
     if (status) return status;
     if (dr_json_is(root, DR_JSON_ARRAY) && dr_json_count(root) > 0) {
         dr_json_iter_init(&iter, root);
-        while (dr_json_iter_next(&iter)) read_root(builder, &whole, iter.value);
+        while (dr_json_iter_next(&iter)) read_root(builder, stream, iter.value);
     } else if (is_answer(root)) {
-        read_root(builder, &whole, root);
+        read_root(builder, stream, root);
         /* "If no candidates were returned, the prompt was blocked": not always with a reason. */
         if (dr_json_count(dr_json_member(root, DR_LIT("candidates"))) == 0 &&
             dr_json_member(root, DR_LIT("promptFeedback"))) {
-            note_reason(&whole, 0, DR_LIT("SAFETY"));
+            note_reason(stream, 0, DR_LIT("SAFETY"));
         }
-    } else {
-        return dr_fail(error, DR_INVALID, 0, "an answer without candidates");
     }
-    if (!whole.is_over) (void)finish_answer(builder, &whole);
+    /* As where a stream ends without one: it was cut, or is no answer at all. */
+    if (!stream->is_over && !finish_answer(builder, stream)) {
+        return dr_fail(error, DR_INVALID, 0, "an answer without a reason for its end");
+    }
     return answer_builder_finish(builder, ret_chunk, error);
 }
 

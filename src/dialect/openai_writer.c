@@ -255,18 +255,22 @@ static void put_logprobs(struct openai_writer *writer, const struct answer_event
     end_chunk(writer, out);
 }
 
+void openai_writer_note_choice(struct openai_writer *writer, uint32_t choice_index) {
+    writer->choices[choice_index].has_role = true;
+}
+
 /* A choice that began and was never finished ends here: OpenAI's SDK for Node throws without. */
-static void put_end(struct openai_writer *writer, struct dr_buf *out) {
+bool openai_put_end(struct openai_writer *writer, const struct usage *usage, struct dr_buf *out) {
+    if (!writer->head.data && !make_head(writer, NULL, out)) return false;
     for (uint32_t i = 0; i < OPENAI_WRITER_CHOICES_MAX; i++) {
         if (writer->choices[i].has_role) put_finish(writer, i, ANSWER_FINISH_STOP, out);
     }
-    if (writer->options.wants_usage && writer->usage.source != USAGE_NONE) {
-        dr_buf_put(out, writer->head);
-        dr_buf_put(out, DR_LIT("],\"usage\":"));
-        openai_put_usage(out, &writer->usage);
-        dr_buf_put(out, DR_LIT("}\n\n"));
-    }
-    dr_buf_put(out, DR_LIT("data: [DONE]\n\n"));
+    if (!writer->options.wants_usage || usage->source == USAGE_NONE) return true;
+    dr_buf_put(out, writer->head);
+    dr_buf_put(out, DR_LIT("],\"usage\":"));
+    openai_put_usage(out, usage);
+    dr_buf_put(out, DR_LIT("}\n\n"));
+    return true;
 }
 
 /* Most events of most answers: a text of the first choice, behind others, that needs no escape. */
@@ -384,9 +388,9 @@ bool openai_put_events(struct openai_writer *writer, const struct answer_chunk *
         const struct answer_event *signature = signature_behind(writer, chunk, i);
         switch (event->kind) {
         case ANSWER_START: put_role(writer, 0, out); break;
-        case ANSWER_USAGE: writer->usage = event->usage; break;
-        case ANSWER_ERROR: break;
-        case ANSWER_END: put_end(writer, out); break;
+        case ANSWER_USAGE:
+        case ANSWER_ERROR:
+        case ANSWER_END: break;
         case ANSWER_FINISH:
             put_role(writer, event->choice_index, out);
             put_finish(writer, event->choice_index, event->finish.reason, out);
@@ -626,12 +630,13 @@ static bool put_choice(struct openai_writer *writer, const struct answer_chunk *
 bool openai_put_answer(struct openai_writer *writer, const struct answer_chunk *chunk,
                        struct dr_buf *out) {
     const struct answer_event *start = NULL;
+    const struct usage *usage = NULL;
     uint32_t choice_count = 1;
 
     for (size_t i = 0; i < chunk->event_count; i++) {
         const struct answer_event *event = &chunk->events[i];
         if (event->kind == ANSWER_START && !start) start = event;
-        if (event->kind == ANSWER_USAGE) writer->usage = event->usage;
+        if (event->kind == ANSWER_USAGE) usage = &event->usage;
         if (event->choice_index >= choice_count &&
             event->choice_index < OPENAI_WRITER_CHOICES_MAX) {
             choice_count = event->choice_index + 1;
@@ -645,9 +650,9 @@ bool openai_put_answer(struct openai_writer *writer, const struct answer_chunk *
         if (!put_choice(writer, chunk, i, out)) return false;
     }
     dr_buf_put_char(out, ']');
-    if (writer->usage.source != USAGE_NONE) {
+    if (usage) {
         dr_buf_put(out, DR_LIT(",\"usage\":"));
-        openai_put_usage(out, &writer->usage);
+        openai_put_usage(out, usage);
     }
     dr_buf_put_char(out, '}');
     return true;

@@ -35,7 +35,6 @@ struct openai_writer {
     dr_slice text_head;  /* and `"content":` behind that */
     dr_slice id;
     dr_slice model;
-    struct usage usage;
     struct {
         uint64_t character_count;
         uint32_t thought_count;
@@ -51,10 +50,17 @@ void openai_writer_init(struct openai_writer *writer, struct dr_arena *arena,
                         const struct openai_writer_options *options);
 
 /* Appends the chunk's events as SSE events of `chat.completion.chunk` objects: the role first, one
- * finish per choice, usage (when wanted) in a chunk of its own and `[DONE]` at ANSWER_END. Errors
- * are left to the caller, who must stop then. False when the arena was full. */
+ * finish per choice. Errors are left to the caller, who must stop then, and so are usage and the
+ * end: what it comes to may be known later than what was reported. False when the arena was full.
+ */
 bool openai_put_events(struct openai_writer *writer, const struct answer_chunk *chunk,
                        struct dr_buf *out) DR_MUST_USE;
+/* A choice of a stream that began in other words than this writer's. */
+void openai_writer_note_choice(struct openai_writer *writer, uint32_t choice_index);
+/* Appends what stands before a stream's `[DONE]`: a finish for each choice that began and has none,
+ * and `usage`, when wanted, in a chunk of its own. False when the arena was full. */
+bool openai_put_end(struct openai_writer *writer, const struct usage *usage,
+                    struct dr_buf *out) DR_MUST_USE;
 /* Appends a `chat.completion` object of all the events of a whole answer. False as above. */
 bool openai_put_answer(struct openai_writer *writer, const struct answer_chunk *chunk,
                        struct dr_buf *out) DR_MUST_USE;

@@ -170,6 +170,13 @@ void attempt_close(struct attempt *attempt) {
     attempt->state = ATTEMPT_IDLE;
 }
 
+dr_slice attempt_end(struct attempt *attempt, const struct usage *usage, dr_slice last) {
+    dr_slice end;
+    if (!attempt->translator) return last;
+    if (translator_render_end(attempt->translator, usage, &end)) return end;
+    return DR_LIT("data: [DONE]\n\n"); /* out of memory: at least that it is whole */
+}
+
 const struct loss *attempt_loss(const struct attempt *attempt) {
     return attempt->translator ? translator_loss(attempt->translator) : attempt->plain_loss;
 }

@@ -37,9 +37,10 @@ enum attempt_state {
 
 struct attempt_events {
     /* One event of the stream: `raw` is its bytes in the client's dialect, whichever the provider
-     * speaks; empty where the ask takes_events and they would have to be written. It stays until
-     * the piece ends when `is_lasting`, otherwise for this call only. All slices are lent. Returns
-     * false when the attempt was closed meanwhile (then its memory may be gone). */
+     * speaks; empty where the ask takes_events and they would have to be written, and at the end
+     * of what is translated (attempt_end). It stays until the piece ends when `is_lasting`,
+     * otherwise for this call only. All slices are lent. Returns false when the attempt was closed
+     * meanwhile (then its memory may be gone). */
     bool (*event)(void *owner, const struct answer_chunk *chunk, dr_slice raw, bool is_lasting);
     /* What was given so far is no longer lent afterwards: everything that arrived at once, or a
      * part of it. */
@@ -105,6 +106,9 @@ void attempt_close(struct attempt *attempt);
 const struct loss *attempt_loss(const struct attempt *attempt);
 /* The names of what was left out, "seed, user": empty where nothing was. */
 dr_slice attempt_dropped(const struct attempt *attempt);
+/* What a stream ends with when its last event, of bytes `last`, has come: of one that is translated
+ * all of it, with the usage that it came to. Lent until the attempt is closed. */
+dr_slice attempt_end(struct attempt *attempt, const struct usage *usage, dr_slice last);
 void attempt_pause(struct attempt *attempt);
 void attempt_resume(struct attempt *attempt);
 /* What the owner touches at each event (see dr_stream_expect), beside the attempt itself. */

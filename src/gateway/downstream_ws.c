@@ -440,7 +440,8 @@ static void ws_end(struct downstream *downstream, dr_slice last,
     if (close->is_cancelled) finish = DR_LIT("cancelled");
     if (model.len == 0) model = close->model;
     dr_buf_put(tail, DR_LIT(",\"done\":true,\"finish_reason\":"));
-    dr_json_put_string_or_null(tail, finish.len > 0 ? finish : DR_NONE);
+    /* As in a stream of events, an answer that never says why it ended has ended well. */
+    dr_json_put_string(tail, finish.len > 0 ? finish : DR_LIT("stop"));
     dr_buf_put(tail, DR_LIT(",\"model\":"));
     dr_json_put_string(tail, model);
     dr_buf_put(tail, DR_LIT(",\"usage\":"));

@@ -84,12 +84,13 @@ struct exchange {
     struct dr_timer wait_timer; /* SSE: 15 s of silence */
     struct downstream downstream;
     const struct target *target; /* who answered */
-    dr_slice answer_id;          /* for a usage chunk of our own */
-    bool is_committed;           /* the first event has passed */
-    struct dr_buf held;          /* events without a word that came before the first with one */
-    uint64_t finished_choices;   /* whose finish reason has passed; bits, the last for the rest */
-    bool has_usage_chunk;        /* the client has been shown usage */
-    dr_slice last;               /* the end's bytes, lent by the attempt until settled */
+    dr_slice answer_id;          /* for chunks of our own at its end */
+    dr_slice answer_model;
+    bool is_committed;         /* the first event has passed */
+    struct dr_buf held;        /* events without a word that came before the first with one */
+    uint64_t finished_choices; /* whose finish reason has passed; bits, the last for the rest */
+    bool has_usage_chunk;      /* the client has been shown usage */
+    dr_slice last;             /* the end's bytes, lent by the attempt until settled */
     uint64_t output_bytes;
     uint64_t counted_bytes; /* of these, come by the time of the latest report of usage */
     dr_instant first_token;

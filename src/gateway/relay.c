@@ -11,6 +11,7 @@
 #include "gateway/pipeline.h"
 #include "gateway/reading.h"
 #include "gateway/step.h"
+#include "policy/estimate.h"
 #include "policy/retry.h"
 
 /* Silence before and between events after which the client is told that the gateway is alive
@@ -20,7 +21,8 @@ enum { WAIT_MS = 15000 };
 enum { PENDING_BYTES_HIGH = 16 * 1024 };
 /* Of events without a word before the first with one: more are dropped. */
 enum { HELD_BYTES_MAX = 16 * 1024 };
-enum { SECRET_BYTES_MIN = 8 }; /* a shorter key is a word, not a secret */
+enum { IDENTITY_BYTES_MAX = 128 }; /* of an answer's id and of its model */
+enum { SECRET_BYTES_MIN = 8 };     /* a shorter key is a word, not a secret */
 
 static const struct attempt_events attempt_events;
 
@@ -45,6 +47,7 @@ static enum dr_status relay_open(struct exchange *exchange) {
     dr_buf_clear(&exchange->held);
     dr_buf_init(&exchange->held, HELD_BYTES_MAX);
     exchange->answer_id = DR_NONE;
+    exchange->answer_model = DR_NONE;
     exchange->finished_choices = 0;
     exchange->output_bytes = 0;
     exchange->counted_bytes = 0;
@@ -251,6 +254,15 @@ static bool has_all_finished(const struct exchange *exchange) {
     return (uint32_t)__builtin_popcountll(exchange->finished_choices) >= asked;
 }
 
+/* What is lost only means that a chunk of our own carries the request's id and model instead. */
+static void relay_note_identity(struct exchange *exchange, const struct answer_event *start) {
+    const dr_slice id = dr_slice_first(start->start.id, IDENTITY_BYTES_MAX);
+    const dr_slice model = dr_slice_first(start->start.model, IDENTITY_BYTES_MAX);
+    (void)!dr_arena_copy(&exchange->arena, id, &exchange->answer_id);
+    if (exchange->answer_model.len > 0) return;
+    (void)!dr_arena_copy(&exchange->arena, model, &exchange->answer_model);
+}
+
 /* Takes from the chunk what settling needs. Returns the error event, NULL when there is none. */
 static const struct failure *relay_observe(struct exchange *exchange,
                                            const struct answer_chunk *chunk) {
@@ -258,11 +270,7 @@ static const struct failure *relay_observe(struct exchange *exchange,
         const struct answer_event *event = &chunk->events[i];
         switch (event->kind) {
         case ANSWER_START:
-            /* A lost id only means that a usage chunk of our own carries the request id instead. */
-            if (exchange->answer_id.len == 0) {
-                (void)!dr_arena_copy(&exchange->arena, dr_slice_first(event->start.id, 128),
-                                     &exchange->answer_id);
-            }
+            if (exchange->answer_id.len == 0) relay_note_identity(exchange, event);
             break;
         case ANSWER_FINISH: exchange->finished_choices |= choice_bit(event->choice_index); break;
         case ANSWER_USAGE:
@@ -291,9 +299,14 @@ static const struct failure *relay_observe(struct exchange *exchange,
     return NULL;
 }
 
-/* Usage that we asked for, not the client. */
+/* Usage that we asked for, not the client; and a report that is not whole: a client is told once,
+ * at the end, what the answer came to. */
 static bool is_withheld(const struct exchange *exchange, const struct answer_chunk *chunk) {
-    return chunk->is_usage_only && !exchange->prompt.wants_usage;
+    if (!chunk->is_usage_only) return false;
+    if (!exchange->prompt.wants_usage || usage_output_tokens(&exchange->usage) == 0) return true;
+    const struct usage taken =
+        estimate_usage(&exchange->prompt, &exchange->usage, exchange->output_bytes);
+    return taken.source != USAGE_REPORTED;
 }
 
 static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice raw,
@@ -305,7 +318,10 @@ static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice 
         relay_fail_within(exchange, error);
         return false;
     }
-    if (is_withheld(exchange, chunk)) return true;
+    if (is_withheld(exchange, chunk)) {
+        exchange->has_usage_chunk = false;
+        return true;
+    }
     if (chunk->shows_usage) exchange->has_usage_chunk = true;
     if (chunk->is_end) {
         if (!exchange->is_committed && exchange->held.len == 0 &&

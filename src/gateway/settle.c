@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "dialect/openai.h"
+#include "dialect/openai_writer.h"
 #include "gateway/answer_head.h"
 #include "gateway/exchange.h"
 #include "gateway/step.h"
@@ -140,41 +141,37 @@ static void settle_count(struct exchange *exchange, uint16_t status) {
     }
 }
 
-static void put_usage(struct dr_buf *buf, const struct usage *usage) {
-    dr_buf_format(buf,
-                  "{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,"
-                  "\"total_tokens\":%llu",
-                  (unsigned long long)usage->prompt_tokens,
-                  (unsigned long long)usage->completion_tokens,
-                  (unsigned long long)usage->total_tokens);
-    if (usage->source == USAGE_REPORTED) {
-        dr_buf_format(buf,
-                      ",\"prompt_tokens_details\":{\"cached_tokens\":%llu},"
-                      "\"completion_tokens_details\":{\"reasoning_tokens\":%llu}",
-                      (unsigned long long)usage->cached_tokens,
-                      (unsigned long long)usage->reasoning_tokens);
+/* What the provider's own end lacks: a finish, if none has passed (OpenAI's SDK for Node throws
+ * without), and usage, if the client asked for it and the provider reported none or a part, or
+ * elsewhere than clients look for it. */
+static bool put_missing(struct exchange *exchange, struct dr_buf *out) {
+    const bool has_seen_all = exchange->has_usage_chunk && exchange->usage.source == USAGE_REPORTED;
+    const dr_slice request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES);
+    const struct openai_writer_options options = {
+        .id = exchange->answer_id.len > 0 ? exchange->answer_id : request_id,
+        .model = exchange->answer_model.len > 0 ? exchange->answer_model : exchange->prompt.model,
+        .created = exchange->created.ms / 1000,
+        .wants_usage = exchange->prompt.wants_usage && !has_seen_all,
+    };
+    struct openai_writer writer;
+    const bool has_finish = exchange->finished_choices != 0;
+    if (has_finish && !options.wants_usage) return true;
+    openai_writer_init(&writer, &exchange->arena, &options);
+    const uint32_t asked = has_finish ? 0 : exchange->prompt.choice_count;
+    for (uint32_t i = 0; i < asked && i < OPENAI_WRITER_CHOICES_MAX; i++) {
+        openai_writer_note_choice(&writer, i);
     }
-    dr_buf_put_char(buf, '}');
+    return openai_put_end(&writer, &exchange->usage, out);
 }
 
-/* A client that asked for usage gets it, also where the provider reported none or a part, or
- * elsewhere than clients look for it. */
 static dr_slice last_of_stream(struct exchange *exchange) {
-    const bool has_seen_all = exchange->has_usage_chunk && exchange->usage.source == USAGE_REPORTED;
-    if (!exchange->prompt.wants_usage || has_seen_all) return exchange->last;
-
     struct dr_buf *body = &exchange->worker->body;
-    dr_slice id = exchange->answer_id;
-    if (id.len == 0) id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES);
+    if (exchange->downstream.kind->takes_events) return exchange->last;
+    if (exchange->attempt.translator) {
+        return attempt_end(&exchange->attempt, &exchange->usage, exchange->last);
+    }
     dr_buf_reset(body);
-    dr_buf_put(body, DR_LIT("data: {\"id\":"));
-    dr_json_put_string(body, id);
-    dr_buf_format(body, ",\"object\":\"chat.completion.chunk\",\"created\":%lld,\"model\":",
-                  (long long)(exchange->created.ms / 1000));
-    dr_json_put_string(body, exchange->prompt.model);
-    dr_buf_put(body, DR_LIT(",\"choices\":[],\"usage\":"));
-    put_usage(body, &exchange->usage);
-    dr_buf_put(body, DR_LIT("}\n\n"));
+    if (!put_missing(exchange, body) || body->len == 0) return exchange->last;
     dr_buf_put(body, exchange->last);
     return dr_buf_status(body) == DR_OK ? dr_buf_slice(body) : exchange->last;
 }
@@ -197,7 +194,7 @@ static void end_json(struct exchange *exchange) {
     if (exchange->usage.source == USAGE_ESTIMATED) {
         struct dr_buf *usage = &exchange->worker->body;
         dr_buf_reset(usage);
-        put_usage(usage, &exchange->usage);
+        openai_put_usage(usage, &exchange->usage);
         openai_splice_usage(&spliced, body, dr_buf_slice(usage));
         if (dr_buf_status(usage) == DR_OK && dr_buf_status(&spliced) == DR_OK) {
             body = dr_buf_slice(&spliced);

@@ -88,6 +88,7 @@ enum dr_status translator_open(const struct attempt_ask *ask, struct translator 
         .signs_thinking = translator->dialect == DIALECT_ANTHROPIC,
     };
     openai_writer_init(&translator->writer, ask->arena, &options);
+    dialect_stream_init(translator->dialect, &translator->stream, ask->request_id);
     *ret_translator = translator;
     return status;
 }
@@ -125,8 +126,8 @@ enum dr_status translator_read_end(struct translator *translator, struct answer_
 
 enum dr_status translator_read_answer(struct translator *translator, dr_slice body,
                                       struct answer_chunk *ret_chunk, struct dr_error *error) {
-    return dialect_read_answer(translator->dialect, translator->worker->reader, body, ret_chunk,
-                               error);
+    return dialect_read_answer(translator->dialect, translator->worker->reader, &translator->stream,
+                               body, ret_chunk, error);
 }
 
 void translator_read_failure(struct translator *translator, uint16_t status, dr_slice body,
@@ -169,7 +170,7 @@ bool translator_has_room(const struct translator *translator, const struct answe
     const size_t room = written->capacity - written->len;
     size_t needed = FRAME_BYTES;
     for (size_t i = 0; i < chunk->event_count; i++) {
-        /* An end may have to finish each choice. */
+        /* An end may have to finish each choice; it is rendered last, behind what has been put. */
         const size_t frames =
             chunk->events[i].kind == ANSWER_END ? OPENAI_WRITER_CHOICES_MAX + 1 : 2;
         needed += FRAME_BYTES + frames * (translator->writer.head.len + FINISH_BYTES);
@@ -183,16 +184,24 @@ bool translator_has_rendered(const struct translator *translator) {
     return translator->worker->written.len > 0;
 }
 
-bool translator_render(struct translator *translator, struct answer_chunk *chunk,
+bool translator_render(struct translator *translator, const struct answer_chunk *chunk,
                        dr_slice *ret_raw) {
     struct dr_buf *written = &translator->worker->written;
-    const struct openai_writer *writer = &translator->writer;
     const size_t start = written->len;
     if (!openai_put_events(&translator->writer, chunk, written) || dr_buf_status(written)) {
         return false;
     }
-    chunk->shows_usage =
-        chunk->is_end && writer->options.wants_usage && writer->usage.source != USAGE_NONE;
+    *ret_raw = dr_slice_of(written->data + start, written->len - start);
+    return true;
+}
+
+bool translator_render_end(struct translator *translator, const struct usage *usage,
+                           dr_slice *ret_raw) {
+    struct dr_buf *written = &translator->worker->written;
+    const size_t start = written->len;
+    if (!openai_put_end(&translator->writer, usage, written)) return false;
+    dr_buf_put(written, DR_LIT("data: [DONE]\n\n"));
+    if (dr_buf_status(written)) return false;
     *ret_raw = dr_slice_of(written->data + start, written->len - start);
     return true;
 }

@@ -50,10 +50,13 @@ void translator_begin_piece(struct translator *translator);
 bool translator_has_room(const struct translator *translator, const struct answer_chunk *chunk);
 /* Whether this piece has rendered anything. */
 bool translator_has_rendered(const struct translator *translator);
-/* The chunk's events as the client's stream shows them, none for a ping. Notes in the chunk whether
- * they show usage. False when out of memory. */
-bool translator_render(struct translator *translator, struct answer_chunk *chunk,
+/* The chunk's events as the client's stream shows them, none for a ping, usage and the end. False
+ * when out of memory. */
+bool translator_render(struct translator *translator, const struct answer_chunk *chunk,
                        dr_slice *ret_raw) DR_MUST_USE;
+/* How the stream ends, with the usage that it came to. False when out of memory. */
+bool translator_render_end(struct translator *translator, const struct usage *usage,
+                           dr_slice *ret_raw) DR_MUST_USE;
 /* A whole answer as one body. False when out of memory. */
 bool translator_render_answer(struct translator *translator, const struct answer_chunk *chunk,
                               dr_slice *ret_body) DR_MUST_USE;

@@ -72,7 +72,8 @@ struct answer_event {
 struct answer_chunk {
     struct answer_event *events; /* lent until the next read */
     size_t event_count;
-    uint64_t output_bytes; /* of text, reasoning, refusals and tool calls, for estimates */
+    uint64_t output_bytes; /* of text, reasoning, refusals and tool calls that the model has said,
+                              for estimates */
     uint16_t lone_first;   /* halves of characters, read as U+FFFD: the first and the last; */
     uint16_t lone_last;    /* 0: none (see openai_halves_join) */
     bool is_plain;         /* no byte of its text would be written otherwise in a JSON string */

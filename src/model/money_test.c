@@ -218,13 +218,11 @@ static const struct {
 static void test_cost_is_exact_rounded_half_up_and_saturates(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof costs / sizeof costs[0]; i++) {
-        const struct usage usage = {USAGE_REPORTED,
-                                    costs[i].prompt,
-                                    costs[i].completion,
-                                    costs[i].total,
-                                    costs[i].cached,
-                                    0,
-                                    0};
+        const struct usage usage = {.source = USAGE_REPORTED,
+                                    .prompt_tokens = costs[i].prompt,
+                                    .completion_tokens = costs[i].completion,
+                                    .total_tokens = costs[i].total,
+                                    .cached_tokens = costs[i].cached};
         const struct price price = {costs[i].input, costs[i].output, costs[i].cached_input};
         const money cost = money_cost(&usage, &price);
         if (cost.nanousd != costs[i].cost) {

@@ -17,6 +17,7 @@ struct usage {
     uint64_t cached_tokens;
     uint64_t reasoning_tokens;
     uint64_t cache_write_tokens; /* of `prompt`; only Anthropic tells */
+    bool is_zero_told;           /* a count of 0 was told: the provider leaves zeros out */
 };
 
 /* Takes a further report of the same answer in. One with a prompt's count is a whole one and

@@ -44,6 +44,8 @@ static struct usage without_prompt(struct usage usage, uint64_t prompt_tokens,
 
 struct usage estimate_usage(const struct prompt *prompt, const struct usage *reported,
                             uint64_t output_bytes) {
+    const bool has_output = usage_output_tokens(reported) > 0 || output_bytes == 0;
+    if (reported->is_zero_told && has_output) return *reported;
     if (reported->prompt_tokens > 0) return with_prompt(*reported, output_bytes);
     return without_prompt(*reported, prompt_tokens_of(prompt), output_bytes);
 }

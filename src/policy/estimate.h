@@ -3,7 +3,8 @@
  * frame), an image 85 (OpenAI's price of one in low detail).
  *
  * What is taken where a report is not whole. 0 is no report: an ask has tokens, and so has an
- * answer that has text.
+ * answer that has text. Where zeros are told, too (`is_zero_told`), only the latter is doubted: a
+ * report with output, or of an answer without text, is taken as it is.
  *
  *   prompt  completion  total         taken as prompt        as output            source
  *   told    told        any           told                   told, or total -     reported

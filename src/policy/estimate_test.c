@@ -79,6 +79,42 @@ static void test_a_report_that_is_not_whole_is_completed_by_the_table(void **sta
     }
 }
 
+/* Gemini leaves zeros out: of what it reports, only a text without tokens is doubted. */
+static void test_zeros_that_were_told_are_counts(void **state) {
+    static const struct {
+        const char *name;
+        uint64_t told[3]; /* prompt, completion, total */
+        uint64_t output_bytes;
+        uint64_t taken[3]; /* prompt, output, total */
+        enum usage_source source;
+    } cases[] = {
+        {"a blocked prompt", {0, 0, 0}, 0, {0, 0, 0}, USAGE_REPORTED},
+        {"a blocked prompt that is counted", {15, 0, 15}, 0, {15, 0, 15}, USAGE_REPORTED},
+        {"no prompt", {0, 90, 90}, 40, {0, 90, 90}, USAGE_REPORTED},
+        {"text without tokens", {15, 0, 15}, 40, {15, 10, 25}, USAGE_ESTIMATED},
+        {"text and nothing counted", {0, 0, 0}, 40, {14, 10, 24}, USAGE_ESTIMATED},
+    };
+    const struct prompt prompt = {.text_bytes = 40, .message_count = 1};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct usage reported = {.source = USAGE_REPORTED,
+                                       .prompt_tokens = cases[i].told[0],
+                                       .completion_tokens = cases[i].told[1],
+                                       .total_tokens = cases[i].told[2],
+                                       .is_zero_told = true};
+        const struct usage usage = estimate_usage(&prompt, &reported, cases[i].output_bytes);
+        if (usage.prompt_tokens != cases[i].taken[0] ||
+            usage_output_tokens(&usage) != cases[i].taken[1] ||
+            usage.total_tokens != cases[i].taken[2] || usage.source != cases[i].source) {
+            fail_msg("%s: %llu, %llu, %llu, %s", cases[i].name,
+                     (unsigned long long)usage.prompt_tokens,
+                     (unsigned long long)usage_output_tokens(&usage),
+                     (unsigned long long)usage.total_tokens, usage_source_name(usage.source));
+        }
+    }
+}
+
 static void test_output_behind_a_report_is_added_to_it(void **state) {
     struct usage usage = {.source = USAGE_REPORTED,
                           .prompt_tokens = 7,
@@ -99,6 +135,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_token_is_four_bytes_rounded_up_and_a_message_four_more),
         cmocka_unit_test(test_a_report_that_is_not_whole_is_completed_by_the_table),
+        cmocka_unit_test(test_zeros_that_were_told_are_counts),
         cmocka_unit_test(test_output_behind_a_report_is_added_to_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

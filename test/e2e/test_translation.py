@@ -210,6 +210,47 @@ spoken("plain", "plain", {"id": "c1", "object": "chat.completion.chunk", "create
     {"index": 0, "delta": {"role": "assistant", "content": "good day"}, "finish_reason": None}]}, {
     "id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [
         {"index": 0, "delta": {}, "finish_reason": "stop"}]}, b"data: [DONE]\n\n")
+# What is reported is not what is charged, or stands where it is not looked for; a prompt that was blocked.
+EXPLAINED = {"stop_reason": "refusal", "stop_details": {"type": "refusal", "explanation": "This cannot be " * 9}}
+spoken("no-start", "anthropic", BLOCK, text("good "), text("day"), *STOP)
+spoken("refused", "anthropic", START, {"type": "message_delta", "delta": EXPLAINED, "usage": {"output_tokens": 0}},
+       STOP[2])
+spoken("refused-whole", "anthropic", json.dumps(
+    START["message"] | EXPLAINED | {"usage": {"input_tokens": 40, "output_tokens": 0}}).encode())
+BLOCKED = {"promptFeedback": {"blockReason": "MODEL_ARMOR", "blockReasonMessage": "The prompt is not " * 9},
+           "modelVersion": "gemini-x", "responseId": "r1"}
+COUNTED = {"promptTokenCount": 40, "totalTokenCount": 40}
+UNCOUNTED = {"trafficType": "ON_DEMAND"}
+for name, made in (("blocked", COUNTED), ("blocked-uncounted", UNCOUNTED)):
+    spoken(name, "gemini", BLOCKED | {"usageMetadata": made})
+    spoken(name + "-whole", "gemini", json.dumps(BLOCKED | {"usageMetadata": made}).encode())
+spoken("promptless", "gemini", part(text="good day") | {"usageMetadata": {"candidatesTokenCount": 9}}, {
+    "candidates": [{"finishReason": "STOP"}], "usageMetadata": {"candidatesTokenCount": 9}})
+spoken("behind-count", "gemini", part(text="good "), part(text="day " * 10) | {"usageMetadata": None}, {
+    "candidates": [{"finishReason": "STOP"}]})
+# Thoughts are no answer, nor is a candidate without an end.
+THOUGHT = part(text="hm", thought=True)
+MALFORMED = {"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "Malformed call"}]}
+spoken("mistaken", "gemini", THOUGHT, MALFORMED)
+spoken("mistaken-whole", "gemini", json.dumps(THOUGHT | {"candidates": [
+    THOUGHT["candidates"][0] | MALFORMED["candidates"][0]]}).encode())
+spoken("endless-whole", "gemini", json.dumps(part(text="half")).encode())
+spoken("empty-whole", "gemini", json.dumps({"candidates": [], "usageMetadata": COUNTED}).encode())
+spoken("bare-error", "gemini", part(text="good "),
+       b'{\n  "error": {\n    "code": 503,\n\n    "message": "The model is overloaded.",\n\n'
+       b'    "status": "UNAVAILABLE"\n  }\n}\n')
+spoken("call-gemini-whole", "gemini", json.dumps({"candidates": [{"content": {"parts": [
+    {"functionCall": {"name": "look", "args": {"at": 1}}}]}, "finishReason": "STOP"}]}).encode())
+spoken("plain-whole", "plain", b'{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,'
+       b'"message":{"role":"assistant","content":"good day"},"finish_reason":"stop"}]}')
+PLAIN = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+SAID = PLAIN | {"choices": [{"index": 0, "delta": {"content": "good day"}, "finish_reason": None}]}
+ENDED = PLAIN | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+spoken("plain-finishless", "plain", SAID, b"data: [DONE]\n\n")
+for name, count in (("part", {"prompt_tokens": 40, "completion_tokens": 0, "total_tokens": 40}),
+                    ("zero", {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}),
+                    ("full", {"prompt_tokens": 40, "completion_tokens": 9, "total_tokens": 49, "odd": 1})):
+    spoken("plain-" + name, "plain", SAID, ENDED, PLAIN | {"choices": [], "usage": count}, b"data: [DONE]\n\n")
 # One event is rendered larger than what a piece has room for.
 LARGE = "\x01\u00e9" * 60000
 spoken("large", "anthropic", START, BLOCK, text("good "), text(LARGE), text("day"), *STOP)
@@ -270,6 +311,13 @@ models:
     targets:
       - {{name: claude, provider: claude, model: "anthropic:{GOOD.number}/chunk/0"}}
       - {{name: google, provider: google, model: "gemini:{GOOD_GEMINI.number}/chunk/0"}}
+  mistakes:
+    {PRICE}
+    targets:
+      - {{name: mistaken, provider: google, model: "gemini:{SPOKEN['mistaken-whole'].number}/chunk/0"}}
+      - {{name: endless, provider: google, model: "gemini:{SPOKEN['endless-whole'].number}/chunk/0"}}
+      - {{name: empty, provider: google, model: "gemini:{SPOKEN['empty-whole'].number}/chunk/0"}}
+      - {{name: plain, provider: plain, model: "plain:{SPOKEN['plain-whole'].number}/chunk/0"}}
   unable:
     {PRICE}
     targets:
@@ -409,11 +457,27 @@ def check_receipt(receipt, usage, status):
 
 
 def reported_usage(recording):
-    """The golden line where it counts the whole answer."""
+    """The golden line, unless there is none or words came that it does not count."""
     (line,) = recording.lines("usage")
     counts = line.split()[1:]
-    return line if len(counts) > 1 and int(counts[0]) > 0 and max(
-        int(counts[1]), int(counts[2]) - int(counts[0])) > 0 else None
+    has_words = any(re.match(r"choice \d+ (reasoning|text|call) (?!-$)", each) for each in recording.golden)
+    return line if len(counts) > 1 and (not has_words or max(
+        int(counts[1]), int(counts[2]) - int(counts[0])) > 0) else None
+
+
+def check_usage_chunk(body, receipt):
+    """One, the last, in the answer's name: what is charged."""
+    *payloads, done = make.payloads(body)
+    chunks = [json.loads(payload) for payload in payloads]
+    assert done == "[DONE]" and [bool(chunk.get("usage")) for chunk in chunks] == [False] * (
+        len(chunks) - 1) + [True]
+    last = chunks[-1]
+    assert last["choices"] == [] and len({(chunk["id"], chunk["model"]) for chunk in chunks}) == 1
+    assert (last["usage"]["prompt_tokens"], last["usage"]["completion_tokens"], last["usage"]["total_tokens"],
+            last["usage"]["prompt_tokens_details"]["cached_tokens"],
+            last["usage"]["completion_tokens_details"]["reasoning_tokens"]) == tuple(
+                receipt["usage"][name] for name in ("prompt_tokens", "completion_tokens", "total_tokens",
+                                                    "cached_tokens", "reasoning_tokens"))
 
 
 each_recording = pytest.mark.parametrize("recording", RECORDINGS, ids=lambda each: each.name)
@@ -447,7 +511,9 @@ def test_a_recording_says_what_it_says(house, recording):
     if usage:
         assert told.split() == usage.split()[:6]
     else:
-        assert receipt["usage_source"] == "estimated" or receipt["usage"]["completion_tokens"] == 0
+        assert receipt["usage_source"] == "estimated"
+    if recording.is_stream:
+        check_usage_chunk(body, receipt)
     assert headers["x-drover-target"] == receipt["target"]
 
 
@@ -561,9 +627,10 @@ def test_wherever_it_is_cut_an_answer_is_the_same(house):
 
 
 def made_alike(recording, body):
-    """The model's name is the gateway's where the provider tells none, and holds how it was cut."""
+    """The model's name is the gateway's where the provider tells none, and holds how it was cut; ids of calls are
+    made up where it gives none, others for each answer."""
     name = rb'"model":"%s:%d/[^"]*"' % (recording.folder.encode(), recording.number)
-    return re.sub(name, b"", plain(body))
+    return re.sub(rb'"id":"call_[0-9a-f]{16}"', b"", re.sub(name, b"", plain(body)))
 
 
 # --- what is asked
@@ -658,6 +725,17 @@ def test_fallback_goes_across_dialects(house):
     check_receipt(receipt, "usage 40 9 49 0 0", 200)
 
 
+def test_an_answer_without_an_end_or_a_word_is_left_to_another_target(house):
+    status, headers, body = house.post("mistakes", stream=False)
+    assert (status, headers["x-drover-target"]) == (200, "plain") and b"good day" in body
+    receipt = house.receipt(headers["x-request-id"])
+    assert [each["target"] for each in receipt["attempts"]] == ["mistaken", "endless", "empty", "plain"]
+    for name in ("mistaken-whole", "endless-whole", "empty-whole"):
+        status, headers, body = house.post(SPOKEN[name].model, stream=False)
+        assert (status, json.loads(body)["error"]["code"]) == (502, "upstream_error"), name
+        assert house.receipt(headers["x-request-id"])["cost"] == 0
+
+
 # --- how they fail
 
 
@@ -670,6 +748,7 @@ def test_fallback_goes_across_dialects(house):
     ("utf-8", "sent something that is not an answer", 40),
     ("utf-8-gemini", "sent something that is not an answer", 40),
     ("overloaded-later", "is overloaded (HTTP 200): Overloaded", 40),
+    ("bare-error", "is overloaded (HTTP 200): The model is overloaded.", 40),
 ])
 def test_a_stream_that_fails_in_the_middle_says_so(house, name, words, usage):
     status, headers, lines, body = house.say(name)
@@ -753,6 +832,68 @@ def test_usage_is_shown_when_asked_for_and_estimated_where_there_is_none(house):
     (usage,) = [line for line in lines if line.startswith("usage ")]
     assert status == 200 and int(usage.split()[2]) == 2
     assert house.receipt(headers["x-request-id"])["usage_source"] == "estimated"
+
+
+@pytest.mark.parametrize("name, prompt, completion, source", [
+    ("no-start", None, 9, "estimated"),
+    ("refused", 40, 0, "reported"),
+    ("blocked", 40, 0, "reported"),
+    ("blocked-uncounted", 0, 0, "reported"),
+    ("promptless", 0, 9, "reported"),
+    ("behind-count", 40, 4 + 10, "estimated"),
+    ("plain-part", 40, 2, "estimated"),
+    ("plain-zero", None, 2, "estimated"),
+    ("plain-full", 40, 9, "reported"),
+    ("plain-finishless", None, 2, "estimated"),
+])
+def test_usage_is_told_once_as_it_is_charged(house, name, prompt, completion, source):
+    status, headers, lines, body = house.say(name)
+    assert status == 200 and lines[-1] == "end"
+    receipt = house.receipt(headers["x-request-id"])
+    assert receipt["usage_source"] == source and receipt["usage"]["completion_tokens"] == completion
+    assert receipt["usage"]["prompt_tokens"] == prompt or prompt is None and receipt["usage"]["prompt_tokens"] > 0
+    check_receipt(receipt, None, 200)
+    if name != "plain-full":  # the provider's own words
+        check_usage_chunk(body, receipt)
+    else:
+        assert body.count(b'"odd": 1') == 1 and body.count(b'"usage"') == 1
+    # Not asked for, none is told.
+    _, _, body = house.post(SPOKEN[name].model, stream_options={"include_usage": False})
+    assert b'"usage"' not in body and body.count(b"[DONE]") == 1
+
+
+@pytest.mark.parametrize("name, prompt", [("refused-whole", 40), ("blocked-whole", 40),
+                                          ("blocked-uncounted-whole", 0)])
+def test_what_is_said_of_a_blocked_prompt_is_not_charged(house, name, prompt):
+    status, headers, body = house.post(SPOKEN[name].model, stream=False)
+    answer = json.loads(body)
+    (choice,) = answer["choices"]
+    assert status == 200 and choice["finish_reason"] == "content_filter" and choice["message"]["refusal"]
+    check_receipt(house.receipt(headers["x-request-id"]), f"usage {prompt} 0 {prompt} 0 0", 200)
+    assert answer["usage"]["total_tokens"] == prompt and "x-drover-usage" not in headers
+
+
+def test_a_stream_that_says_no_finish_gets_one(house):
+    for wishes in ({}, {"stream_options": {"include_usage": False}}):
+        status, _, body = house.post(SPOKEN["plain-finishless"].model, **wishes)
+        chunks = [json.loads(payload) for payload in make.payloads(body) if payload != "[DONE]"]
+        choices = [choice for chunk in chunks for choice in chunk["choices"]]
+        assert status == 200 and body.endswith(b"data: [DONE]\n\n")
+        assert [choice["finish_reason"] for choice in choices] == [None, "stop"]
+        assert len({(chunk["id"], chunk["model"]) for chunk in chunks}) == 1
+    with open_socket(house.gateway, house.gateway.key) as socket:
+        told = ask(socket, {"model": SPOKEN["plain-finishless"].model,
+                            "messages": [{"role": "user", "content": "again"}]})
+    assert told.last["finish_reason"] == "stop"
+
+
+def test_ids_made_up_for_calls_do_not_repeat(house):
+    ids = []
+    for _ in range(2):
+        for name, stream in (("call-gemini", True), ("call-gemini-whole", False)):
+            _, _, body = house.post(SPOKEN[name].model, stream=stream, tools=TOOLS)
+            ids += re.findall(rb'"id":"(call_[0-9a-f]{16})"', body)
+    assert len(ids) == len(set(ids)) == 4
 
 
 def test_many_events_of_one_read_leave_in_few_writes(house):

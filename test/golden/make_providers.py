@@ -245,7 +245,7 @@ class Gemini(Message):
                 said['reasoning' if part.get('thought') else 'text'] += part['text']
                 if part.get('thoughtSignature'):
                     said['seals'].append(('text', '0', part['thoughtSignature']))
-            return bool(part.get('text'))
+            return bool(part.get('text')) and not part.get('thought')
         if call.get('name'):
             given = call.get('args')
             # A made-up id is a hash that this witness does not know.
@@ -263,11 +263,12 @@ class Gemini(Message):
                 said['calls'][-1][2] = compact(self.pieces.pop(number))
         return True
 
-    def sources(self, number, sources):
-        for source in sources[self.told.get(number, 0):]:
+    def sources(self, number, kind, sources):
+        told = self.told.get((number, kind), 0)
+        for source in sources[told:]:
             if source.get('uri'):
                 self.choice(number)['sources'].append((source['uri'], source.get('title')))
-        self.told[number] = max(self.told.get(number, 0), len(sources))
+        self.told[number, kind] = max(told, len(sources))
 
     def add(self, chunk):
         if self.error:
@@ -277,8 +278,9 @@ class Gemini(Message):
             return
         self.id = self.id or chunk.get('responseId') or ''
         self.model = self.model or chunk.get('modelVersion') or ''
-        counts = chunk.get('usageMetadata') or {}
-        if 'promptTokenCount' in counts or 'totalTokenCount' in counts:
+        counts = chunk.get('usageMetadata')
+        # Zeros are left out: of a chunk without a count the counts are zero, unless there were some before.
+        if counts is not None and (not self.usage or any(is_count(count) for count in counts.values())):
             prompt = counts.get('promptTokenCount', 0) + counts.get('toolUsePromptTokenCount', 0)
             thoughts = counts.get('thoughtsTokenCount', 0)
             told = counts.get('candidatesTokenCount', 0) + thoughts
@@ -290,9 +292,9 @@ class Gemini(Message):
             for part in (candidate.get('content') or {}).get('parts') or []:
                 has_said = self.part(number, part) or has_said
             citations = candidate.get('citationMetadata') or {}
-            self.sources(number, citations.get('citationSources') or citations.get('citations') or [])
+            self.sources(number, 'citation', citations.get('citationSources') or citations.get('citations') or [])
             grounding = candidate.get('groundingMetadata') or {}
-            self.sources(number, [c.get('web') or {} for c in grounding.get('groundingChunks') or []])
+            self.sources(number, 'grounding', [c.get('web') or {} for c in grounding.get('groundingChunks') or []])
             result = candidate.get('logprobsResult') or {}
             if result.get('chosenCandidates'):
                 self.choice(number)['logprobs'] += len(result['chosenCandidates'])
