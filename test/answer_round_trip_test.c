@@ -302,7 +302,8 @@ static void read_whole(struct listening *listening, dr_slice bytes) {
     struct answer_chunk chunk;
     struct dr_error error = {0};
 
-    if (dialect_read_answer(listening->dialect, listening->reader, bytes, &chunk, &error)) {
+    if (dialect_read_answer(listening->dialect, listening->reader, &listening->stream, bytes,
+                            &chunk, &error)) {
         fail_msg("%s\n%.*s", error.text, DR_FMT(bytes));
     }
     note_chunk(listening->heard, &chunk);
@@ -318,6 +319,7 @@ static void check_answer(enum dialect dialect, bool is_streamed, uint64_t seed) 
     struct dr_buf got;
 
     assert_non_null(listening.reader);
+    dialect_stream_init(dialect, &listening.stream, DR_LIT("req_1"));
     listening.heard = new_heard();
     init_buffer(&bytes);
     init_buffer(&expected);
