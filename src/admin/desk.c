@@ -4,6 +4,7 @@
 
 #include "admin/desk_private.h"
 #include "base/digest.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -137,26 +138,31 @@ static dr_slice percent_decode(struct desk_ask *ask, dr_slice coded) {
     return dr_slice_of(text, len);
 }
 
+/* A name as it is to be shown: whole, unless it is none of ours. NULL without memory. */
+static const char *shown(struct desk_ask *ask, dr_slice name) {
+    return dr_arena_text(&ask->arena, dr_utf8_first(name, 64));
+}
+
 /* Every parameter once, known, and well coded. */
 static bool check_query(struct desk_ask *ask, const char *fields) {
     for (dr_slice rest = ask->query; rest.len > 0;) {
         dr_slice value = dr_slice_split(&rest, '&');
         const dr_slice name = dr_slice_split(&value, '=');
         if (!is_among(name, fields)) {
-            desk_fail(ask, REFUSAL_INVALID_REQUEST, NULL,
+            desk_fail(ask, REFUSAL_INVALID_REQUEST, shown(ask, name),
                       "This address knows no query parameter '%.*s'; it knows: %s.",
-                      DR_FMT(dr_slice_first(name, 64)), *fields ? fields : "none");
+                      DR_FMT(dr_utf8_first(name, 64)), *fields ? fields : "none");
             return false;
         }
         for (dr_slice others = rest; others.len > 0;) {
             dr_slice other = dr_slice_split(&others, '&');
             if (!dr_slice_is(dr_slice_split(&other, '='), name)) continue;
-            desk_fail(ask, REFUSAL_INVALID_REQUEST, NULL,
+            desk_fail(ask, REFUSAL_INVALID_REQUEST, shown(ask, name),
                       "The query parameter '%.*s' was given twice.", DR_FMT(name));
             return false;
         }
         if (value.len > 0 && !percent_decode(ask, value).data) {
-            desk_fail(ask, REFUSAL_INVALID_REQUEST, NULL,
+            desk_fail(ask, REFUSAL_INVALID_REQUEST, shown(ask, name),
                       "The query parameter '%.*s' is not percent-encoded text.", DR_FMT(name));
             return false;
         }
@@ -226,17 +232,17 @@ static bool read_body(struct desk_ask *ask, const char *fields, dr_json *ret_bod
         return false;
     }
     if (dr_json_has_duplicate(*ret_body, &twice)) {
-        desk_fail(ask, REFUSAL_INVALID_REQUEST, NULL, "The field '%.*s' was given twice.",
-                  DR_FMT(dr_slice_first(twice, 64)));
+        desk_fail(ask, REFUSAL_INVALID_REQUEST, shown(ask, twice),
+                  "The field '%.*s' was given twice.", DR_FMT(dr_utf8_first(twice, 64)));
         return false;
     }
     dr_json_iter_init(&iter, *ret_body);
     while (dr_json_iter_next(&iter)) {
         const dr_slice name = dr_json_text(iter.name);
         if (is_among(name, fields)) continue;
-        desk_fail(ask, REFUSAL_INVALID_REQUEST, NULL,
+        desk_fail(ask, REFUSAL_INVALID_REQUEST, shown(ask, name),
                   "This address knows no field '%.*s'; it knows: %s.",
-                  DR_FMT(dr_slice_first(name, 64)), *fields ? fields : "none");
+                  DR_FMT(dr_utf8_first(name, 64)), *fields ? fields : "none");
         return false;
     }
     return true;
