@@ -235,7 +235,8 @@ void route_account(const struct http_visit *visit) {
 /* --- lookups
  * ------------------------------------------------------------------------------------ */
 
-enum { LOOKUP_BODY_BYTES_MAX = 4 * 1024 * 1024 };
+/* Behind so many bytes of rows the rest is for the next page. */
+enum { LOOKUP_BODY_BYTES_MAX = 4 * 1024 * 1024, USAGE_PAGE_BYTES = 1024 * 1024 };
 
 struct lookup {
     struct http_owner owner;
@@ -254,7 +255,9 @@ struct lookup {
     enum refusal_reason refusal; /* when status is not 200 */
     uint16_t status;
     struct dr_buf body;
-    bool is_first_row;
+    uint64_t after;     /* rows of earlier pages */
+    uint64_t row_count; /* seen */
+    uint64_t next;      /* rows behind which the next page begins; 0: there is none */
     struct store_total sum;
 };
 
@@ -377,23 +380,31 @@ static void put_counts(struct dr_buf *body, const struct store_total *total) {
     money_put(body, total->cost);
 }
 
-static bool visit_total(void *owner, const struct store_total *total) {
-    struct lookup *lookup = owner;
-    struct dr_buf *body = &lookup->body;
-    if (!lookup->is_first_row) dr_buf_put_char(body, ',');
-    lookup->is_first_row = false;
+static void put_day(struct dr_buf *body, const struct store_total *total) {
+    if (body->len > 0 && body->data[body->len - 1] == '}') dr_buf_put_char(body, ',');
     dr_buf_put(body, DR_LIT("{\"date\":"));
     dr_json_put_string(body, dr_slice_text(total->day));
     dr_buf_put(body, DR_LIT(",\"model\":"));
-    dr_json_put_string(body, total->model);
+    dr_json_put_string_or_null(body, total->model.len > 0 ? total->model : DR_NONE);
     dr_buf_put_char(body, ',');
     put_counts(body, total);
     dr_buf_put_char(body, '}');
+}
+
+/* Each is in the sum, on whatever page it is shown. */
+static bool visit_total(void *owner, const struct store_total *total) {
+    struct lookup *lookup = owner;
     lookup->sum.requests += total->requests;
     lookup->sum.prompt_tokens += total->prompt_tokens;
     lookup->sum.completion_tokens += total->completion_tokens;
     lookup->sum.total_tokens += total->total_tokens;
     lookup->sum.cost.nanousd += total->cost.nanousd;
+    if (lookup->row_count++ < lookup->after || lookup->next > 0) return true;
+    if (lookup->body.len > USAGE_PAGE_BYTES) {
+        lookup->next = lookup->row_count - 1;
+    } else {
+        put_day(&lookup->body, total);
+    }
     return true;
 }
 
@@ -409,7 +420,6 @@ static void look_for_usage(struct lookup *lookup, struct store *store) {
     dr_wall_format(lookup->from, from);
     dr_wall_format(lookup->to, to);
     dr_buf_format(&lookup->body, "{\"from\":\"%s\",\"to\":\"%s\",\"days\":[", from, to);
-    lookup->is_first_row = true;
     const enum dr_status status = store_each_total(store, &filter, STORE_BY_DAY | STORE_BY_MODEL,
                                                    visit_total, lookup, &error);
     if (status != DR_OK) {
@@ -418,7 +428,12 @@ static void look_for_usage(struct lookup *lookup, struct store *store) {
     }
     dr_buf_put(&lookup->body, DR_LIT("],\"total\":{"));
     put_counts(&lookup->body, &lookup->sum);
-    dr_buf_put(&lookup->body, DR_LIT("}}"));
+    if (lookup->next > 0) {
+        dr_buf_format(&lookup->body, "},\"has_more\":true,\"next\":\"%llu\"}",
+                      (unsigned long long)lookup->next);
+    } else {
+        dr_buf_put(&lookup->body, DR_LIT("},\"has_more\":false,\"next\":null}"));
+    }
 }
 
 /* `name=value` of a query; false when a value is there that is no time. */
@@ -430,6 +445,16 @@ static bool query_time(dr_slice query, dr_slice name, dr_wall *ret) {
         char text[64];
         dr_slice decoded;
         return percent_decode(value, text, sizeof text, &decoded) && dr_wall_parse(decoded, ret);
+    }
+    return true;
+}
+
+/* What an earlier page gave as `next`. */
+static bool query_after(dr_slice query, uint64_t *ret) {
+    while (query.len > 0) {
+        dr_slice value = dr_slice_split(&query, '&');
+        if (!dr_slice_is(dr_slice_split(&value, '='), DR_LIT("after"))) continue;
+        return dr_slice_to_u64(value, ret);
     }
     return true;
 }
@@ -452,8 +477,17 @@ void route_account_usage(const struct http_visit *visit) {
         http_visit_refuse(visit, &refusal);
         return;
     }
+    uint64_t after = 0;
+    if (!query_after(visit->query, &after)) {
+        struct refusal refusal = refusal_of(REFUSAL_INVALID_REQUEST);
+        refusal.param = DR_LIT("after");
+        refusal.message = DR_LIT("'after' is what an earlier page gave as 'next'.");
+        http_visit_refuse(visit, &refusal);
+        return;
+    }
     struct lookup *lookup = lookup_new(visit, row);
     if (!lookup) return;
+    lookup->after = after;
     lookup->from = from;
     lookup->to = to;
     lookup_start(lookup, look_for_usage);

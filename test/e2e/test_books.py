@@ -1,9 +1,16 @@
 """The books: every answer that a client saw end is in them once, and the balance is what it must be."""
 
+import contextlib
+import csv
+import io
 import json
+import sqlite3
+import urllib.error
 import urllib.request
 
 import pytest
+
+ADMIN = "sk-drover-admin-demo"
 
 ASK = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "count"}]}
 
@@ -21,6 +28,32 @@ def get(gateway, path):
                                      headers={"Authorization": "Bearer sk-drover-demo"})
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.load(answer)
+
+
+def refused(call, *arguments):
+    """Status, headers and error of a request that must be refused."""
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        call(*arguments)
+    with caught.value as answer:
+        return answer.code, answer.headers, json.load(answer)["error"]
+
+
+def admin_text(gateway, path):
+    request = urllib.request.Request(f"http://127.0.0.1:{gateway.admin_port}{path}",
+                                     headers={"Authorization": f"Bearer {ADMIN}"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return answer.read().decode()
+
+
+def remote(gateway, *arguments):
+    """A command that asks the running gateway."""
+    return gateway.run(*arguments, "--admin", f"http://127.0.0.1:{gateway.admin_port}",
+                       "--admin-key", ADMIN)
+
+
+def database(gateway):
+    return contextlib.closing(sqlite3.connect(gateway.folder / "data" / "drover.db",
+                                              isolation_level=None))
 
 
 @pytest.mark.threads
@@ -48,3 +81,32 @@ def test_a_killed_gateway_has_lost_and_doubled_nothing(own_gateway, is_streamed)
     own_gateway.start()
     paid = sum(row["cost"] for row in rows)
     assert get(own_gateway, "/v1/account")["credits"] == pytest.approx(1000 - paid, abs=1e-9)
+
+
+
+# ---------------------------------------------------------------- usage by day and model
+
+
+def test_usage_comes_in_pages_however_many_rows_the_books_have(own_gateway):
+    account = get(own_gateway, "/v1/account")["id"]
+    today = get(own_gateway, "/v1/account/usage")["to"][:10]
+    names = sorted(f"{number:04}" + "\x01" * 247 for number in range(3000))
+    with database(own_gateway) as books:
+        day = books.execute("SELECT unixepoch(?) / 86400 - 1", (today,)).fetchone()[0]
+        books.execute("BEGIN")
+        books.executemany("INSERT INTO total VALUES (?, ?, 'key_demo', ?, 1, 2, 3, 5, 0, 7)",
+                          [(account, day, name) for name in names])
+        books.execute("COMMIT")
+    seen, pages, after = [], 0, ""
+    while after is not None:
+        page = get(own_gateway, "/v1/account/usage" + (after and f"?after={after}"))
+        assert page["total"]["requests"] == 3000 and page["total"]["total_tokens"] == 15000
+        assert page["has_more"] is (page["next"] is not None)
+        seen += [row["model"] for row in page["days"]]
+        after = page["next"]
+        pages += 1
+    assert seen == names and pages > 1
+    assert get(own_gateway, "/v1/account/usage?after=9999")["days"] == []
+    for wrong in ("x", "-1", ""):
+        status, _, error = refused(get, own_gateway, f"/v1/account/usage?after={wrong}")
+        assert (status, error["code"], error["param"]) == (400, "invalid_request", "after")
