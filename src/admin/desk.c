@@ -285,6 +285,11 @@ void desk_put_text(struct dr_buf *buf, const char *name, dr_slice text) {
     dr_json_put_string(buf, text);
 }
 
+void desk_put_text_or_null(struct dr_buf *buf, const char *name, dr_slice text) {
+    put_name(buf, name);
+    dr_json_put_string_or_null(buf, text.len > 0 ? text : DR_NONE);
+}
+
 void desk_put_wall(struct dr_buf *buf, const char *name, dr_wall wall) {
     char text[DR_WALL_TEXT_BYTES];
     put_name(buf, name);

@@ -60,7 +60,7 @@ static void put_total(struct dr_buf *buf, unsigned groups, const struct store_to
         desk_put_text(buf, "key", total->key_id);
         desk_put_text(buf, "key_name", total->key_name);
     }
-    if (groups & STORE_BY_MODEL) desk_put_text(buf, "model", total->model);
+    if (groups & STORE_BY_MODEL) desk_put_text_or_null(buf, "model", total->model);
     dr_buf_format(buf,
                   ",\"requests\":%" PRIu64 ",\"prompt_tokens\":%" PRIu64
                   ",\"completion_tokens\":%" PRIu64 ",\"total_tokens\":%" PRIu64

@@ -93,7 +93,7 @@ static void put_row(const struct report *report, dr_json row) {
         if (report->is_csv) {
             put_csv(out, text, columns[i].is_foreign);
         } else {
-            put_cell(out, text, columns[i].width);
+            put_cell(out, text.len > 0 ? text : DR_LIT("-"), columns[i].width);
         }
     }
     dr_buf_put_char(out, '\n');

@@ -83,8 +83,37 @@ def test_a_killed_gateway_has_lost_and_doubled_nothing(own_gateway, is_streamed)
     assert get(own_gateway, "/v1/account")["credits"] == pytest.approx(1000 - paid, abs=1e-9)
 
 
-
 # ---------------------------------------------------------------- usage by day and model
+
+
+def test_models_that_nobody_has_are_one_row_of_the_totals(own_gateway):
+    post(own_gateway, ASK)
+    ids = {}
+    for name in ("made-up", "made-up-too", "x" * 251, "sim:no-such-word"):
+        status, headers, _ = refused(post, own_gateway, {**ASK, "model": name})
+        assert status in (400, 404)
+        ids[headers["x-request-id"]] = name
+    assert refused(post, own_gateway, {**ASK, "messages": 5})[0] == 400  # names none that is read
+
+    usage = get(own_gateway, "/v1/account/usage")
+    assert {row["model"]: row["requests"] for row in usage["days"]} == {"gpt-4.1": 1, None: 5}
+    assert usage["total"]["requests"] == 6
+    assert usage["has_more"] is False and usage["next"] is None
+    for request_id, name in ids.items():
+        assert get(own_gateway, f"/v1/receipts/{request_id}")["model"] == name
+
+    done = remote(own_gateway, "usage", "--requests", "--model", "made-up-too")
+    assert [json.loads(line)["model"] for line in done.stdout.splitlines()] == ["made-up-too"]
+    rows = json.loads(remote(own_gateway, "usage", "--json").stdout)
+    assert {row["model"]: row["requests"] for row in rows} == {"gpt-4.1": 1, None: 5}
+    table = remote(own_gateway, "usage").stdout.splitlines()
+    assert table[1].split()[:2] == ["-", "5"] and table[2].split()[:2] == ["gpt-4.1", "1"]
+    rows = csv.DictReader(io.StringIO(remote(own_gateway, "usage", "--csv").stdout))
+    assert [row["model"] for row in rows] == ["", "gpt-4.1"]
+
+    own_gateway.kill()  # the totals are made again from the records
+    own_gateway.start()
+    assert get(own_gateway, "/v1/account/usage")["days"] == usage["days"]
 
 
 def test_usage_comes_in_pages_however_many_rows_the_books_have(own_gateway):
