@@ -15,20 +15,21 @@ static const struct {
     unsigned method;
     const char *path;   /* `{id}` is one word that is not empty */
     const char *fields; /* of the query for GET, of the body for POST */
+    bool needs_all;     /* shows sums or lists of what was settled: never without the latest */
     void (*answer)(struct desk_ask *ask, dr_slice id, dr_json body);
 } routes[] = {
-    {DESK_GET, "accounts", "after limit", desk_list_accounts},
-    {DESK_POST, "accounts", "name", desk_create_account},
-    {DESK_GET, "accounts/{id}", "", desk_show_account},
-    {DESK_POST, "accounts/{id}/topups", "amount currency reference", desk_topup_account},
-    {DESK_GET, "keys", "account after limit", desk_list_keys},
-    {DESK_POST, "keys", "account name expires models requests_per_minute", desk_create_key},
-    {DESK_GET, "keys/{id}", "", desk_show_key},
-    {DESK_POST, "keys/{id}/revoke", "", desk_revoke_key},
-    {DESK_POST, "keys/{id}/rotate", "", desk_rotate_key},
-    {DESK_GET, "usage", "by from to account key model after limit", desk_total_usage},
-    {DESK_GET, "requests", "from to account key model after limit", desk_list_requests},
-    {DESK_GET, "receipts/{id}", "", desk_show_receipt},
+    {DESK_GET, "accounts", "after limit", true, desk_list_accounts},
+    {DESK_POST, "accounts", "name", false, desk_create_account},
+    {DESK_GET, "accounts/{id}", "", true, desk_show_account},
+    {DESK_POST, "accounts/{id}/topups", "amount currency reference", false, desk_topup_account},
+    {DESK_GET, "keys", "account after limit", false, desk_list_keys},
+    {DESK_POST, "keys", "account name expires models requests_per_minute", false, desk_create_key},
+    {DESK_GET, "keys/{id}", "", false, desk_show_key},
+    {DESK_POST, "keys/{id}/revoke", "", false, desk_revoke_key},
+    {DESK_POST, "keys/{id}/rotate", "", false, desk_rotate_key},
+    {DESK_GET, "usage", "by from to account key model after limit", true, desk_total_usage},
+    {DESK_GET, "requests", "from to account key model after limit", true, desk_list_requests},
+    {DESK_GET, "receipts/{id}", "", false, desk_show_receipt},
 };
 enum { ROUTE_COUNT = sizeof routes / sizeof routes[0] };
 
@@ -71,6 +72,7 @@ void desk_refuse(struct desk_ask *ask, const struct refusal *refusal) {
     dr_buf_reset(ask->answer);
     refusal_put_json(ask->answer, refusal);
     ask->status = refusal->status;
+    ask->retry_after_s = refusal->retry_after_s;
 }
 
 void desk_fail(struct desk_ask *ask, enum refusal_reason reason, const char *param,
@@ -107,7 +109,8 @@ void desk_fail_store(struct desk_ask *ask, const char *param, const struct dr_er
     case DR_UNSUPPORTED:
     case DR_CORRUPT: break;
     }
-    desk_fail(ask, REFUSAL_INTERNAL_ERROR, NULL, "The books failed: %s.", error->text);
+    desk_fail(ask, refusal_of_failed_books(error).reason, NULL, "The books failed: %s.",
+              error->text);
 }
 
 /* --- the question -------------------------------------------------------------------------- */
@@ -265,6 +268,11 @@ void desk_answer(struct desk_ask *ask) {
     dr_json body = NULL;
     if (!check_query(ask, ask->method == DESK_GET ? routes[i].fields : "")) return;
     if (ask->method == DESK_POST && !read_body(ask, routes[i].fields, &body)) return;
+    if (routes[i].needs_all && ask->is_stale) {
+        const struct refusal refusal = refusal_of_stale_books();
+        desk_refuse(ask, &refusal);
+        return;
+    }
     routes[i].answer(ask, id, body);
     if (dr_buf_status(ask->answer) != DR_OK) {
         ask->status = 200; /* so that the refusal is taken */

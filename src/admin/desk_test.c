@@ -20,6 +20,7 @@ struct fixture {
     struct dr_json_reader *answers; /* ours */
     struct dr_buf answer;
     struct desk_ask ask;
+    bool is_stale;
 };
 
 static int open_fixture(void **state) {
@@ -66,6 +67,7 @@ static dr_json ask(struct fixture *fixture, unsigned method, const char *target,
         .rates = rates,
         .rate_count = 1,
         .store = fixture->store,
+        .is_stale = fixture->is_stale,
         .json = fixture->json,
         .answer = &fixture->answer,
     };
@@ -171,6 +173,29 @@ static void test_a_wrong_question_is_refused_with_its_status_and_param(void **st
             fail_msg("case %zu: param %.*s", i, DR_FMT(param));
         }
     }
+}
+
+/* What does not tell of settled requests is answered nevertheless. */
+static void test_what_lacks_the_latest_requests_is_refused_where_they_count(void **state) {
+    static const struct {
+        const char *target;
+        uint16_t status;
+    } cases[] = {
+        {"usage", 503},         {"requests", 503},          {"receipts/req_none", 503},
+        {"accounts", 503},      {"accounts/acc_none", 503}, {"keys", 200},
+        {"keys/key_none", 404},
+    };
+    struct fixture *fixture = *state;
+    fixture->is_stale = true;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const dr_json answer = ask(fixture, DESK_GET, cases[i].target, NULL, cases[i].status);
+        assert_int_equal(fixture->ask.retry_after_s > 0, cases[i].status == 503);
+        if (cases[i].status != 503) continue;
+        const dr_json code =
+            dr_json_member(dr_json_member(answer, DR_LIT("error")), DR_LIT("code"));
+        assert_true(dr_slice_is(dr_json_text(code), DR_LIT("storage_full")));
+    }
+    (void)ask(fixture, DESK_POST, "accounts", "{\"name\":\"acme\"}", 200);
 }
 
 static void test_a_path_takes_only_the_methods_of_its_routes(void **state) {
@@ -311,6 +336,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_wrong_question_is_refused_with_its_status_and_param,
                                         open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(
+            test_what_lacks_the_latest_requests_is_refused_where_they_count, open_fixture,
+            close_fixture),
         cmocka_unit_test(test_a_path_takes_only_the_methods_of_its_routes),
         cmocka_unit_test(test_the_manual_has_every_route),
         cmocka_unit_test_setup_teardown(test_a_topup_counts_once_for_each_reference, open_fixture,

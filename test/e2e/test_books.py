@@ -139,3 +139,40 @@ def test_usage_comes_in_pages_however_many_rows_the_books_have(own_gateway):
     for wrong in ("x", "-1", ""):
         status, _, error = refused(get, own_gateway, f"/v1/account/usage?after={wrong}")
         assert (status, error["code"], error["param"]) == (400, "invalid_request", "after")
+
+
+def test_a_look_that_fails_is_logged_under_its_id_and_counted(own_gateway):
+    with database(own_gateway) as books:
+        books.execute("DROP TABLE total")
+    status, headers, error = refused(get, own_gateway, "/v1/account/usage")
+    assert (status, error["code"]) == (500, "internal_error")
+    told = [line for line in own_gateway.log().splitlines() if headers["x-request-id"] in line]
+    assert len(told) == 1 and "lookup.failed" in told[0] and "no such table" in told[0]
+    assert 'drover_refusals_total{code="internal_error"} 1\n' in admin_text(own_gateway, "/metrics")
+    status, headers, _ = refused(admin_text, own_gateway, "/admin/v1/usage")
+    assert status == 500 and f"admin.failed id={headers['x-request-id']}" in own_gateway.log()
+
+
+# ---------------------------------------------------------------- books that cannot be written
+
+
+def test_books_that_lack_the_latest_requests_say_so(own_gateway):
+    known = post(own_gateway, ASK)[0]
+    assert get(own_gateway, f"/v1/receipts/{known}")["status"] == 200
+    with database(own_gateway) as books:
+        books.execute("BEGIN IMMEDIATE")  # nobody else can write while this is open
+        latest = post(own_gateway, ASK)[0]
+        for path in ("/v1/account/usage", f"/v1/receipts/{latest}"):
+            status, headers, error = refused(get, own_gateway, path)
+            assert (status, error["code"], error["type"]) == (503, "storage_full", "server_error")
+            assert "complete" in error["message"] and int(headers["Retry-After"]) > 0
+        assert get(own_gateway, f"/v1/receipts/{known}")["status"] == 200
+        status, headers, error = refused(admin_text, own_gateway, "/admin/v1/usage")
+        assert (status, error["code"]) == (503, "storage_full") and int(headers["Retry-After"]) > 0
+        for ask in (("usage", "--json"), ("usage", "--request", latest)):
+            done = remote(own_gateway, *ask)
+            assert (done.returncode, done.stdout) == (1, ""), done
+            assert "not complete" in done.stderr
+        books.execute("ROLLBACK")
+    assert get(own_gateway, f"/v1/receipts/{latest}")["status"] == 200
+    assert get(own_gateway, "/v1/account/usage")["total"]["requests"] == 2
