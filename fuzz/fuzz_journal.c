@@ -14,8 +14,10 @@ static void read_records(dr_slice rest) {
         if (journal_decode(&rest, &entry) != JOURNAL_RECORD) break;
         const size_t record_len = before.len - rest.len;
         dr_assert(record_len == journal_record_length(before));
-        const dr_slice group = journal_record_group(&entry);
-        dr_assert(group.len == 6 + entry.account_id.len + entry.key_id.len + entry.model.len);
+        char scratch[JOURNAL_RECORD_GROUP_BYTES_MAX];
+        const dr_slice group = journal_record_group(&entry, scratch);
+        const size_t model_len = entry.is_model_unknown ? 0 : entry.model.len;
+        dr_assert(group.len == 6 + entry.account_id.len + entry.key_id.len + model_len);
         char again[JOURNAL_RECORD_BYTES_MAX];
         char once_more[JOURNAL_RECORD_BYTES_MAX];
         struct ledger_entry twin;

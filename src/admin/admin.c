@@ -166,6 +166,11 @@ static void request_free(struct admin_request *request) {
     note_closed(admin);
 }
 
+static void log_failed(const char request_id[REQUEST_ID_BYTES], dr_slice path) {
+    dr_log(DR_LOG_ERROR, "admin.failed", "id=%.*s path=%.*s", REQUEST_ID_BYTES, request_id,
+           DR_FMT(dr_slice_first(path, 128)));
+}
+
 /* The request is gone afterwards. */
 static void request_answer(struct admin_request *request, uint16_t status, dr_slice media_type) {
     struct admin *admin = request->admin;
@@ -176,12 +181,18 @@ static void request_answer(struct admin_request *request, uint16_t status, dr_sl
         status = refusal.status;
         media_type = DR_LIT("application/json");
     }
-    if (request->ask.method == DESK_POST) {
+    if (status == 500) {
+        log_failed(request->request_id, request->ask.path);
+    } else if (request->ask.method == DESK_POST) {
         dr_log(DR_LOG_INFO, "admin.done", "id=%.*s path=%.*s status=%u", REQUEST_ID_BYTES,
                request->request_id, DR_FMT(dr_slice_first(request->ask.path, 128)), status);
     }
     if (request->call) {
         struct dr_buf *head = start_head(admin, media_type, request->request_id);
+        if (status == 503) {
+            const uint32_t retry_after_s = request->ask.retry_after_s;
+            dr_http1_put_header_u64(head, DR_LIT("Retry-After"), retry_after_s ? retry_after_s : 1);
+        }
         dr_http_call_answer(request->call, status, dr_buf_slice(head),
                             dr_buf_slice(&request->answer));
     }
@@ -261,6 +272,7 @@ static void request_job_run(struct control_job *job, struct store *store) {
     struct desk_ask *ask = &request->ask;
     struct dr_error error = {0};
     ask->store = store;
+    ask->is_stale = job->is_stale;
     ask->json = request->admin->json;
     request->parts_left = 1;
     desk_answer(ask);

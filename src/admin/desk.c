@@ -4,6 +4,7 @@
 
 #include "admin/desk_private.h"
 #include "base/digest.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,20 +15,21 @@ static const struct {
     unsigned method;
     const char *path;   /* `{id}` is one word that is not empty */
     const char *fields; /* of the query for GET, of the body for POST */
+    bool needs_all;     /* shows sums or lists of what was settled: never without the latest */
     void (*answer)(struct desk_ask *ask, dr_slice id, dr_json body);
 } routes[] = {
-    {DESK_GET, "accounts", "after limit", desk_list_accounts},
-    {DESK_POST, "accounts", "name", desk_create_account},
-    {DESK_GET, "accounts/{id}", "", desk_show_account},
-    {DESK_POST, "accounts/{id}/topups", "amount currency reference", desk_topup_account},
-    {DESK_GET, "keys", "account after limit", desk_list_keys},
-    {DESK_POST, "keys", "account name expires models requests_per_minute", desk_create_key},
-    {DESK_GET, "keys/{id}", "", desk_show_key},
-    {DESK_POST, "keys/{id}/revoke", "", desk_revoke_key},
-    {DESK_POST, "keys/{id}/rotate", "", desk_rotate_key},
-    {DESK_GET, "usage", "by from to account key model after limit", desk_total_usage},
-    {DESK_GET, "requests", "from to account key model after limit", desk_list_requests},
-    {DESK_GET, "receipts/{id}", "", desk_show_receipt},
+    {DESK_GET, "accounts", "after limit", true, desk_list_accounts},
+    {DESK_POST, "accounts", "name", false, desk_create_account},
+    {DESK_GET, "accounts/{id}", "", true, desk_show_account},
+    {DESK_POST, "accounts/{id}/topups", "amount currency reference", false, desk_topup_account},
+    {DESK_GET, "keys", "account after limit", false, desk_list_keys},
+    {DESK_POST, "keys", "account name expires models requests_per_minute", false, desk_create_key},
+    {DESK_GET, "keys/{id}", "", false, desk_show_key},
+    {DESK_POST, "keys/{id}/revoke", "", false, desk_revoke_key},
+    {DESK_POST, "keys/{id}/rotate", "", false, desk_rotate_key},
+    {DESK_GET, "usage", "by from to account key model after limit", true, desk_total_usage},
+    {DESK_GET, "requests", "from to account key model after limit", true, desk_list_requests},
+    {DESK_GET, "receipts/{id}", "", false, desk_show_receipt},
 };
 enum { ROUTE_COUNT = sizeof routes / sizeof routes[0] };
 
@@ -70,6 +72,7 @@ void desk_refuse(struct desk_ask *ask, const struct refusal *refusal) {
     dr_buf_reset(ask->answer);
     refusal_put_json(ask->answer, refusal);
     ask->status = refusal->status;
+    ask->retry_after_s = refusal->retry_after_s;
 }
 
 void desk_fail(struct desk_ask *ask, enum refusal_reason reason, const char *param,
@@ -106,7 +109,8 @@ void desk_fail_store(struct desk_ask *ask, const char *param, const struct dr_er
     case DR_UNSUPPORTED:
     case DR_CORRUPT: break;
     }
-    desk_fail(ask, REFUSAL_INTERNAL_ERROR, NULL, "The books failed: %s.", error->text);
+    desk_fail(ask, refusal_of_failed_books(error).reason, NULL, "The books failed: %s.",
+              error->text);
 }
 
 /* --- the question -------------------------------------------------------------------------- */
@@ -137,26 +141,31 @@ static dr_slice percent_decode(struct desk_ask *ask, dr_slice coded) {
     return dr_slice_of(text, len);
 }
 
+/* A name as it is to be shown: whole, unless it is none of ours. NULL without memory. */
+static const char *shown(struct desk_ask *ask, dr_slice name) {
+    return dr_arena_text(&ask->arena, dr_utf8_first(name, 64));
+}
+
 /* Every parameter once, known, and well coded. */
 static bool check_query(struct desk_ask *ask, const char *fields) {
     for (dr_slice rest = ask->query; rest.len > 0;) {
         dr_slice value = dr_slice_split(&rest, '&');
         const dr_slice name = dr_slice_split(&value, '=');
         if (!is_among(name, fields)) {
-            desk_fail(ask, REFUSAL_INVALID_REQUEST, NULL,
+            desk_fail(ask, REFUSAL_INVALID_REQUEST, shown(ask, name),
                       "This address knows no query parameter '%.*s'; it knows: %s.",
-                      DR_FMT(dr_slice_first(name, 64)), *fields ? fields : "none");
+                      DR_FMT(dr_utf8_first(name, 64)), *fields ? fields : "none");
             return false;
         }
         for (dr_slice others = rest; others.len > 0;) {
             dr_slice other = dr_slice_split(&others, '&');
             if (!dr_slice_is(dr_slice_split(&other, '='), name)) continue;
-            desk_fail(ask, REFUSAL_INVALID_REQUEST, NULL,
+            desk_fail(ask, REFUSAL_INVALID_REQUEST, shown(ask, name),
                       "The query parameter '%.*s' was given twice.", DR_FMT(name));
             return false;
         }
         if (value.len > 0 && !percent_decode(ask, value).data) {
-            desk_fail(ask, REFUSAL_INVALID_REQUEST, NULL,
+            desk_fail(ask, REFUSAL_INVALID_REQUEST, shown(ask, name),
                       "The query parameter '%.*s' is not percent-encoded text.", DR_FMT(name));
             return false;
         }
@@ -226,17 +235,17 @@ static bool read_body(struct desk_ask *ask, const char *fields, dr_json *ret_bod
         return false;
     }
     if (dr_json_has_duplicate(*ret_body, &twice)) {
-        desk_fail(ask, REFUSAL_INVALID_REQUEST, NULL, "The field '%.*s' was given twice.",
-                  DR_FMT(dr_slice_first(twice, 64)));
+        desk_fail(ask, REFUSAL_INVALID_REQUEST, shown(ask, twice),
+                  "The field '%.*s' was given twice.", DR_FMT(dr_utf8_first(twice, 64)));
         return false;
     }
     dr_json_iter_init(&iter, *ret_body);
     while (dr_json_iter_next(&iter)) {
         const dr_slice name = dr_json_text(iter.name);
         if (is_among(name, fields)) continue;
-        desk_fail(ask, REFUSAL_INVALID_REQUEST, NULL,
+        desk_fail(ask, REFUSAL_INVALID_REQUEST, shown(ask, name),
                   "This address knows no field '%.*s'; it knows: %s.",
-                  DR_FMT(dr_slice_first(name, 64)), *fields ? fields : "none");
+                  DR_FMT(dr_utf8_first(name, 64)), *fields ? fields : "none");
         return false;
     }
     return true;
@@ -259,6 +268,11 @@ void desk_answer(struct desk_ask *ask) {
     dr_json body = NULL;
     if (!check_query(ask, ask->method == DESK_GET ? routes[i].fields : "")) return;
     if (ask->method == DESK_POST && !read_body(ask, routes[i].fields, &body)) return;
+    if (routes[i].needs_all && ask->is_stale) {
+        const struct refusal refusal = refusal_of_stale_books();
+        desk_refuse(ask, &refusal);
+        return;
+    }
     routes[i].answer(ask, id, body);
     if (dr_buf_status(ask->answer) != DR_OK) {
         ask->status = 200; /* so that the refusal is taken */
@@ -277,6 +291,11 @@ static void put_name(struct dr_buf *buf, const char *name) {
 void desk_put_text(struct dr_buf *buf, const char *name, dr_slice text) {
     put_name(buf, name);
     dr_json_put_string(buf, text);
+}
+
+void desk_put_text_or_null(struct dr_buf *buf, const char *name, dr_slice text) {
+    put_name(buf, name);
+    dr_json_put_string_or_null(buf, text.len > 0 ? text : DR_NONE);
 }
 
 void desk_put_wall(struct dr_buf *buf, const char *name, dr_wall wall) {

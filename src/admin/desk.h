@@ -35,6 +35,7 @@ struct desk_ask {
     const struct desk_rate *rates;
     size_t rate_count;
     struct store *store;
+    bool is_stale; /* the store lacks what was settled last: what depends on that is refused */
     struct dr_json_reader *json;
     /* How credits are added, as store_topup: a running gateway has live balances. */
     enum dr_status (*topup)(void *owner, struct store *store, dr_slice account_id, money amount,
@@ -45,7 +46,8 @@ struct desk_ask {
     /* The answer. */
     struct dr_buf *answer; /* the body; may hold a new key's text, to be wiped */
     uint16_t status;
-    bool has_changed_keys; /* also when the status tells of a failure */
+    uint32_t retry_after_s; /* 0: no Retry-After */
+    bool has_changed_keys;  /* also when the status tells of a failure */
 };
 
 /* Which methods the path takes; 0 when there is nothing. No I/O, any thread. */

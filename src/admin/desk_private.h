@@ -28,7 +28,8 @@ bool desk_text(struct desk_ask *ask, dr_json body, const char *name, dr_slice *r
 
 /* `,"name":"text"`, with the comma unless it stands first in its object. */
 void desk_put_text(struct dr_buf *buf, const char *name, dr_slice text);
-void desk_put_wall(struct dr_buf *buf, const char *name, dr_wall wall); /* null for ms 0 */
+void desk_put_text_or_null(struct dr_buf *buf, const char *name, dr_slice text); /* null if empty */
+void desk_put_wall(struct dr_buf *buf, const char *name, dr_wall wall);          /* null for ms 0 */
 
 /* A list's page: begun, rows, ended. */
 struct desk_page {

@@ -20,6 +20,7 @@ struct fixture {
     struct dr_json_reader *answers; /* ours */
     struct dr_buf answer;
     struct desk_ask ask;
+    bool is_stale;
 };
 
 static int open_fixture(void **state) {
@@ -66,6 +67,7 @@ static dr_json ask(struct fixture *fixture, unsigned method, const char *target,
         .rates = rates,
         .rate_count = 1,
         .store = fixture->store,
+        .is_stale = fixture->is_stale,
         .json = fixture->json,
         .answer = &fixture->answer,
     };
@@ -96,6 +98,10 @@ static void make_account(struct fixture *fixture, char id[64]) {
     copy_member(ask(fixture, DESK_POST, "accounts", "{\"name\":\"acme\"}", 200), "id", id);
 }
 
+/* Too long to be shown whole; its 64th byte is the first of a character. */
+#define LONG_NAME_SHOWN "a23456789b23456789c23456789d23456789e23456789f23456789g23456789"
+#define LONG_NAME LONG_NAME_SHOWN "\xc3\xa4 and so on"
+
 /* --- what is refused ----------------------------------------------------------------------- */
 
 static void test_a_wrong_question_is_refused_with_its_status_and_param(void **state) {
@@ -112,17 +118,18 @@ static void test_a_wrong_question_is_refused_with_its_status_and_param(void **st
         {DESK_POST, "accounts", "{}", 400, "invalid_request", "name"},
         {DESK_POST, "accounts", "{\"name\":1}", 400, "invalid_request", "name"},
         {DESK_POST, "accounts", "{\"name\":\"a\\u0000\"}", 400, "invalid_request", "name"},
-        {DESK_POST, "accounts", "{\"name\":\"a\",\"name\":\"b\"}", 400, "invalid_request", NULL},
+        {DESK_POST, "accounts", "{\"name\":\"a\",\"name\":\"b\"}", 400, "invalid_request", "name"},
         {DESK_POST, "accounts", "{\"name\":\"a\",\"nam\\u0065\":\"b\"}", 400, "invalid_request",
-         NULL},
-        {DESK_POST, "accounts", "{\"nome\":\"a\"}", 400, "invalid_request", NULL},
-        {DESK_POST, "accounts?x=1", "{\"name\":\"a\"}", 400, "invalid_request", NULL},
+         "name"},
+        {DESK_POST, "accounts", "{\"nome\":\"a\"}", 400, "invalid_request", "nome"},
+        {DESK_POST, "accounts", "{\"" LONG_NAME "\":1}", 400, "invalid_request", LONG_NAME_SHOWN},
+        {DESK_POST, "accounts?x=1", "{\"name\":\"a\"}", 400, "invalid_request", "x"},
         {DESK_GET, "accounts?limit=0", NULL, 400, "invalid_request", "limit"},
         {DESK_GET, "accounts?limit=1001", NULL, 400, "invalid_request", "limit"},
-        {DESK_GET, "accounts?limit=1&limit=2", NULL, 400, "invalid_request", NULL},
-        {DESK_GET, "accounts?limit=%zz", NULL, 400, "invalid_request", NULL},
+        {DESK_GET, "accounts?limit=1&limit=2", NULL, 400, "invalid_request", "limit"},
+        {DESK_GET, "accounts?limit=%zz", NULL, 400, "invalid_request", "limit"},
         {DESK_GET, "accounts?after=acc_none", NULL, 400, "invalid_request", "after"},
-        {DESK_GET, "accounts?color=red", NULL, 400, "invalid_request", NULL},
+        {DESK_GET, "accounts?color=red", NULL, 400, "invalid_request", "color"},
         {DESK_GET, "accounts/acc_none", NULL, 404, "not_found", NULL},
         {DESK_POST, "accounts/acc_none/topups", "{\"amount\":1}", 404, "not_found", NULL},
         {DESK_POST, "accounts/acc_none/topups", "{}", 400, "invalid_request", "amount"},
@@ -166,6 +173,29 @@ static void test_a_wrong_question_is_refused_with_its_status_and_param(void **st
             fail_msg("case %zu: param %.*s", i, DR_FMT(param));
         }
     }
+}
+
+/* What does not tell of settled requests is answered nevertheless. */
+static void test_what_lacks_the_latest_requests_is_refused_where_they_count(void **state) {
+    static const struct {
+        const char *target;
+        uint16_t status;
+    } cases[] = {
+        {"usage", 503},         {"requests", 503},          {"receipts/req_none", 503},
+        {"accounts", 503},      {"accounts/acc_none", 503}, {"keys", 200},
+        {"keys/key_none", 404},
+    };
+    struct fixture *fixture = *state;
+    fixture->is_stale = true;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const dr_json answer = ask(fixture, DESK_GET, cases[i].target, NULL, cases[i].status);
+        assert_int_equal(fixture->ask.retry_after_s > 0, cases[i].status == 503);
+        if (cases[i].status != 503) continue;
+        const dr_json code =
+            dr_json_member(dr_json_member(answer, DR_LIT("error")), DR_LIT("code"));
+        assert_true(dr_slice_is(dr_json_text(code), DR_LIT("storage_full")));
+    }
+    (void)ask(fixture, DESK_POST, "accounts", "{\"name\":\"acme\"}", 200);
 }
 
 static void test_a_path_takes_only_the_methods_of_its_routes(void **state) {
@@ -306,6 +336,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_wrong_question_is_refused_with_its_status_and_param,
                                         open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(
+            test_what_lacks_the_latest_requests_is_refused_where_they_count, open_fixture,
+            close_fixture),
         cmocka_unit_test(test_a_path_takes_only_the_methods_of_its_routes),
         cmocka_unit_test(test_the_manual_has_every_route),
         cmocka_unit_test_setup_teardown(test_a_topup_counts_once_for_each_reference, open_fixture,

@@ -60,7 +60,7 @@ static void put_total(struct dr_buf *buf, unsigned groups, const struct store_to
         desk_put_text(buf, "key", total->key_id);
         desk_put_text(buf, "key_name", total->key_name);
     }
-    if (groups & STORE_BY_MODEL) desk_put_text(buf, "model", total->model);
+    if (groups & STORE_BY_MODEL) desk_put_text_or_null(buf, "model", total->model);
     dr_buf_format(buf,
                   ",\"requests\":%" PRIu64 ",\"prompt_tokens\":%" PRIu64
                   ",\"completion_tokens\":%" PRIu64 ",\"total_tokens\":%" PRIu64
@@ -165,7 +165,10 @@ void desk_show_receipt(struct desk_ask *ask, dr_slice id, dr_json body) {
     struct dr_error error = {0};
     const enum dr_status status =
         store_find_entry(ask->store, id, DR_NONE, &ask->arena, &entry, &error);
-    if (status == DR_NOT_FOUND) {
+    if (status == DR_NOT_FOUND && ask->is_stale) {
+        const struct refusal refusal = refusal_of_stale_books();
+        desk_refuse(ask, &refusal);
+    } else if (status == DR_NOT_FOUND) {
         desk_fail(ask, REFUSAL_RECEIPT_NOT_FOUND, NULL, "There is no request %.*s.",
                   DR_FMT(dr_slice_first(id, 64)));
     } else if (status != DR_OK) {

@@ -9,19 +9,20 @@ static const struct {
     const char *group;   /* shown when grouped by it; NULL: always */
     const char *heading; /* of the table; NULL: not in it */
     int width;           /* negative: to the left */
+    bool is_foreign;     /* a customer chose it */
 } columns[] = {
-    {"day", "day", "day", -10},
-    {"account", "account", "account", -28},
-    {"account_name", "account", NULL, 0},
-    {"key", "key", "key", -28},
-    {"key_name", "key", NULL, 0},
-    {"model", "model", "model", -24},
-    {"requests", NULL, "requests", 10},
-    {"prompt_tokens", NULL, "prompt tokens", 14},
-    {"completion_tokens", NULL, "output tokens", 14},
-    {"total_tokens", NULL, NULL, 0},
-    {"cached_tokens", NULL, NULL, 0},
-    {"cost", NULL, "cost USD", 14},
+    {"day", "day", "day", -10, false},
+    {"account", "account", "account", -28, false},
+    {"account_name", "account", NULL, 0, true},
+    {"key", "key", "key", -28, false},
+    {"key_name", "key", NULL, 0, true},
+    {"model", "model", "model", -24, true},
+    {"requests", NULL, "requests", 10, false},
+    {"prompt_tokens", NULL, "prompt tokens", 14, false},
+    {"completion_tokens", NULL, "output tokens", 14, false},
+    {"total_tokens", NULL, NULL, 0, false},
+    {"cached_tokens", NULL, NULL, 0, false},
+    {"cost", NULL, "cost USD", 14, false},
 };
 enum { COLUMN_COUNT = sizeof columns / sizeof columns[0] };
 
@@ -40,17 +41,22 @@ static bool is_grouped(const char *by, const char *group) {
     return group == NULL;
 }
 
-/* RFC 4180: quoted where it must be. */
-static void put_csv(struct dr_buf *out, dr_slice text) {
+/* RFC 4180: quoted where it must be. What a spreadsheet would take for a formula gets an apostrophe
+ * in front (OWASP, CSV Injection). */
+static void put_csv(struct dr_buf *out, dr_slice text, bool is_foreign) {
+    const bool is_formula = is_foreign && text.len > 0 && strchr("=+-@\t\r\n", text.data[0]);
+    const dr_slice guard = is_formula ? DR_LIT("'") : DR_NONE;
     bool is_plain = true;
     for (size_t i = 0; i < text.len; i++) {
         is_plain = is_plain && strchr(",\"\r\n", text.data[i]) == NULL;
     }
     if (is_plain) {
+        dr_buf_put(out, guard);
         dr_buf_put(out, text);
         return;
     }
     dr_buf_put_char(out, '"');
+    dr_buf_put(out, guard);
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] == '"') dr_buf_put_char(out, '"');
         dr_buf_put_char(out, text.data[i]);
@@ -85,9 +91,9 @@ static void put_row(const struct report *report, dr_json row) {
         if (!is_first) dr_buf_put(out, report->is_csv ? DR_LIT(",") : DR_LIT("  "));
         is_first = false;
         if (report->is_csv) {
-            put_csv(out, text);
+            put_csv(out, text, columns[i].is_foreign);
         } else {
-            put_cell(out, text, columns[i].width);
+            put_cell(out, text.len > 0 ? text : DR_LIT("-"), columns[i].width);
         }
     }
     dr_buf_put_char(out, '\n');

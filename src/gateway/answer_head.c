@@ -143,3 +143,14 @@ dr_slice answer_head_plain(struct worker *worker, dr_slice cors_origin, uint32_t
     answer_head_put_cors(head, cors_origin);
     return dr_buf_slice(head);
 }
+
+dr_slice answer_head_lookup(struct worker *worker, dr_slice request_id, dr_slice cors_origin,
+                            uint32_t retry_after_s) {
+    struct dr_buf *head = &worker->head;
+    dr_buf_reset(head);
+    dr_buf_put(head, DR_LIT("Content-Type: application/json\r\n"));
+    dr_http1_put_header(head, DR_LIT("x-request-id"), request_id);
+    if (retry_after_s > 0) dr_http1_put_header_u64(head, DR_LIT("Retry-After"), retry_after_s);
+    answer_head_put_cors(head, cors_origin);
+    return dr_buf_slice(head);
+}

@@ -17,6 +17,9 @@ dr_slice answer_head_json(struct exchange *exchange);
 dr_slice answer_head_refusal(struct exchange *exchange, const struct refusal *refusal);
 /* For routes without an exchange: a JSON body, and what CORS asks for. */
 dr_slice answer_head_plain(struct worker *worker, dr_slice cors_origin, uint32_t retry_after_s);
+/* The same under an id that was made before. */
+dr_slice answer_head_lookup(struct worker *worker, dr_slice request_id, dr_slice cors_origin,
+                            uint32_t retry_after_s);
 void answer_head_put_cors(struct dr_buf *head, dr_slice origin);
 /* A fresh x-request-id, for what is answered without an exchange. */
 void answer_head_put_request_id(struct dr_buf *head, struct worker *worker);

@@ -238,6 +238,23 @@ static void test_wrong_files_are_refused_with_place_and_reason(void **state) {
     }
 }
 
+static void test_a_byte_order_mark_is_skipped_and_counts_in_no_place(void **state) {
+    (void)state;
+    struct config *config = NULL;
+    struct dr_error error = {0};
+    config_free(read_good("\xef\xbb\xbf" MINIMAL));
+    assert_int_equal(config_read_text("f",
+                                      DR_LIT("\xef\xbb\xbf"
+                                             "lisen: x\n"),
+                                      &config, &error),
+                     DR_INVALID);
+    assert_non_null(strstr(error.text, "f:1:1: unknown key 'lisen'"));
+    assert_int_equal(
+        config_read_text("f", DR_LIT("\xef\xbb\xbf\xef\xbb\xbf" MINIMAL), &config, &error),
+        DR_INVALID);
+    assert_null(config);
+}
+
 static void test_a_missing_file_is_an_error(void **state) {
     (void)state;
     struct config *config = NULL;
@@ -273,6 +290,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_absent_has_its_default),
         cmocka_unit_test(test_deepseeks_targets_are_known),
         cmocka_unit_test(test_wrong_files_are_refused_with_place_and_reason),
+        cmocka_unit_test(test_a_byte_order_mark_is_skipped_and_counts_in_no_place),
         cmocka_unit_test(test_a_missing_file_is_an_error),
         cmocka_unit_test(test_the_printed_sample_is_read_back),
     };

@@ -256,6 +256,8 @@ enum dr_status config_yaml_parse(const char *name, dr_slice text, struct dr_aren
     if (!root) return out_of_memory(&reading);
     *root = (struct yaml_node){.kind = YAML_MAP, .line = 1, .column = 1};
     if (!yaml_parser_initialize(&reading.parser)) return out_of_memory(&reading);
+    /* YAML 1.2, section 5.2. libyaml skips it only where it is to find the encoding itself. */
+    if (dr_slice_starts(text, DR_LIT("\xef\xbb\xbf"))) text = dr_slice_from(text, 3);
     static const unsigned char nothing[1] = "";
     yaml_parser_set_encoding(&reading.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&reading.parser,

@@ -1,5 +1,6 @@
 /* A YAML document as a small tree. The only door to libyaml. One document, maps, lists and scalars;
- * aliases, anchors, tags, repeated keys and depths beyond 16 are refused. */
+ * aliases, anchors, tags, repeated keys and depths beyond 16 are refused. A byte order mark at the
+ * beginning is skipped and counts in no place. */
 #ifndef DR_GATEWAY_CONFIG_YAML_H
 #define DR_GATEWAY_CONFIG_YAML_H
 

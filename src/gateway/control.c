@@ -16,6 +16,7 @@ static void control_job_back(struct dr_message *message) {
 /* On the store's thread. */
 static void control_job_run(struct bookkeeper_job *queued, struct store *store) {
     struct control_job *job = dr_list_item(queued, struct control_job, job);
+    job->is_stale = job->job.is_stale;
     job->run(job, store);
     job->message.run = control_job_back;
     dr_mailbox_post(job->server->mailbox, &job->message);

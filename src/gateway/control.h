@@ -13,6 +13,7 @@ struct control_job {
     void (*run)(struct control_job *job, struct store *store);
     void (*done)(struct control_job *job);
     bool needs_fresh_records; /* what was settled until now is in the store when `run` is called */
+    bool is_stale;            /* set for `run`: it is not, as for bookkeeper_job */
     /* Private part. */
     struct bookkeeper_job job;
     struct dr_message message;

@@ -6,6 +6,8 @@
 #include "dialect/openai.h"
 #include "gateway/provider_words.h"
 
+#include <errno.h>
+
 /* Of what a provider says, as much as fits into a refusal's buffer with each byte escaped. */
 enum { FOREIGN_TEXT_BYTES_MAX = 1024, FOREIGN_NAME_BYTES_MAX = 128 };
 
@@ -118,6 +120,21 @@ struct refusal refusal_of_lost(void) {
     refusal.message = DR_LIT("The rest of this answer is lost: there was no room to keep it, or it "
                              "was given up. Send the request again.");
     return refusal;
+}
+
+struct refusal refusal_of_stale_books(void) {
+    struct refusal refusal = refusal_of(REFUSAL_STORAGE_FULL);
+    refusal.message =
+        DR_LIT("The latest requests could not be brought into the books, as when the disk is full, "
+               "so that usage and receipts are not complete now. No charge is lost. The operator "
+               "must free space.");
+    return refusal;
+}
+
+struct refusal refusal_of_failed_books(const struct dr_error *error) {
+    const bool is_full =
+        error->status == DR_IO && (error->os_code == ENOSPC || error->os_code == EDQUOT);
+    return is_full ? refusal_of_stale_books() : refusal_of(REFUSAL_INTERNAL_ERROR);
 }
 
 struct refusal refusal_of_status(uint16_t status, dr_slice message) {

@@ -61,6 +61,10 @@ struct refusal {
 struct refusal refusal_of(enum refusal_reason reason);
 /* Of an answer that was resumed and the rest of which is missing. */
 struct refusal refusal_of_lost(void);
+/* Of a look into books that could not be brought up to date. */
+struct refusal refusal_of_stale_books(void);
+/* Of a look into the books that failed. */
+struct refusal refusal_of_failed_books(const struct dr_error *error);
 /* The row for an HTTP-level refusal (400, 408, 413, 431, 501, 503, 505) with the sentence given. */
 struct refusal refusal_of_status(uint16_t status, dr_slice message);
 /* What a client is told of a provider's failure. The sentence is made in `arena`, all slices

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "gateway/answer_head.h"
 #include "gateway/authenticate.h"
 #include "gateway/http_front.h"
@@ -235,7 +236,8 @@ void route_account(const struct http_visit *visit) {
 /* --- lookups
  * ------------------------------------------------------------------------------------ */
 
-enum { LOOKUP_BODY_BYTES_MAX = 4 * 1024 * 1024 };
+/* Behind so many bytes of rows the rest is for the next page. */
+enum { LOOKUP_BODY_BYTES_MAX = 4 * 1024 * 1024, USAGE_PAGE_BYTES = 1024 * 1024 };
 
 struct lookup {
     struct http_owner owner;
@@ -245,16 +247,19 @@ struct lookup {
     struct dr_http_call *call; /* NULL when the client has left */
     void (*look)(struct lookup *lookup, struct store *store);
     char account_id[ACCOUNT_ID_BYTES];
-    char request_id[REQUEST_ID_BYTES];
+    char id[REQUEST_ID_BYTES];         /* its own */
+    char request_id[REQUEST_ID_BYTES]; /* whose receipt is wanted */
     char origin[256];
     size_t account_id_len;
     size_t origin_len;
     dr_wall from;
     dr_wall to;
-    enum refusal_reason refusal; /* when status is not 200 */
+    struct refusal refusal; /* when status is not 200 */
     uint16_t status;
     struct dr_buf body;
-    bool is_first_row;
+    uint64_t after;     /* rows of earlier pages */
+    uint64_t row_count; /* seen */
+    uint64_t next;      /* rows behind which the next page begins; 0: there is none */
     struct store_total sum;
 };
 
@@ -269,13 +274,14 @@ static void lookup_return(struct dr_message *message) {
         const dr_slice origin = dr_slice_of(lookup->origin, lookup->origin_len);
         dr_slice body = dr_buf_slice(&lookup->body);
         if (lookup->status != 200) {
-            const struct refusal refusal = refusal_of(lookup->refusal);
+            worker->counters.refusals[lookup->refusal.reason]++;
             dr_buf_reset(&worker->body);
-            refusal_put_json(&worker->body, &refusal);
+            refusal_put_json(&worker->body, &lookup->refusal);
             body = dr_buf_slice(&worker->body);
         }
-        dr_http_call_answer(lookup->call, lookup->status, answer_head_plain(worker, origin, 0),
-                            body);
+        const dr_slice head = answer_head_lookup(worker, dr_slice_of(lookup->id, REQUEST_ID_BYTES),
+                                                 origin, lookup->refusal.retry_after_s);
+        dr_http_call_answer(lookup->call, lookup->status, head, body);
     }
     dr_buf_clear(&lookup->body);
     dr_free(lookup);
@@ -283,22 +289,32 @@ static void lookup_return(struct dr_message *message) {
     worker_note_idle(worker);
 }
 
+/* On the store's thread, as what follows. */
+static void lookup_refuse(struct lookup *lookup, struct refusal refusal) {
+    lookup->refusal = refusal;
+    lookup->status = refusal.status;
+}
+
+static void lookup_fail(struct lookup *lookup, const struct dr_error *error) {
+    lookup_refuse(lookup, refusal_of_failed_books(error));
+    if (lookup->status != 500) return;
+    dr_log(DR_LOG_ERROR, "lookup.failed", "id=%.*s account=%.*s text=\"%s\"", REQUEST_ID_BYTES,
+           lookup->id, (int)lookup->account_id_len, lookup->account_id, error->text);
+}
+
 static void lookup_run(struct bookkeeper_job *job, struct store *store) {
     struct lookup *lookup = dr_list_item(job, struct lookup, job);
     lookup->status = 200;
     lookup->look(lookup, store);
-    if (lookup->status == 200 && dr_buf_status(&lookup->body) != DR_OK) {
-        lookup->status = 500;
-        lookup->refusal = REFUSAL_INTERNAL_ERROR;
+    const enum dr_status status = dr_buf_status(&lookup->body);
+    if (lookup->status == 200 && status != DR_OK) {
+        struct dr_error error;
+        (void)dr_fail(&error, status, 0, "%s",
+                      status == DR_NO_MEMORY ? "out of memory" : "the answer is too large");
+        lookup_fail(lookup, &error);
     }
     lookup->message.run = lookup_return;
     worker_post(lookup->worker, &lookup->message);
-}
-
-static void lookup_fail(struct lookup *lookup, enum dr_status status,
-                        enum refusal_reason not_found) {
-    lookup->refusal = status == DR_NOT_FOUND ? not_found : REFUSAL_INTERNAL_ERROR;
-    lookup->status = refusal_of(lookup->refusal).status;
 }
 
 static struct lookup *lookup_new(const struct http_visit *visit, const struct key_table_row *row) {
@@ -311,6 +327,9 @@ static struct lookup *lookup_new(const struct http_visit *visit, const struct ke
     lookup->owner = (struct http_owner){HTTP_OWNER_LOOKUP, lookup};
     lookup->worker = visit->worker;
     lookup->call = visit->call;
+    uint8_t random[16];
+    dr_entropy_take(&visit->worker->entropy, random, sizeof random);
+    request_id_write(dr_loop_wall(visit->worker->loop), random, lookup->id);
     memcpy(lookup->account_id, row->key.account_id.data, row->key.account_id.len);
     lookup->account_id_len = row->key.account_id.len;
     if (visit->cors_origin.len <= sizeof lookup->origin && visit->cors_origin.len > 0) {
@@ -344,8 +363,12 @@ static void look_for_receipt(struct lookup *lookup, struct store *store) {
         dr_slice_of(lookup->account_id, lookup->account_id_len), &arena, &entry, &error);
     if (status == DR_OK) {
         ledger_entry_put_receipt(&lookup->body, &entry);
+    } else if (status != DR_NOT_FOUND) {
+        lookup_fail(lookup, &error);
+    } else if (lookup->job.is_stale) {
+        lookup_refuse(lookup, refusal_of_stale_books());
     } else {
-        lookup_fail(lookup, status, REFUSAL_RECEIPT_NOT_FOUND);
+        lookup_refuse(lookup, refusal_of(REFUSAL_RECEIPT_NOT_FOUND));
     }
     dr_arena_clear(&arena);
 }
@@ -377,28 +400,40 @@ static void put_counts(struct dr_buf *body, const struct store_total *total) {
     money_put(body, total->cost);
 }
 
-static bool visit_total(void *owner, const struct store_total *total) {
-    struct lookup *lookup = owner;
-    struct dr_buf *body = &lookup->body;
-    if (!lookup->is_first_row) dr_buf_put_char(body, ',');
-    lookup->is_first_row = false;
+static void put_day(struct dr_buf *body, const struct store_total *total) {
+    if (body->len > 0 && body->data[body->len - 1] == '}') dr_buf_put_char(body, ',');
     dr_buf_put(body, DR_LIT("{\"date\":"));
     dr_json_put_string(body, dr_slice_text(total->day));
     dr_buf_put(body, DR_LIT(",\"model\":"));
-    dr_json_put_string(body, total->model);
+    dr_json_put_string_or_null(body, total->model.len > 0 ? total->model : DR_NONE);
     dr_buf_put_char(body, ',');
     put_counts(body, total);
     dr_buf_put_char(body, '}');
+}
+
+/* Each is in the sum, on whatever page it is shown. */
+static bool visit_total(void *owner, const struct store_total *total) {
+    struct lookup *lookup = owner;
     lookup->sum.requests += total->requests;
     lookup->sum.prompt_tokens += total->prompt_tokens;
     lookup->sum.completion_tokens += total->completion_tokens;
     lookup->sum.total_tokens += total->total_tokens;
     lookup->sum.cost.nanousd += total->cost.nanousd;
+    if (lookup->row_count++ < lookup->after || lookup->next > 0) return true;
+    if (lookup->body.len > USAGE_PAGE_BYTES) {
+        lookup->next = lookup->row_count - 1;
+    } else {
+        put_day(&lookup->body, total);
+    }
     return true;
 }
 
 static void look_for_usage(struct lookup *lookup, struct store *store) {
     struct dr_error error;
+    if (lookup->job.is_stale) {
+        lookup_refuse(lookup, refusal_of_stale_books());
+        return;
+    }
     const struct store_filter filter = {
         .account_id = dr_slice_of(lookup->account_id, lookup->account_id_len),
         .from = lookup->from,
@@ -409,16 +444,20 @@ static void look_for_usage(struct lookup *lookup, struct store *store) {
     dr_wall_format(lookup->from, from);
     dr_wall_format(lookup->to, to);
     dr_buf_format(&lookup->body, "{\"from\":\"%s\",\"to\":\"%s\",\"days\":[", from, to);
-    lookup->is_first_row = true;
     const enum dr_status status = store_each_total(store, &filter, STORE_BY_DAY | STORE_BY_MODEL,
                                                    visit_total, lookup, &error);
     if (status != DR_OK) {
-        lookup_fail(lookup, status, REFUSAL_INTERNAL_ERROR);
+        lookup_fail(lookup, &error);
         return;
     }
     dr_buf_put(&lookup->body, DR_LIT("],\"total\":{"));
     put_counts(&lookup->body, &lookup->sum);
-    dr_buf_put(&lookup->body, DR_LIT("}}"));
+    if (lookup->next > 0) {
+        dr_buf_format(&lookup->body, "},\"has_more\":true,\"next\":\"%llu\"}",
+                      (unsigned long long)lookup->next);
+    } else {
+        dr_buf_put(&lookup->body, DR_LIT("},\"has_more\":false,\"next\":null}"));
+    }
 }
 
 /* `name=value` of a query; false when a value is there that is no time. */
@@ -430,6 +469,16 @@ static bool query_time(dr_slice query, dr_slice name, dr_wall *ret) {
         char text[64];
         dr_slice decoded;
         return percent_decode(value, text, sizeof text, &decoded) && dr_wall_parse(decoded, ret);
+    }
+    return true;
+}
+
+/* What an earlier page gave as `next`. */
+static bool query_after(dr_slice query, uint64_t *ret) {
+    while (query.len > 0) {
+        dr_slice value = dr_slice_split(&query, '&');
+        if (!dr_slice_is(dr_slice_split(&value, '='), DR_LIT("after"))) continue;
+        return dr_slice_to_u64(value, ret);
     }
     return true;
 }
@@ -452,8 +501,17 @@ void route_account_usage(const struct http_visit *visit) {
         http_visit_refuse(visit, &refusal);
         return;
     }
+    uint64_t after = 0;
+    if (!query_after(visit->query, &after)) {
+        struct refusal refusal = refusal_of(REFUSAL_INVALID_REQUEST);
+        refusal.param = DR_LIT("after");
+        refusal.message = DR_LIT("'after' is what an earlier page gave as 'next'.");
+        http_visit_refuse(visit, &refusal);
+        return;
+    }
     struct lookup *lookup = lookup_new(visit, row);
     if (!lookup) return;
+    lookup->after = after;
     lookup->from = from;
     lookup->to = to;
     lookup_start(lookup, look_for_usage);

@@ -46,6 +46,15 @@ static void settle_usage(struct exchange *exchange) {
     if (exchange->usage.source == USAGE_ESTIMATED) exchange->worker->counters.estimated++;
 }
 
+/* A family ("x-*") takes any name: a model is known when somebody answered for it. */
+static bool is_model_unknown(const struct exchange *exchange) {
+    const struct config *config = exchange->edition->snapshot->config;
+    const struct catalog_model *model = exchange->model;
+    /* Not yet looked for when a turn is cancelled before its beginning. */
+    if (!model) model = catalog_find(&config->catalog, exchange->prompt.model);
+    return !model || (dr_slice_ends(model->name, DR_LIT("*")) && !exchange->is_committed);
+}
+
 static struct ledger_entry settle_entry(const struct exchange *exchange, uint16_t status) {
     const struct worker *worker = exchange->worker;
     const dr_instant now = dr_loop_now(worker->loop);
@@ -57,6 +66,7 @@ static struct ledger_entry settle_entry(const struct exchange *exchange, uint16_
         .key_name = exchange->key->key.name,
         .user = exchange->prompt.user,
         .model = dr_slice_first(exchange->prompt.model, LEDGER_TEXT_BYTES_MAX),
+        .is_model_unknown = is_model_unknown(exchange),
         .target = exchange->is_committed && exchange->target ? exchange->target->name : DR_NONE,
         .transport = exchange->downstream.kind->transport,
         .status = status,

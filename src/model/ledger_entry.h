@@ -24,8 +24,9 @@ struct ledger_entry {
     dr_slice key_id;
     dr_slice key_name;
     dr_slice user;
-    dr_slice model;  /* as asked */
-    dr_slice target; /* who answered; empty when nobody did */
+    dr_slice model;        /* as asked */
+    bool is_model_unknown; /* nothing is known to be served under that name */
+    dr_slice target;       /* who answered; empty when nobody did */
     enum transport transport;
     uint16_t status;         /* as the client saw it */
     bool is_cancelled;       /* the client left or cancelled before the end */

@@ -71,7 +71,8 @@ static void publish_stats(struct bookkeeper *bookkeeper) {
     pthread_mutex_unlock(&bookkeeper->mutex);
 }
 
-static void run_pass(struct bookkeeper *bookkeeper) {
+/* Whether the store has now every record that the journals had. */
+static bool run_pass(struct bookkeeper *bookkeeper) {
     struct dr_error error = {0};
     const enum dr_status status = intake_run(bookkeeper->intake, &error);
     if (status && !bookkeeper->is_failing) {
@@ -86,15 +87,20 @@ static void run_pass(struct bookkeeper *bookkeeper) {
     bookkeeper->next_pass =
         dr_instant_after_ms(dr_instant_now(), status ? RETRY_MS : bookkeeper->batch_ms);
     publish_stats(bookkeeper);
+    return !bookkeeper->is_failing;
 }
 
 static void run_jobs(struct bookkeeper *bookkeeper, struct bookkeeper_job *job) {
+    bool has_passed = false; /* once is enough for all of them */
     bool is_fresh = false;
     while (job) {
         /* Read before it runs: then it belongs to its maker again. */
         struct bookkeeper_job *next = job->next;
-        if (job->needs_fresh_records && !is_fresh) run_pass(bookkeeper);
-        is_fresh = is_fresh || job->needs_fresh_records;
+        if (job->needs_fresh_records && !has_passed) {
+            is_fresh = run_pass(bookkeeper);
+            has_passed = true;
+        }
+        job->is_stale = job->needs_fresh_records && !is_fresh;
         job->run(job, bookkeeper->store);
         job = next;
     }
@@ -158,7 +164,9 @@ static void *run_thread(void *owner) {
         struct bookkeeper_job *jobs = wait_for_work(bookkeeper, &must_reopen, &is_stopping);
         if (must_reopen) reopen_log(bookkeeper);
         run_jobs(bookkeeper, jobs);
-        if (is_stopping || dr_instant_now().us >= bookkeeper->next_pass.us) run_pass(bookkeeper);
+        if (is_stopping || dr_instant_now().us >= bookkeeper->next_pass.us) {
+            (void)run_pass(bookkeeper);
+        }
     }
     save_lines(bookkeeper);
     return NULL;

@@ -37,6 +37,7 @@ struct bookkeeper_job {
     struct bookkeeper_job *next;
     void (*run)(struct bookkeeper_job *job, struct store *store);
     bool needs_fresh_records; /* take in the journals as they stand now before running */
+    bool is_stale;            /* set for `run`: that was asked for and failed, so some may lack */
 };
 /* From any thread; never blocks. */
 void bookkeeper_submit(struct bookkeeper *bookkeeper, struct bookkeeper_job *job);

@@ -82,6 +82,7 @@ struct count_job {
     pthread_mutex_t mutex;
     pthread_cond_t done;
     bool is_done;
+    bool was_stale;
 };
 
 static bool visit_total(void *owner, const struct store_total *total) {
@@ -97,12 +98,13 @@ static void run_count(struct bookkeeper_job *job, struct store *store) {
     (void)!store_each_total(store, &all, 0, visit_total, &requests, NULL);
     pthread_mutex_lock(&count->mutex);
     count->requests = requests;
+    count->was_stale = job->is_stale;
     count->is_done = true;
     pthread_cond_signal(&count->done);
     pthread_mutex_unlock(&count->mutex);
 }
 
-static uint64_t count_requests(struct fixture *fixture, bool needs_fresh_records) {
+static struct count_job run_job(struct fixture *fixture, bool needs_fresh_records) {
     struct count_job count = {
         .job = {.run = run_count, .needs_fresh_records = needs_fresh_records}};
     pthread_mutex_init(&count.mutex, NULL);
@@ -113,6 +115,12 @@ static uint64_t count_requests(struct fixture *fixture, bool needs_fresh_records
     pthread_mutex_unlock(&count.mutex);
     pthread_cond_destroy(&count.done);
     pthread_mutex_destroy(&count.mutex);
+    return count;
+}
+
+static uint64_t count_requests(struct fixture *fixture, bool needs_fresh_records) {
+    const struct count_job count = run_job(fixture, needs_fresh_records);
+    assert_false(count.was_stale);
     return count.requests;
 }
 
@@ -128,6 +136,21 @@ static void test_a_job_that_asks_for_it_sees_every_record_before_it(void **state
     assert_int_equal(stats.records, 50);
     assert_int_equal(stats.failures, 0);
     assert_int_equal(stats.waiting_bytes, 0);
+    stop(fixture);
+}
+
+static void test_a_job_is_told_when_records_may_lack(void **state) {
+    struct fixture *fixture = *state;
+    char unreadable[SAMPLE_PATH_BYTES + 32];
+    start(fixture, NULL, 1000);
+    append_entry(fixture);
+    snprintf(unreadable, sizeof(unreadable), "%s/9.log", fixture->journal_folder);
+    assert_int_equal(symlink("nowhere", unreadable), 0); /* which is not followed */
+    assert_true(run_job(fixture, true).was_stale);
+    assert_false(run_job(fixture, false).was_stale); /* it did not ask */
+    assert_true(run_job(fixture, true).was_stale);
+    assert_int_equal(unlink(unreadable), 0);
+    assert_int_equal(count_requests(fixture, true), 1);
     stop(fixture);
 }
 
@@ -327,6 +350,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
 #define BOOKKEEPER_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         BOOKKEEPER_TEST(test_a_job_that_asks_for_it_sees_every_record_before_it),
+        BOOKKEEPER_TEST(test_a_job_is_told_when_records_may_lack),
         BOOKKEEPER_TEST(test_batches_come_by_themselves),
         BOOKKEEPER_TEST(test_jobs_of_many_threads_all_run_before_a_stop),
         BOOKKEEPER_TEST(test_a_stop_takes_in_what_is_left_and_replay_finds_nothing),

@@ -24,6 +24,7 @@ enum {
     ATTEMPT_HEAD_BYTES = 8, /* of version 1 */
     ATTEMPT_TARGET_BYTES_MAX = 192,
     FLAG_CANCELLED = 1,
+    FLAG_MODEL_UNKNOWN = 2,
 };
 
 _Static_assert(JOURNAL_RECORD_HEAD_BYTES + START_BYTES + GROUP_HEAD_BYTES +
@@ -133,7 +134,8 @@ static char *put_attempts(char *at, const struct ledger_entry *entry, uint32_t k
 static char *put_start(char *at, const struct ledger_entry *entry, uint32_t kept) {
     at[0] = VERSION;
     at[1] = (char)entry->transport;
-    at[2] = entry->is_cancelled ? FLAG_CANCELLED : 0;
+    at[2] = (char)((entry->is_cancelled ? FLAG_CANCELLED : 0) |
+                   (entry->is_model_unknown ? FLAG_MODEL_UNKNOWN : 0));
     at[3] = (char)entry->usage.source;
     at[4] = (char)kept;
     return at + START_BYTES;
@@ -239,9 +241,12 @@ static bool take_group(dr_slice *rest, struct ledger_entry *entry) {
 /* What is alike in both versions, from a payload that is long enough. */
 static bool get_start(const char *at, struct ledger_entry *entry) {
     if ((uint8_t)at[1] >= TRANSPORT_COUNT) return false;
-    if ((uint8_t)at[2] > FLAG_CANCELLED || (uint8_t)at[3] > USAGE_ESTIMATED) return false;
+    const unsigned flags = (uint8_t)at[2];
+    if (flags > (FLAG_CANCELLED | FLAG_MODEL_UNKNOWN)) return false;
+    if ((uint8_t)at[3] > USAGE_ESTIMATED) return false;
     entry->transport = (enum transport)(uint8_t)at[1];
-    entry->is_cancelled = at[2] == FLAG_CANCELLED;
+    entry->is_cancelled = (flags & FLAG_CANCELLED) != 0;
+    entry->is_model_unknown = (flags & FLAG_MODEL_UNKNOWN) != 0;
     entry->usage.source = (enum usage_source)(uint8_t)at[3];
     return true;
 }
@@ -397,12 +402,18 @@ enum journal_read journal_decode(dr_slice *bytes, struct ledger_entry *ret_entry
     return JOURNAL_RECORD;
 }
 
-dr_slice journal_record_group(const struct ledger_entry *decoded) {
+dr_slice journal_record_group(const struct ledger_entry *decoded,
+                              char scratch[JOURNAL_RECORD_GROUP_BYTES_MAX]) {
     /* Absent texts have no data, so the place is found from whichever is there. */
     const size_t len = decoded->account_id.len + decoded->key_id.len + decoded->model.len;
     const char *texts = decoded->account_id.data;
     if (!texts) texts = decoded->key_id.data;
     if (!texts) texts = decoded->model.data;
     if (!texts) return DR_LIT("\0\0\0\0\0\0");
-    return dr_slice_of(texts - GROUP_HEAD_BYTES, GROUP_HEAD_BYTES + len);
+    const dr_slice group = dr_slice_of(texts - GROUP_HEAD_BYTES, GROUP_HEAD_BYTES + len);
+    if (!decoded->is_model_unknown) return group;
+    const dr_slice kept = dr_slice_first(group, group.len - decoded->model.len);
+    memcpy(scratch, kept.data, kept.len);
+    put_u16(scratch + 2 * (GROUP_TEXTS - 1), 0); /* the model is the last of them */
+    return dr_slice_of(scratch, kept.len);
 }

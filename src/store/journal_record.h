@@ -1,7 +1,8 @@
 /* The bytes of one journal record, for the rooms of the store that write and read them in bulk.
  *
  * Payload, version 2:
- *   0 version · 1 transport · 2 flags (1: cancelled) · 3 usage source · 4 attempts kept
+ *   0 version · 1 transport · 2 flags (1: cancelled, 2: model unknown) · 3 usage source
+ *   4 attempts kept
  *   5 u16 lengths (little-endian) of account id, key id, model, then these three texts, so that
  *     what totals are grouped by lies in one piece
  *     numbers (LEB128, z: zigzag): status, attempt count, first token ms, duration ms, z created
@@ -35,8 +36,11 @@ size_t journal_record_write(char record[JOURNAL_RECORD_BYTES_MAX],
  * 0 when that can't be. For walking over records that were checked before. */
 size_t journal_record_length(dr_slice bytes);
 
-/* Account, key and model of a decoded entry with their lengths, as one slice of the record: equal
- * exactly where all three are. Valid as long as the record's bytes. */
-dr_slice journal_record_group(const struct ledger_entry *decoded);
+/* Account, key and model of a decoded entry with their lengths, in one piece: equal exactly where
+ * all three are. A model that is unknown counts as none, or anybody could make groups without end.
+ * A slice of the record, or in `scratch`. */
+enum { JOURNAL_RECORD_GROUP_BYTES_MAX = 6 + 3 * LEDGER_TEXT_BYTES_MAX };
+dr_slice journal_record_group(const struct ledger_entry *decoded,
+                              char scratch[JOURNAL_RECORD_GROUP_BYTES_MAX]);
 
 #endif

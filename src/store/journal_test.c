@@ -158,7 +158,8 @@ static void test_a_record_of_the_first_version_is_read(void **state) {
     assert_int_equal(rest.len, 0);
     sample_entry_compare(&sample.entry, &read);
     assert_int_equal(read.attempt_count, 1);
-    assert_true(dr_slice_is(journal_record_group(&read), dr_slice_of(record + 128, 24)));
+    char scratch[JOURNAL_RECORD_GROUP_BYTES_MAX];
+    assert_true(dr_slice_is(journal_record_group(&read, scratch), dr_slice_of(record + 128, 24)));
 }
 
 /* The extremes of every number, and attempts whose targets are the entry's and are not. */
@@ -204,7 +205,34 @@ static void test_absent_texts_come_back_absent(void **state) {
     assert_int_equal(journal_decode(&rest, &read), JOURNAL_RECORD);
     assert_null(read.user.data);
     sample_entry_compare(&empty, &read);
-    assert_int_equal(journal_record_group(&read).len, 6);
+    char scratch[JOURNAL_RECORD_GROUP_BYTES_MAX];
+    assert_int_equal(journal_record_group(&read, scratch).len, 6);
+}
+
+/* The record keeps the name, the group does not. */
+static void test_unknown_models_are_one_group_with_none(void **state) {
+    (void)state;
+    const struct ledger_entry entries[] = {
+        {.account_id = DR_LIT("acc"), .key_id = DR_LIT("key")},
+        {.account_id = DR_LIT("acc"), .key_id = DR_LIT("key"), .is_model_unknown = true},
+        {.account_id = DR_LIT("acc"),
+         .key_id = DR_LIT("key"),
+         .model = DR_LIT("made up"),
+         .is_model_unknown = true,
+         .is_cancelled = true},
+        {.account_id = DR_LIT("acc"), .key_id = DR_LIT("key"), .model = DR_LIT("made up")},
+    };
+    const char bytes[] = "\3\0\3\0\0\0acckey";
+    const dr_slice group = dr_slice_of(bytes, sizeof(bytes) - 1);
+    for (size_t index = 0; index < sizeof(entries) / sizeof(entries[0]); index++) {
+        char record[JOURNAL_RECORD_BYTES_MAX];
+        char scratch[JOURNAL_RECORD_GROUP_BYTES_MAX];
+        struct ledger_entry read;
+        dr_slice rest = dr_slice_of(record, journal_record_write(record, &entries[index]));
+        assert_int_equal(journal_decode(&rest, &read), JOURNAL_RECORD);
+        sample_entry_compare(&entries[index], &read);
+        assert_int_equal(dr_slice_is(journal_record_group(&read, scratch), group), index < 3);
+    }
 }
 
 static void test_a_record_cut_anywhere_is_not_there_yet(void **state) {
@@ -488,6 +516,7 @@ int main(void) {
         cmocka_unit_test(test_a_record_of_the_first_version_is_read),
         cmocka_unit_test(test_numbers_of_any_size_come_back),
         cmocka_unit_test(test_absent_texts_come_back_absent),
+        cmocka_unit_test(test_unknown_models_are_one_group_with_none),
         cmocka_unit_test(test_a_record_cut_anywhere_is_not_there_yet),
         cmocka_unit_test(test_any_changed_bit_is_noticed),
         cmocka_unit_test(test_zeros_are_the_end_and_foreign_bytes_are_torn),

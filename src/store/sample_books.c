@@ -142,6 +142,7 @@ void sample_entry_compare(const struct ledger_entry *entry, const struct ledger_
     dr_assert(entry->transport == other->transport);
     dr_assert(entry->status == other->status);
     dr_assert(entry->is_cancelled == other->is_cancelled);
+    dr_assert(entry->is_model_unknown == other->is_model_unknown);
     dr_assert(entry->created.ms == other->created.ms);
     dr_assert(entry->first_token_ms == other->first_token_ms);
     dr_assert(entry->duration_ms == other->duration_ms);

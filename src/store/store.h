@@ -139,8 +139,9 @@ enum dr_status store_walk_entries(struct store *store, const struct store_filter
 
 enum store_group { STORE_BY_ACCOUNT = 1, STORE_BY_KEY = 2, STORE_BY_MODEL = 4, STORE_BY_DAY = 8 };
 struct store_total {
-    dr_slice account_id, account_name, key_id, key_name, model; /* empty unless grouped by it */
-    char day[11]; /* "2026-11-24", empty unless grouped by day; UTC */
+    dr_slice account_id, account_name, key_id, key_name; /* empty unless grouped by it */
+    dr_slice model; /* also empty of requests that named none, or one that was unknown then */
+    char day[11];   /* "2026-11-24", empty unless grouped by day; UTC */
     uint64_t requests;
     uint64_t prompt_tokens, completion_tokens, total_tokens, cached_tokens;
     money cost;

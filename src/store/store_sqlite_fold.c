@@ -24,7 +24,7 @@ struct fold_group {               /* what falls on one account, key, model and d
     struct fold_group *other_day; /* of the same account, key and model */
     struct fold_account *account;
     dr_slice name;          /* account, key and model with their lengths */
-    dr_slice key_id, model; /* in the name */
+    dr_slice key_id, model; /* in the name; no model where it is unknown */
     int64_t day;
     uint64_t requests;
     uint64_t prompt_tokens, completion_tokens, total_tokens, cached_tokens;
@@ -95,7 +95,8 @@ static struct fold_group *add_group(struct fold *fold, const struct ledger_entry
                                     dr_slice name, int64_t day, struct fold_group *first) {
     struct fold_group *group = dr_arena_alloc_zero(&fold->arena, sizeof(*group));
     if (!group || !dr_arena_copy(&fold->arena, name, &group->name)) return NULL;
-    const size_t texts_len = entry->account_id.len + entry->key_id.len + entry->model.len;
+    const size_t model_len = entry->is_model_unknown ? 0 : entry->model.len;
+    const size_t texts_len = entry->account_id.len + entry->key_id.len + model_len;
     const dr_slice texts = dr_slice_from(group->name, name.len - texts_len);
     const dr_slice behind_account = dr_slice_from(texts, entry->account_id.len);
     group->key_id = dr_slice_first(behind_account, entry->key_id.len);
@@ -116,7 +117,8 @@ static struct fold_group *add_group(struct fold *fold, const struct ledger_entry
 }
 
 static struct fold_group *get_group(struct fold *fold, const struct ledger_entry *entry) {
-    const dr_slice name = journal_record_group(entry);
+    char scratch[JOURNAL_RECORD_GROUP_BYTES_MAX];
+    const dr_slice name = journal_record_group(entry, scratch);
     const int64_t day = day_of(entry->created);
     struct fold_group *group = fold->latest;
     if (group && group->day == day && dr_slice_is(group->name, name)) return group;

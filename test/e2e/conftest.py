@@ -67,9 +67,11 @@ class Gateway:
         return (self.folder / "drover.log").read_text(errors="replace")
 
     def command(self, *arguments):
-        return subprocess.run([DROVER, *arguments, "--data", str(self.folder / "data")],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=60)
+        return self.run(*arguments, "--data", str(self.folder / "data"))
+
+    def run(self, *arguments):
+        return subprocess.run([DROVER, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=60)
 
 
 @pytest.fixture(scope="session")

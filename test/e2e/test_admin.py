@@ -1,6 +1,7 @@
 """The operator's listener: every route, who may ask, what takes effect when, and the commands that ask it."""
 
 import concurrent.futures
+import contextlib
 import csv
 import http.client
 import io
@@ -9,6 +10,7 @@ import os
 import pathlib
 import re
 import socket
+import sqlite3
 import subprocess
 
 import pytest
@@ -488,11 +490,35 @@ def test_commands_say_the_same_of_a_running_gateway_and_of_its_data(own_gateway)
     assert rows[0]["model"] == "gpt-4.1" and float(rows[0]["cost"]) > 0
 
 
+def put_total(gateway, account, model):
+    """A row as books of before have it, when any name that was asked for got one."""
+    with contextlib.closing(sqlite3.connect(gateway.folder / "data" / "drover.db")) as books, books:
+        books.execute("INSERT INTO total VALUES (?, 20000, 'key_demo', ?, 1, 0, 0, 0, 0, 0)",
+                      (account, model))
+
+
 def test_a_name_that_a_customer_made_up_cannot_command_the_terminal(own_gateway):
-    assert chat(own_gateway, model="\x1b]0;gone\x07\u009b2J\r\nü")[0] == 404
+    put_total(own_gateway, "acc_x", "\x1b]0;gone\x07\u009b2J\r\nü")
     shown = command("usage", gateway=own_gateway).stdout
     assert "?]0;gone??2J??ü" in shown.splitlines()[1]
     assert not any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in shown.replace("\n", ""))
+
+
+def test_a_name_that_a_customer_made_up_is_no_formula_of_a_spreadsheet(own_gateway):
+    account = output("account", "create", '=cmd|"/C calc",A0', gateway=own_gateway)["id"]
+    output("account", "topup", account, "3", gateway=own_gateway)
+    key = output("key", "create", "--account", account, "--name", "@SUM(1)", gateway=own_gateway)
+    assert chat(own_gateway, key["key"])[0] == 200
+    models = ["=1", "+1", "-1", "@a", "\ta", "\n=1", "a=1", "'=1", " =1"]
+    for model in models:
+        put_total(own_gateway, "acc_x", model)
+    shown = command("usage", "--csv", "--by", "account,key,model", gateway=own_gateway).stdout
+    rows = list(csv.DictReader(io.StringIO(shown, newline="")))
+    named = [row for row in rows if row["account"] == account]
+    assert [(row["account_name"], row["key_name"], row["model"]) for row in named] == [
+        ("'=cmd|\"/C calc\",A0", "'@SUM(1)", "gpt-4.1")]
+    assert {row["model"] for row in rows if row["account"] == "acc_x"} == {
+        "'=1", "'+1", "'-1", "'@a", "'\ta", "'\n=1", "a=1", " =1"}
 
 
 def test_what_can_go_wrong_on_the_way_is_said(gateway):
