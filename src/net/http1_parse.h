@@ -19,12 +19,17 @@
 struct dr_http1_limits {
     size_t head_bytes_max;
     uint32_t headers_max;
-    size_t chunk_extension_bytes_max; /* per chunk, from the first semicolon on */
-    size_t trailer_bytes_max;         /* without the empty line that ends them */
+    /* Per chunk, from the first semicolon on; those of a request together DR_HTTP1_EXTENSIONS_MAX
+     * times as much. */
+    size_t chunk_extension_bytes_max;
+    size_t trailer_bytes_max; /* without the empty line that ends them */
     uint64_t body_bytes_max;
 };
 
-enum { DR_HTTP1_HEADERS_MAX = 256 }; /* upper bound of headers_max */
+enum {
+    DR_HTTP1_HEADERS_MAX = 256, /* upper bound of headers_max */
+    DR_HTTP1_EXTENSIONS_MAX = 64,
+};
 
 struct dr_http1_header {
     dr_slice name;
