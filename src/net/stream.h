@@ -30,7 +30,8 @@ struct dr_stream_events {
     void (*received)(void *owner, dr_slice bytes);
     /* The peer will send no more. Writing may go on. */
     void (*ended)(void *owner);
-    /* Reset, time-out of the system, failed handshake: nothing more works. `error` is borrowed. */
+    /* Reset, time-out of the system, failed handshake: nothing more works. `error` is borrowed.
+     * What a write finds is told behind the bytes that can still be read. */
     void (*failed)(void *owner, const struct dr_error *error);
     /* All that waited has been handed to the system (only after a write that left a rest). */
     void (*drained)(void *owner);

@@ -390,6 +390,21 @@ static void test_writing_to_a_dead_peer_fails_in_a_later_turn(void **state) {
     assert_int_equal(say(&line->server, DR_LIT("x")), DR_CLOSED);
 }
 
+/* The writer learns of the reset only by writing, with words of the peer unread. */
+static void test_what_was_said_before_a_reset_is_heard_before_the_failure(void **state) {
+    struct line *line = *state;
+    dr_stream_pause(line->server.stream); /* so that its close is a reset */
+    assert_int_equal(say(&line->client, dr_slice_of(noise, 1000)), DR_OK);
+    line_idle(line);
+    assert_int_equal(say(&line->server, dr_slice_of(noise, 60000)), DR_OK);
+    dr_stream_close(line->server.stream);
+    assert_int_equal(say(&line->client, dr_slice_of(noise, MEBIBYTE)), DR_CLOSED);
+    assert_int_equal(line->client.failed, 0);
+    RUN_UNTIL(line->loop, line->client.failed == 1);
+    assert_int_equal(line->client.received.len, 60000);
+    assert_memory_equal(line->client.received.data, noise, 60000);
+}
+
 static void test_a_refused_connection_names_address_and_reason(void **state) {
     struct line *line = *state;
     int fd;
@@ -506,6 +521,7 @@ int main(void) {
         LINE_TEST(test_nothing_is_missed_by_gathering),
         LINE_TEST(test_a_reset_is_told_as_failure),
         LINE_TEST(test_writing_to_a_dead_peer_fails_in_a_later_turn),
+        LINE_TEST(test_what_was_said_before_a_reset_is_heard_before_the_failure),
         LINE_TEST(test_a_refused_connection_names_address_and_reason),
         LINE_TEST(test_what_is_written_while_connecting_arrives_first),
         LINE_TEST(test_closing_inside_a_fact_is_safe_and_ends_the_facts),

@@ -401,6 +401,32 @@ def test_a_vanished_client_is_told_to_the_provider_at_once(tmp_path, serve, body
     provider.close()
 
 
+def early(pause):
+    """Refuses before it has read the body."""
+    def serve(visit):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += visit.socket.recv(4096)
+        body = json.dumps({"error": {"message": "much too big", "type": "invalid_request_error",
+                                     "param": None, "code": "too_big"}}).encode()
+        visit.send(b"HTTP/1.1 413 Payload Too Large\r\nContent-Type: application/json\r\n"
+                   b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        time.sleep(pause)
+    return serve
+
+
+@pytest.mark.parametrize("pause", [0, 0.05], ids=["at once", "after a while"])
+def test_a_provider_that_refuses_amid_the_body_is_heard(tmp_path, pause):
+    provider = Provider(early(pause))
+    with running(Relay(tmp_path, provider.url)) as relay:
+        for megabytes in (1, 5, 20) * 3:
+            ask = {**ASK, "messages": [{"role": "user", "content": "x" * megabytes * 1_000_000}]}
+            answer = call(relay.port, relay.post(ask))
+            assert answer.status == 413, answer
+            assert answer.error["code"] == "too_big" and "much too big" in answer.error["message"]
+    provider.close()
+
+
 # --- headers ---------------------------------------------------------------------------------------
 
 ALLOWED_IN_ANSWERS = {
