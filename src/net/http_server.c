@@ -604,6 +604,16 @@ static void connection_ended(void *owner) {
     connection_close(connection);
 }
 
+/* Of a client that sent more behind its request than is kept. Whose answer is given but not taken
+ * yet runs into a deadline. */
+static void connection_hung_up(void *owner) {
+    struct dr_http_connection *connection = owner;
+    if (connection->state != DR_HTTP_CONNECTION_BUSY) return;
+    if (connection->call->answer == DR_HTTP_ANSWER_OVER) return;
+    dr_http_call_note_gone(connection->call);
+    connection_close(connection);
+}
+
 static void connection_failed(void *owner, const struct dr_error *error) {
     struct dr_http_connection *connection = owner;
     (void)error; /* a client that left is no failure of ours, whatever the reason */
@@ -644,6 +654,7 @@ static const struct dr_stream_events connection_events = {
     .received = connection_received,
     .ended = connection_ended,
     .failed = connection_failed,
+    .hung_up = connection_hung_up,
     .drained = connection_drained,
     .closed = connection_closed,
 };

@@ -53,7 +53,8 @@ struct dr_http_server_options {
     /* Waiting bytes of which the client takes none for so long: connection reset, `gone`. Looked at
      * once per `write_ms`, so a stall may last up to twice as long. */
     int64_t write_ms;
-    /* Kept while an answer runs; default 64 KiB; beyond it reading pauses. */
+    /* Kept while an answer runs; default 64 KiB; beyond it reading pauses, and a client that leaves
+     * is noticed only if the system has taken all that it sent. */
     size_t pipelined_bytes_max;
 };
 

@@ -129,6 +129,10 @@ void dr_stream_tell_ended(struct dr_stream *stream) {
     if (may_tell(stream) && stream->events->ended) stream->events->ended(stream->owner);
 }
 
+void dr_stream_tell_hung_up(struct dr_stream *stream) {
+    if (may_tell(stream) && stream->events->hung_up) stream->events->hung_up(stream->owner);
+}
+
 void dr_stream_tell_drained(struct dr_stream *stream) {
     if (may_tell(stream) && stream->events->drained) stream->events->drained(stream->owner);
 }

@@ -48,6 +48,7 @@ void dr_stream_init(struct dr_stream *stream, const struct dr_stream_kind *kind)
 void dr_stream_tell_opened(struct dr_stream *stream);
 void dr_stream_tell_received(struct dr_stream *stream, dr_slice bytes);
 void dr_stream_tell_ended(struct dr_stream *stream); /* once */
+void dr_stream_tell_hung_up(struct dr_stream *stream);
 void dr_stream_tell_drained(struct dr_stream *stream);
 /* Tells although `is_failed` is set already by the one who promised it; sets it. */
 void dr_stream_tell_failed(struct dr_stream *stream, const struct dr_error *error);

@@ -213,8 +213,15 @@ static void read_on(struct stream_tcp *tcp) {
     if (may_read(tcp)) dr_loop_take_turns(tcp->loop, &tcp->deferred);
 }
 
+/* Of a paused stream, whose owner can't come upon its end by reading. */
+static void hung_up_tell(struct stream_tcp *tcp) {
+    if (tcp->base.is_paused && tcp->has_ended) dr_stream_tell_hung_up(&tcp->base);
+}
+
+/* Whether it is paused is asked for before each read. */
 static void tcp_pause(struct dr_stream *stream) {
-    (void)stream; /* asked for before each read */
+    struct stream_tcp *tcp = tcp_of(stream);
+    if (tcp->has_ended) dr_deferred_queue(&tcp->deferred, tcp->loop);
 }
 
 static void tcp_resume(struct dr_stream *stream) {
@@ -261,6 +268,7 @@ static void deferred_ran(void *owner) {
         tcp->is_readable = true; /* most likely; if so, and it goes on, nothing is to be adjusted */
     }
     read_on(tcp);
+    hung_up_tell(tcp);
     watch_adjust(tcp);
 }
 
@@ -513,6 +521,7 @@ static void socket_ready(void *owner, uint32_t events) {
         waiting_send(tcp);
     }
     read_on(tcp);
+    hung_up_tell(tcp);
 }
 
 /* ---- life */

@@ -401,6 +401,33 @@ def test_a_vanished_client_is_told_to_the_provider_at_once(tmp_path, serve, body
     provider.close()
 
 
+def cpu_seconds(relay):
+    with open(f"/proc/{relay.process.pid}/stat", encoding="ascii") as numbers:
+        user, system = numbers.read().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("leave", ["fin", "reset"])
+def test_a_client_that_vanishes_with_much_unread_is_noticed_too(tmp_path, leave):
+    provider = Provider(silent)
+    with running(Relay(tmp_path, provider.url, workers=1)) as relay:
+        wire = Wire(relay.port)
+        wire.send(relay.post())
+        wait_for(lambda: provider.visits and provider.visits[0].asked_at)
+        wire.send(get("/healthz") * 3600)  # more than is kept
+        time.sleep(0.2)  # so that the reading has paused
+        spent = cpu_seconds(relay)
+        time.sleep(0.5)
+        assert cpu_seconds(relay) - spent < 0.2, "busy while it waits"
+        assert not provider.visits[0].has_left.is_set()
+        left_at = time.monotonic()
+        wire.close() if leave == "fin" else wire.reset()
+        assert provider.visits[0].has_left.wait(10)
+        assert provider.visits[0].left_at - left_at < 1
+    assert [int(row["status"]) for row in relay.usage()] == [499]
+    provider.close()
+
+
 def early(pause):
     """Refuses before it has read the body."""
     def serve(visit):
