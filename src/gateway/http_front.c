@@ -232,6 +232,16 @@ static void front_drained(void *call_owner) {
     if (owner->kind == HTTP_OWNER_FOLLOW) sse_follow_note_drained(owner->object);
 }
 
+/* An exchange is answered, and settled, under its own id. */
+static bool front_refuse_call(void *call_owner, uint16_t status, const char *text) {
+    const struct http_owner *owner = call_owner;
+    if (owner->kind != HTTP_OWNER_EXCHANGE) return false;
+    const struct refusal refusal = refusal_of_status(status, dr_slice_text(text));
+    exchange_refuse(owner->object, &refusal);
+    pipeline_run(owner->object);
+    return true;
+}
+
 static void front_refuse(void *service_owner, uint16_t status, const char *text,
                          struct dr_buf *body) {
     struct worker *worker = service_owner;
@@ -258,6 +268,7 @@ const struct dr_http_service http_front_service = {
     .body = front_body,
     .gone = front_gone,
     .drained = front_drained,
+    .refuse_call = front_refuse_call,
     .refuse = front_refuse,
     .disconnected = front_disconnected,
     .put_refusal_headers = front_put_refusal_headers,

@@ -424,7 +424,9 @@ static bool read_head(struct dr_http1_parser *parser, dr_slice whole) {
     if (parser->head.is_chunked != ((parser->llhttp.flags & F_CHUNKED) != 0)) {
         return refuse(parser, "Transfer-Encoding is malformed (RFC 9112 section 6.1)");
     }
-    if (parser->head.has_body && parser->head.content_length > parser->body_bytes_max) {
+    /* A request's is told first: who asks decides what is said. */
+    if (parser->is_response && parser->head.has_body &&
+        parser->head.content_length > parser->body_bytes_max) {
         (void)fail(parser, DR_HTTP1_BODY_TOO_LARGE, "The body is too large");
         return false;
     }

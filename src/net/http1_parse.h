@@ -101,8 +101,8 @@ void dr_http1_parser_reset(struct dr_http1_parser *parser);
  * the final response's end. */
 void dr_http1_parser_expect_no_body(struct dr_http1_parser *parser);
 /* Lowers the body limit for this message (a route's own bound); to be called at DR_HTTP1_HEAD. A
- * Content-Length beyond `limits.body_bytes_max` fails instead of DR_HTTP1_HEAD, one beyond this
- * bound fails with the next call. */
+ * request's Content-Length beyond the limit fails with the next call, a response's fails instead of
+ * DR_HTTP1_HEAD. */
 void dr_http1_parser_set_body_max(struct dr_http1_parser *parser, uint64_t bytes);
 
 /* Takes bytes from the front of `*bytes`. */

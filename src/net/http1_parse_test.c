@@ -338,7 +338,7 @@ static void test_body_length_can_be_read_in_one_way_only(void **state) {
         {"length overflows", POST("Content-Length: 18446744073709551616\r\n\r\n"), "!400"},
         {"length overflows to three", POST("Content-Length: 18446744073709551619\r\n\r\nabc"),
          "!400"},
-        {"length largest", POST("Content-Length: 18446744073709551615\r\n\r\n"), "!413"},
+        {"length largest", POST("Content-Length: 18446744073709551615\r\n\r\n"), "[POST /]!413"},
         {"length and coding",
          POST("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "!400"},
         {"coding and length",
@@ -541,7 +541,10 @@ static void test_limits_hold_at_n_and_fail_at_n_plus_one(void **state) {
     check_reading("length n", false, &bounds, dr_slice_text(length), "[POST /](abc).");
     check_reading("chunks of n", false, &bounds, dr_slice_text(chunks), "[POST /](abc).");
     bounds.body_bytes_max = 2;
-    check_reading("length n + 1", false, &bounds, dr_slice_text(length), "!413");
+    check_reading("length n + 1", false, &bounds, dr_slice_text(length), "[POST /]!413");
+    /* Who reads a response has nothing to say about it. */
+    check_reading("response of n + 1", true, &bounds,
+                  DR_LIT("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"), "!413");
     check_reading("chunks of n + 1", false, &bounds, dr_slice_text(chunks), "[POST /](ab)!413");
 }
 

@@ -34,10 +34,14 @@ struct dr_http_service {
     void (*gone)(void *call_owner);
     /* Pending bytes have fallen to nothing after dr_http_call_pending was above 0. */
     void (*drained)(void *call_owner);
-    /* A request that never became a call, was refused here (bad framing, too large, too slow):
-     * writes the JSON (or other) body for `status` with the sentence `text` into `body`, its
-     * media type is application/json. */
+    /* A request that never became a call, or whose service left it to us, was refused here (bad
+     * framing, too large, too slow): writes the JSON (or other) body for `status` with the sentence
+     * `text` into `body`, its media type is application/json. */
     void (*refuse)(void *service_owner, uint16_t status, const char *text, struct dr_buf *body);
+    /* The body of a call that waits for it can't be had: bad framing, too large, too slow. Either
+     * answers it now and returns true, or returns false: then `gone` and `refuse` follow. NULL:
+     * never answers. */
+    bool (*refuse_call)(void *call_owner, uint16_t status, const char *text);
     /* The connection's stream has closed (for counters); may be NULL. */
     void (*disconnected)(void *service_owner);
     /* Header lines of the service's own for what `refuse` answers, each ended by CRLF; may be

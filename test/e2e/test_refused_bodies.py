@@ -1,0 +1,65 @@
+"""Requests that are refused before their body has come whole: why is read by every client, stands in
+the books if the key was accepted, and in the log if it was not."""
+
+import pytest
+
+from rig import ASK, PATH, Provider, Relay, Wire, answer_always, call, get, nano, running
+
+ORIGIN = "https://app.example"
+CORS = f"cors: {{origins: ['{ORIGIN}']}}\n"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    provider = Provider(answer_always)
+    relay = Relay(tmp_path_factory.mktemp("refused"), provider.url, timeouts="request_body: 1s",
+                  limits="body_bytes: 32MiB", extra=f"{CORS}logs: {{level: debug}}\n")
+    with running(relay):
+        yield relay
+    provider.close()
+
+
+def shape(relay, framing, body=b"", key=None, line=f"POST {PATH} HTTP/1.1"):
+    lines = [line, "Host: gateway", f"Authorization: Bearer {key or relay.key}",
+             "Content-Type: application/json", f"Origin: {ORIGIN}", framing, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+CHUNKED = "Transfer-Encoding: chunked"
+AMID_THE_BODY = {
+    "a length beyond the limit": ("Content-Length: 99999999", b"", 413),
+    "a length beyond all": ("Content-Length: 18446744073709551615", b"", 413),
+    "a chunk beyond the limit": (CHUNKED, b"ffffffff\r\nx", 413),
+    "no end of a chunk": (CHUNKED, b"5\r\nhelloXX", 400),
+    "a bad size": (CHUNKED, b"5\r\nhello\r\nx\r\n", 400),
+    "many extensions": (CHUNKED, b"".join(b"1;%s\r\n \r\n" % (b"e" * 100) for _ in range(2000)), 400),
+    "a body that stops": ("Content-Length: 50", b"{", 408),
+    "chunks that stop": (CHUNKED, b"1\r\n{\r\n", 408),
+}
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("name", AMID_THE_BODY)
+def test_a_refusal_amid_the_body_has_the_id_of_its_receipt(world, name):
+    framing, body, status = AMID_THE_BODY[name]
+    before = world.usage_over_http()
+    with Wire(world.port) as wire:
+        wire.send(shape(world, framing, body))
+        answers = wire.answers()
+    assert [answer.status for answer in answers] == [status]
+    answer = answers[0]
+    assert answer.error["type"] == "invalid_request_error"
+    assert answer.field("access-control-allow-origin") == ORIGIN
+    assert answer.field("connection") == "close"
+    receipt = call(world.port, get(f"/v1/receipts/{answer.field('x-request-id')}", key=world.key)).json
+    assert (receipt["status"], receipt["cancelled"]) == (status, False)
+    assert nano(str(receipt["cost"])) == 0
+    assert world.usage_over_http() == before + 1, "one exchange, one record"
+
+
+def test_a_short_body_behind_a_refusal_keeps_the_connection(world):
+    with Wire(world.port) as wire:
+        wire.send(shape(world, "Content-Length: 5", b"hello", key="sk-unknown"))
+        assert wire.answer().status == 401
+        wire.send(world.post(ASK))
+        assert wire.answer().status == 200
