@@ -57,6 +57,27 @@ def test_a_refusal_amid_the_body_has_the_id_of_its_receipt(world, name):
     assert world.usage_over_http() == before + 1, "one exchange, one record"
 
 
+def test_an_id_without_a_receipt_stands_in_the_log(world):
+    asks = {
+        "404 not_found": get("/v1/nothing", key=world.key),
+        "405 method_not_allowed": get(PATH, key=world.key),
+        "401 malformed_api_key": get("/v1/models", key="sk-unknown"),
+        "401 missing_api_key": get("/v1/account/usage", key=""),
+        "404 receipt_not_found": get("/v1/receipts/none", key=world.key),
+        "400 invalid_request": shape(world, "Content-Length: 1, 1"),
+        "431 headers_too_large": shape(world, "X: " + "y" * 70000),
+        "505 invalid_request": shape(world, "X: y", line=f"POST {PATH} HTTP/1.2"),
+    }
+    for name, request in asks.items():
+        answer = call(world.port, request)
+        status, code = name.split()
+        assert answer.status == int(status), name
+        lines = [line for line in world.log().splitlines() if answer.field("x-request-id") in line]
+        assert len(lines) == 1, (name, lines)
+        assert " request.refused id=" in lines[0], lines
+        assert lines[0].endswith(f"status={status} code={code}"), lines
+
+
 def test_a_short_body_behind_a_refusal_keeps_the_connection(world):
     with Wire(world.port) as wire:
         wire.send(shape(world, "Content-Length: 5", b"hello", key="sk-unknown"))
