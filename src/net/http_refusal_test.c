@@ -14,7 +14,9 @@
 
 enum {
     BODY_BYTES_MAX = 100000,
+    LARGE_BODY_BYTES = 24 * 1024 * 1024, /* more than the system holds */
     KEPT_BYTES_MAX = 65536,
+    LINGER_MS = 60,
 };
 
 #define POST "POST / HTTP/1.1\r\nHost: a\r\n"
@@ -29,6 +31,7 @@ struct desk {
     size_t opened_count;
     size_t refused_count;
     size_t gone_count;
+    bool refuses_at_once;
     bool is_silent; /* leaves the refusals to the server */
 };
 
@@ -38,6 +41,10 @@ static void desk_opened(void *owner, struct dr_http_call *call, const struct dr_
     struct desk *desk = owner;
     (void)head;
     desk->opened_count++;
+    if (desk->refuses_at_once) {
+        dr_http_call_answer(call, 401, DR_LIT("X-By: desk\r\n"), DR_LIT("who are you?"));
+        return;
+    }
     desk->call = call;
     dr_http_call_set_owner(call, desk);
 }
@@ -93,6 +100,7 @@ static int desk_open(void **state) {
         .body_ms = 10000,
         .idle_ms = 10000,
         .write_ms = 10000,
+        .linger_ms = 10000,
         .pipelined_bytes_max = KEPT_BYTES_MAX,
     };
     assert_int_equal(dr_loop_new(&desk->loop, NULL), DR_OK);
@@ -132,6 +140,13 @@ static void until_ended(struct desk *desk, struct probe *probe) {
     PROBE_UNTIL(desk->loop, probe_read(probe), probe->has_ended);
 }
 
+/* Sends all of it before it looks for an answer, as many clients do. */
+static void send_whole(struct desk *desk, struct probe *probe, size_t len) {
+    PROBE_UNTIL(desk->loop,
+                len -= probe_send_some(probe, zeros, len < sizeof zeros ? len : sizeof zeros),
+                len == 0);
+}
+
 static void expect_answer(struct desk *desk, struct probe *probe, const char *text) {
     until_ended(desk, probe);
     assert_false(probe->was_reset);
@@ -140,6 +155,78 @@ static void expect_answer(struct desk *desk, struct probe *probe, const char *te
     assert_int_equal(probe_count(probe, "HTTP/1.1 "), 1);
     probe_close(probe);
     PROBE_UNTIL(desk->loop, (void)0, desk_count(desk) == 0);
+}
+
+static void test_who_sends_all_before_reading_gets_the_refusal(void **state) {
+    struct desk *desk = *state;
+    for (int i = 0; i < 2; i++) {
+        desk->refuses_at_once = i == 1;
+        struct probe probe = client(desk);
+        char head[128];
+        (void)snprintf(head, sizeof head, POST "Content-Length: %d\r\n\r\n", LARGE_BODY_BYTES);
+        probe_send(&probe, head);
+        send_whole(desk, &probe, LARGE_BODY_BYTES);
+        expect_answer(desk, &probe, i == 1 ? "HTTP/1.1 401 " : "HTTP/1.1 413 ");
+    }
+}
+
+static void test_chunks_without_end_are_refused_and_dropped(void **state) {
+    struct desk *desk = *state;
+    struct probe probe = client(desk);
+    probe_send(&probe, CHUNKED "ffffff\r\n");
+    send_whole(desk, &probe, LARGE_BODY_BYTES);
+    expect_answer(desk, &probe, "HTTP/1.1 413 ");
+}
+
+static void test_bytes_behind_a_refusal_are_bounded(void **state) {
+    struct desk *desk = *state;
+    struct probe probe = client(desk);
+    size_t sent = 0;
+    probe_send(&probe, POST "Content-Length: 999999999999\r\n\r\n");
+    PROBE_UNTIL(desk->loop, sent += probe_send_some(&probe, zeros, sizeof zeros),
+                desk->opened_count == 1 && desk_count(desk) == 0);
+    assert_in_range(sent, DR_HTTP_LINGER_BYTES_MAX, DR_HTTP_LINGER_BYTES_MAX + 32 * 1024 * 1024);
+    probe_close(&probe);
+}
+
+static void test_time_behind_a_refusal_is_bounded(void **state) {
+    struct desk *desk = *state;
+    desk->options.linger_ms = LINGER_MS;
+    dr_http_server_set_options(desk->server, &desk->options);
+    struct probe probe = client(desk);
+    probe_send(&probe, POST "Content-Length: 999999999999\r\n\r\n");
+    until_ended(desk, &probe);
+    const dr_instant start = dr_instant_now();
+    /* Also of who never stops to send. */
+    PROBE_UNTIL(desk->loop, (void)probe_send_some(&probe, zeros, 1), desk_count(desk) == 0);
+    assert_in_range(dr_instant_us_since(dr_instant_now(), start), LINGER_MS * 500, 5000000);
+    probe_close(&probe);
+}
+
+static void test_the_number_of_those_that_linger_is_bounded(void **state) {
+    struct desk *desk = *state;
+    static struct probe probes[DR_HTTP_LINGERING_MAX + 2];
+    const size_t count = sizeof probes / sizeof *probes;
+    for (size_t i = 0; i < count; i++) {
+        probes[i] = client(desk);
+        dr_free(probes[i].text); /* so many are large together */
+        probes[i].text = NULL;
+        probe_send(&probes[i], POST "Content-Length: 999999999999\r\n\r\n");
+        PROBE_UNTIL(desk->loop, (void)0, desk->opened_count == i + 1);
+    }
+    PROBE_UNTIL(desk->loop, (void)0, desk_count(desk) == DR_HTTP_LINGERING_MAX);
+    assert_int_equal(desk->server->lingering_count, DR_HTTP_LINGERING_MAX);
+    /* Those that began first had to go. */
+    probe_turns(desk->loop, 3);
+    for (size_t i = 0; i < 4; i++) {
+        (void)probe_send_some(&probes[i], zeros, 1);
+        probe_turns(desk->loop, 2);
+        const bool is_closed = probe_send_some(&probes[i], zeros, 1) == 0;
+        assert_int_equal(is_closed, i < 2);
+    }
+    for (size_t i = 0; i < count; i++) probe_close(&probes[i]);
+    PROBE_UNTIL(desk->loop, (void)0, desk_count(desk) == 0);
+    assert_int_equal(desk->server->lingering_count, 0);
 }
 
 static void test_the_service_answers_for_a_call_whose_body_cannot_be_had(void **state) {
@@ -217,6 +304,11 @@ static void test_who_left_before_the_reading_paused_is_told_too(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        TEST(test_who_sends_all_before_reading_gets_the_refusal),
+        TEST(test_chunks_without_end_are_refused_and_dropped),
+        TEST(test_bytes_behind_a_refusal_are_bounded),
+        TEST(test_time_behind_a_refusal_is_bounded),
+        TEST(test_the_number_of_those_that_linger_is_bounded),
         TEST(test_the_service_answers_for_a_call_whose_body_cannot_be_had),
         TEST(test_a_client_that_leaves_behind_much_unread_is_told),
         TEST(test_who_left_before_the_reading_paused_is_told_too),

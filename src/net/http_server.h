@@ -23,7 +23,7 @@ struct dr_stream;
 
 struct dr_http_service {
     /* The head has arrived; borrowed for this call. Either answer at once (a body that follows
-     * is then read and dropped, up to 64 KiB, or the connection closed after the answer), or
+     * is then read and dropped, and the connection closed where it has more than 64 KiB), or
      * return, with an owner set, and wait for `body`. `Expect: 100-continue` is answered after
      * this returns without an answer and the body is wanted. */
     void (*opened)(void *service_owner, struct dr_http_call *call,
@@ -60,6 +60,8 @@ struct dr_http_server_options {
     /* Kept while an answer runs; default 64 KiB; beyond it reading pauses, and a client that leaves
      * is noticed only if the system has taken all that it sent. */
     size_t pipelined_bytes_max;
+    /* How long a client that got its answer before it had sent all is heard on; default 5 s. */
+    int64_t linger_ms;
 };
 
 /* `service` is kept, `options` are copied. */

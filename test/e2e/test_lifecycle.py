@@ -347,6 +347,15 @@ def test_https_is_served_and_its_certificate_reloaded(tmp_path, paced):
         assert "cert.pem" in relay.log()
 
 
+def test_a_large_body_that_is_refused_says_why_over_tls(tmp_path, paced):
+    make_certificate(tmp_path, "refusing")
+    extra = f"tls: {{cert: {tmp_path}/cert.pem, key: {tmp_path}/key.pem}}\n"
+    with running(Relay(tmp_path, paced.url, extra=extra)) as relay:
+        for key, status in (relay.key, 413), ("sk-unknown", 401):
+            answer = call(relay.port, post(b" " * 40_000_000, key=key), tls=trust(tmp_path))
+            assert answer.status == status and answer.error
+
+
 BAD_OVER_TLS = [post(b"[", key="sk-none").replace(b"POST /v1/chat/completions", b"GET /healthz")]
 
 

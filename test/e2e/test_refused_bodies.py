@@ -1,12 +1,17 @@
 """Requests that are refused before their body has come whole: why is read by every client, stands in
 the books if the key was accepted, and in the log if it was not."""
 
+import http.client
+import json
+import threading
+
 import pytest
 
 from rig import ASK, PATH, Provider, Relay, Wire, answer_always, call, get, nano, running
 
 ORIGIN = "https://app.example"
 CORS = f"cors: {{origins: ['{ORIGIN}']}}\n"
+MEGABYTE = 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -17,6 +22,50 @@ def world(tmp_path_factory):
     with running(relay):
         yield relay
     provider.close()
+
+
+def pieces(body):
+    for at in range(0, len(body), 1 << 18):
+        yield body[at:at + (1 << 18)]
+
+
+def send_all_then_read(relay, key, megabytes, is_chunked=False):
+    """As Python's own client does: it looks for an answer behind its last byte only."""
+    body = b'{"model":"gpt-4.1","messages":[{"role":"user","content":"' + b"x" * megabytes * MEGABYTE
+    connection = http.client.HTTPConnection("127.0.0.1", relay.port, timeout=30)
+    try:
+        connection.request("POST", PATH, pieces(body) if is_chunked else body,
+                           {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+                           encode_chunked=is_chunked)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())["error"]["code"]
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunks"])
+@pytest.mark.parametrize("megabytes", [10, 34, 100])
+def test_whoever_sends_all_before_reading_is_told_why(world, megabytes, is_chunked):
+    for _ in range(3):
+        assert send_all_then_read(world, "sk-unknown", megabytes, is_chunked) == \
+            (401, "malformed_api_key")
+        if megabytes * MEGABYTE > 32 << 20:
+            assert send_all_then_read(world, world.key, megabytes, is_chunked) == \
+                (413, "request_too_large")
+
+
+def test_many_at_once_are_told_why(world):
+    found = []
+
+    def run():
+        found.append(send_all_then_read(world, "sk-unknown", 10))
+
+    threads = [threading.Thread(target=run) for _ in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [(401, "malformed_api_key")] * 24
 
 
 def shape(relay, framing, body=b"", key=None, line=f"POST {PATH} HTTP/1.1"):
