@@ -21,7 +21,7 @@ dr_slice answer_head_plain(struct worker *worker, dr_slice cors_origin, uint32_t
 dr_slice answer_head_lookup(struct worker *worker, dr_slice request_id, dr_slice cors_origin,
                             uint32_t retry_after_s);
 void answer_head_put_cors(struct dr_buf *head, dr_slice origin);
-/* A fresh x-request-id, for what is answered without an exchange. */
-void answer_head_put_request_id(struct dr_buf *head, struct worker *worker);
+/* A fresh x-request-id, for what is answered without an exchange; lent until more is put. */
+dr_slice answer_head_put_request_id(struct dr_buf *head, struct worker *worker);
 
 #endif

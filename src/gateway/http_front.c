@@ -2,6 +2,7 @@
 #include "gateway/http_front.h"
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "gateway/answer_head.h"
 #include "gateway/exchange.h"
 #include "gateway/pipeline.h"
@@ -10,6 +11,7 @@
 #include "gateway/worker.h"
 #include "gateway/ws_echo.h"
 #include "gateway/ws_front.h"
+#include "net/http1_write.h"
 
 static void open_chat(const struct http_visit *visit);
 
@@ -46,19 +48,39 @@ void http_visit_answer(const struct http_visit *visit, uint16_t status, dr_slice
     dr_http_call_answer(visit->call, status, head, body);
 }
 
-void http_visit_refuse(const struct http_visit *visit, const struct refusal *refusal) {
+/* An id that stands in no receipt is told to the log, so that it can be asked about. Strangers fill
+ * no disk with that: only who is looking for something has `debug` on. */
+static void put_refused_id(struct dr_buf *head, struct worker *worker,
+                           const struct refusal *refusal) {
+    const dr_slice id = answer_head_put_request_id(head, worker);
+    dr_log(refusal->status >= 500 ? DR_LOG_WARN : DR_LOG_DEBUG, "request.refused",
+           "id=%.*s status=%u code=%.*s", DR_FMT(id), refusal->status, DR_FMT(refusal->code));
+}
+
+/* The worker's scratch gets head and body; the caller may add to the head. */
+static struct dr_buf *begin_refusal(const struct http_visit *visit, const struct refusal *refusal) {
     struct worker *worker = visit->worker;
+    struct dr_buf *head = &worker->head;
     worker->counters.refused_early++;
     worker->counters.refusals[refusal->reason]++;
 
     dr_buf_reset(&worker->body);
     refusal_put_json(&worker->body, refusal);
-    dr_slice head = answer_head_plain(worker, visit->cors_origin, refusal->retry_after_s);
-    if (refusal->status == 401) {
-        dr_buf_put(&worker->head, DR_LIT("WWW-Authenticate: Bearer\r\n"));
-        head = dr_buf_slice(&worker->head);
+    dr_buf_reset(head);
+    dr_buf_put(head, DR_LIT("Content-Type: application/json\r\n"));
+    put_refused_id(head, worker, refusal);
+    if (refusal->retry_after_s > 0) {
+        dr_http1_put_header_u64(head, DR_LIT("Retry-After"), refusal->retry_after_s);
     }
-    dr_http_call_answer(visit->call, refusal->status, head, dr_buf_slice(&worker->body));
+    answer_head_put_cors(head, visit->cors_origin);
+    return head;
+}
+
+void http_visit_refuse(const struct http_visit *visit, const struct refusal *refusal) {
+    struct dr_buf *head = begin_refusal(visit, refusal);
+    if (refusal->status == 401) dr_buf_put(head, DR_LIT("WWW-Authenticate: Bearer\r\n"));
+    dr_http_call_answer(visit->call, refusal->status, dr_buf_slice(head),
+                        dr_buf_slice(&visit->worker->body));
 }
 
 /* --- CORS (Fetch standard, section 3.2)
@@ -97,7 +119,7 @@ static void put_allow(struct dr_buf *head, unsigned methods) {
 static void answer_options(const struct http_visit *visit, unsigned methods) {
     struct dr_buf *head = &visit->worker->head;
     dr_buf_reset(head);
-    answer_head_put_request_id(head, visit->worker);
+    (void)answer_head_put_request_id(head, visit->worker);
     dr_buf_put(head, DR_LIT("Allow: "));
     put_allow(head, methods);
     if (visit->cors_origin.len > 0) {
@@ -165,16 +187,12 @@ static bool is_allowed(unsigned methods, enum dr_http1_method method) {
 }
 
 static void refuse_method(const struct http_visit *visit, unsigned methods) {
-    struct worker *worker = visit->worker;
     const struct refusal refusal = refusal_of(REFUSAL_METHOD_NOT_ALLOWED);
-    worker->counters.refused_early++;
-    worker->counters.refusals[refusal.reason]++;
-    dr_buf_reset(&worker->body);
-    refusal_put_json(&worker->body, &refusal);
-    (void)answer_head_plain(worker, visit->cors_origin, 0);
-    dr_buf_put(&worker->head, DR_LIT("Allow: "));
-    put_allow(&worker->head, methods);
-    dr_http_call_answer(visit->call, 405, dr_buf_slice(&worker->head), dr_buf_slice(&worker->body));
+    struct dr_buf *head = begin_refusal(visit, &refusal);
+    dr_buf_put(head, DR_LIT("Allow: "));
+    put_allow(head, methods);
+    dr_http_call_answer(visit->call, refusal.status, dr_buf_slice(head),
+                        dr_buf_slice(&visit->worker->body));
 }
 
 static void front_opened(void *service_owner, struct dr_http_call *call,
@@ -232,6 +250,16 @@ static void front_drained(void *call_owner) {
     if (owner->kind == HTTP_OWNER_FOLLOW) sse_follow_note_drained(owner->object);
 }
 
+/* An exchange is answered, and settled, under its own id. */
+static bool front_refuse_call(void *call_owner, uint16_t status, const char *text) {
+    const struct http_owner *owner = call_owner;
+    if (owner->kind != HTTP_OWNER_EXCHANGE) return false;
+    const struct refusal refusal = refusal_of_status(status, dr_slice_text(text));
+    exchange_refuse(owner->object, &refusal);
+    pipeline_run(owner->object);
+    return true;
+}
+
 static void front_refuse(void *service_owner, uint16_t status, const char *text,
                          struct dr_buf *body) {
     struct worker *worker = service_owner;
@@ -243,7 +271,8 @@ static void front_refuse(void *service_owner, uint16_t status, const char *text,
 
 static void front_put_refusal_headers(void *service_owner, uint16_t status,
                                       struct dr_buf *headers) {
-    answer_head_put_request_id(headers, service_owner);
+    const struct refusal refusal = refusal_of_status(status, DR_NONE);
+    put_refused_id(headers, service_owner, &refusal);
     if (status == 503) dr_buf_put(headers, DR_LIT("Retry-After: 1\r\n"));
 }
 
@@ -258,6 +287,7 @@ const struct dr_http_service http_front_service = {
     .body = front_body,
     .gone = front_gone,
     .drained = front_drained,
+    .refuse_call = front_refuse_call,
     .refuse = front_refuse,
     .disconnected = front_disconnected,
     .put_refusal_headers = front_put_refusal_headers,

@@ -87,7 +87,7 @@ static struct dr_http_server_options http_options(const struct config *config) {
         .body_ms = config->request_body_ms,
         .idle_ms = config->idle_ms,
         .write_ms = config->between_bytes_ms,
-        .pipelined_bytes_max = 64 * 1024,
+        .pipelined_bytes_max = 256 * 1024,
     };
 }
 

@@ -355,7 +355,7 @@ static dr_slice follow_head(const struct http_visit *visit) {
     dr_buf_reset(head);
     dr_buf_put(head, DR_LIT("Content-Type: text/event-stream; charset=utf-8\r\n"
                             "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"));
-    answer_head_put_request_id(head, visit->worker);
+    (void)answer_head_put_request_id(head, visit->worker);
     answer_head_put_cors(head, visit->cors_origin);
     return dr_buf_slice(head);
 }

@@ -69,7 +69,8 @@ struct dr_http1_parser {
     bool has_extension; /* inside a chunk's extension */
     bool has_forbidden_trailer;
     uint32_t chunk_digits;
-    size_t extension_bytes;
+    size_t extension_bytes;  /* of the chunk */
+    size_t extensions_bytes; /* of the message */
     uint64_t body_bytes_max;
     uint64_t body_left; /* of the length, or of the chunk */
     uint64_t body_taken;
@@ -423,7 +424,9 @@ static bool read_head(struct dr_http1_parser *parser, dr_slice whole) {
     if (parser->head.is_chunked != ((parser->llhttp.flags & F_CHUNKED) != 0)) {
         return refuse(parser, "Transfer-Encoding is malformed (RFC 9112 section 6.1)");
     }
-    if (parser->head.has_body && parser->head.content_length > parser->body_bytes_max) {
+    /* A request's is told first: who asks decides what is said. */
+    if (parser->is_response && parser->head.has_body &&
+        parser->head.content_length > parser->body_bytes_max) {
         (void)fail(parser, DR_HTTP1_BODY_TOO_LARGE, "The body is too large");
         return false;
     }
@@ -513,6 +516,7 @@ static bool pass_head_taken(struct dr_http1_parser *parser, enum dr_http1_progre
         llhttp_resume(&parser->llhttp);
         parser->chunk_digits = 0;
         parser->extension_bytes = 0;
+        parser->extensions_bytes = 0;
         parser->has_extension = false;
         parser->chunk_head_is_complete = false;
         parser->has_forbidden_trailer = false;
@@ -577,8 +581,15 @@ static const char *count_chunk_byte(struct dr_http1_parser *parser, char byte) {
         if (++parser->chunk_digits <= CHUNK_DIGITS_MAX) return NULL;
         return "A chunk's size has more than 16 digits (RFC 9112 section 7.1)";
     }
-    if (++parser->extension_bytes <= parser->limits->chunk_extension_bytes_max) return NULL;
-    return "A chunk's extensions are too large (RFC 9112 section 7.1.1)";
+    const size_t max = parser->limits->chunk_extension_bytes_max;
+    if (++parser->extension_bytes > max) {
+        return "A chunk's extensions are too large (RFC 9112 section 7.1.1)";
+    }
+    ++parser->extensions_bytes;
+    if (parser->is_response || parser->extensions_bytes <= max * DR_HTTP1_EXTENSIONS_MAX) {
+        return NULL;
+    }
+    return "The chunks' extensions together are too large (RFC 9112 section 7.1.1)";
 }
 
 static int hex_value(char byte) {

@@ -19,12 +19,17 @@
 struct dr_http1_limits {
     size_t head_bytes_max;
     uint32_t headers_max;
-    size_t chunk_extension_bytes_max; /* per chunk, from the first semicolon on */
-    size_t trailer_bytes_max;         /* without the empty line that ends them */
+    /* Per chunk, from the first semicolon on; those of a request together DR_HTTP1_EXTENSIONS_MAX
+     * times as much. */
+    size_t chunk_extension_bytes_max;
+    size_t trailer_bytes_max; /* without the empty line that ends them */
     uint64_t body_bytes_max;
 };
 
-enum { DR_HTTP1_HEADERS_MAX = 256 }; /* upper bound of headers_max */
+enum {
+    DR_HTTP1_HEADERS_MAX = 256, /* upper bound of headers_max */
+    DR_HTTP1_EXTENSIONS_MAX = 64,
+};
 
 struct dr_http1_header {
     dr_slice name;
@@ -96,8 +101,8 @@ void dr_http1_parser_reset(struct dr_http1_parser *parser);
  * the final response's end. */
 void dr_http1_parser_expect_no_body(struct dr_http1_parser *parser);
 /* Lowers the body limit for this message (a route's own bound); to be called at DR_HTTP1_HEAD. A
- * Content-Length beyond `limits.body_bytes_max` fails instead of DR_HTTP1_HEAD, one beyond this
- * bound fails with the next call. */
+ * request's Content-Length beyond the limit fails with the next call, a response's fails instead of
+ * DR_HTTP1_HEAD. */
 void dr_http1_parser_set_body_max(struct dr_http1_parser *parser, uint64_t bytes);
 
 /* Takes bytes from the front of `*bytes`. */

@@ -338,7 +338,7 @@ static void test_body_length_can_be_read_in_one_way_only(void **state) {
         {"length overflows", POST("Content-Length: 18446744073709551616\r\n\r\n"), "!400"},
         {"length overflows to three", POST("Content-Length: 18446744073709551619\r\n\r\nabc"),
          "!400"},
-        {"length largest", POST("Content-Length: 18446744073709551615\r\n\r\n"), "!413"},
+        {"length largest", POST("Content-Length: 18446744073709551615\r\n\r\n"), "[POST /]!413"},
         {"length and coding",
          POST("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), "!400"},
         {"coding and length",
@@ -541,8 +541,46 @@ static void test_limits_hold_at_n_and_fail_at_n_plus_one(void **state) {
     check_reading("length n", false, &bounds, dr_slice_text(length), "[POST /](abc).");
     check_reading("chunks of n", false, &bounds, dr_slice_text(chunks), "[POST /](abc).");
     bounds.body_bytes_max = 2;
-    check_reading("length n + 1", false, &bounds, dr_slice_text(length), "!413");
+    check_reading("length n + 1", false, &bounds, dr_slice_text(length), "[POST /]!413");
+    /* Who reads a response has nothing to say about it. */
+    check_reading("response of n + 1", true, &bounds,
+                  DR_LIT("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"), "!413");
     check_reading("chunks of n + 1", false, &bounds, dr_slice_text(chunks), "[POST /](ab)!413");
+}
+
+/* The extensions of a message's chunks: sixty-four of eight bytes, and one more. */
+static void test_extensions_are_bounded_together_too(void **state) {
+    (void)state;
+    static const char head[] = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    static const char answer_head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    struct dr_buf input;
+    dr_buf_init(&input, 4096);
+    for (int is_beyond = 0; is_beyond < 2; is_beyond++) {
+        for (int is_response = 0; is_response < 2; is_response++) {
+            struct dr_http1_limits bounds = limits;
+            bounds.body_bytes_max = 100;
+            dr_buf_reset(&input);
+            dr_buf_put(&input, dr_slice_text(is_response ? answer_head : head));
+            for (int i = 0; i < DR_HTTP1_EXTENSIONS_MAX; i++) {
+                dr_buf_put(&input, DR_LIT("1;abcdefg\r\nx\r\n"));
+            }
+            dr_buf_put(&input, is_beyond ? DR_LIT("0;a\r\n\r\n") : DR_LIT("0\r\n\r\n"));
+            struct transcript transcript =
+                read_cut(is_response, &bounds, dr_buf_slice(&input), input.len, 1);
+            const bool is_refused = is_beyond && !is_response;
+            assert_int_equal(transcript.failure_text != NULL, is_refused);
+            if (is_refused) {
+                assert_string_equal(
+                    transcript.failure_text,
+                    "The chunks' extensions together are too large (RFC 9112 section 7.1.1)");
+            }
+            dr_buf_put_char(&transcript.line, '\0');
+            check_reading("many extensions", is_response, &bounds, dr_buf_slice(&input),
+                          transcript.line.data);
+            dr_buf_clear(&transcript.line);
+        }
+    }
+    dr_buf_clear(&input);
 }
 
 static void test_many_headers_take_an_array_of_their_own(void **state) {
@@ -795,6 +833,7 @@ int main(void) {
         cmocka_unit_test(test_chunks_follow_rfc_9112_section_7),
         cmocka_unit_test(test_responses_end_as_rfc_9112_section_6_3_says),
         cmocka_unit_test(test_limits_hold_at_n_and_fail_at_n_plus_one),
+        cmocka_unit_test(test_extensions_are_bounded_together_too),
         cmocka_unit_test(test_many_headers_take_an_array_of_their_own),
         cmocka_unit_test(test_heads_tell_what_the_fields_say),
         cmocka_unit_test(test_whole_heads_are_read_where_they_lie),

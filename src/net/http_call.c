@@ -247,6 +247,16 @@ void dr_http_connection_refuse(struct dr_http_connection *connection, uint16_t s
     struct dr_http_server *server = connection->server;
     struct dr_http_call *call = connection->call;
     bool is_silent = false;
+    if (call && call->answer == DR_HTTP_ANSWER_AWAITED && server->service->refuse_call) {
+        call->must_close = true;
+        if (server->service->refuse_call(call->owner, status, text)) {
+            /* From within the parse loop the answer has not advanced the connection. */
+            if (connection->state == DR_HTTP_CONNECTION_BUSY) {
+                dr_http_connection_finish(connection, true);
+            }
+            return;
+        }
+    }
     if (call) {
         const bool is_late =
             call->answer == DR_HTTP_ANSWER_BEGUN || call->answer == DR_HTTP_ANSWER_OVER;

@@ -391,11 +391,11 @@ static void ask_send(struct dr_http_ask *ask) {
             ask->part_index = ask->request.part_count;
             break;
         }
-        if (dr_stream_write(stream, parts, count)) {
-            struct dr_error error;
-            (void)dr_fail(&error, DR_CLOSED, 0, "the connection to %s was closed while sending",
-                          ask->origin->host);
-            ask_lose_upstream(ask, &error);
+        const enum dr_status status = dr_stream_write(stream, parts, count);
+        /* Who closes amid the request may have answered: `failed` comes behind that. */
+        if (status == DR_CLOSED) return;
+        if (status) {
+            ask_fail_memory(ask);
             return;
         }
         size_t len = 0;

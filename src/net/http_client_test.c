@@ -764,6 +764,46 @@ static void test_an_answer_before_the_request_has_left_ends_the_connection(void 
     probe_close(&provider);
 }
 
+/* It does not read the request, so that its close is a reset, which our writing runs into. */
+static void test_an_answer_before_a_hard_close_amid_the_request_is_told(void **state) {
+    struct fixture *fixture = *state;
+    const size_t len = 20 * 1024 * 1024;
+    char *body = test_malloc(len);
+    const dr_slice parts[2] = {
+        DR_LIT("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 20971520\r\n\r\n"),
+        dr_slice_of(body, len)};
+    memset(body, 'b', len);
+    for (int i = 0; i < 6; i++) {
+        struct dr_http_ask_request request = plain_request();
+        request.parts = parts;
+        request.part_count = 2;
+        struct heard heard = heard_new(fixture);
+        struct probe provider = {.fd = -1};
+        if (i >= 3) { /* on a kept connection */
+            struct heard first;
+            exchange(fixture, &provider, &first);
+        }
+        heard.ask = dr_http_ask_open(fixture->origin, &request, &events, &heard);
+        if (provider.fd < 0) provider = provider_accepts(fixture);
+        if (i % 3 > 0) probe_turns(fixture->loop, 5);
+        probe_send(&provider, "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\n"
+                              "Content-Length: 2\r\n\r\nno");
+        if (i % 3 == 2) {
+            probe_reset(&provider);
+        } else {
+            probe_close(&provider);
+        }
+        until_over(fixture, &heard);
+        if (heard.done_count != 1) fail_msg("%d: %s", i, heard.text);
+        assert_int_equal(heard.status, 413);
+        assert_true(heard_body_is(&heard, "no"));
+        assert_int_equal(dr_http_pool_stats(fixture->pool).connections_idle, 0);
+        assert_int_equal(dr_http_pool_stats(fixture->pool).stale_retries, 0);
+        dr_buf_clear(&heard.body);
+    }
+    test_free(body);
+}
+
 static void test_many_asks_run_side_by_side(void **state) {
     struct fixture *fixture = *state;
     static struct heard heard[ASKS_MAX];
@@ -880,6 +920,7 @@ int main(void) {
         TEST(test_an_ask_may_be_closed_in_each_fact_and_before_any),
         TEST(test_a_large_request_waits_for_a_slow_provider),
         TEST(test_an_answer_before_the_request_has_left_ends_the_connection),
+        TEST(test_an_answer_before_a_hard_close_amid_the_request_is_told),
         TEST(test_many_asks_run_side_by_side),
         TEST(test_the_next_address_is_tried_when_one_refuses),
         TEST(test_exhausted_memory_is_refused_or_told_and_leaks_nothing),

@@ -13,7 +13,11 @@
 #include "net/http_server.h"
 
 enum {
-    DR_HTTP_DROP_BYTES_MAX = 65536, /* of an unwanted body, and of what comes while lingering */
+    DR_HTTP_DROP_BYTES_MAX = 65536, /* of an unwanted body, so that the connection can be kept */
+    /* What a client that was answered before it had sent all may yet send: many look for an answer
+     * only behind their last byte, and lose it when the connection is closed before. */
+    DR_HTTP_LINGER_BYTES_MAX = 128 * 1024 * 1024,
+    DR_HTTP_LINGERING_MAX = 256, /* at once; then the one that began first is closed */
     DR_HTTP_FREE_CALLS_MAX = 128,
     DR_HTTP_FREE_PARSERS_MAX = 64,
     DR_HTTP_DATE_LINE_BYTES = 37, /* "Date: " 29 characters CRLF */
@@ -22,9 +26,10 @@ enum {
 enum dr_http_connection_state {
     DR_HTTP_CONNECTION_IDLE,
     DR_HTTP_CONNECTION_BUSY,
-    DR_HTTP_CONNECTION_FLUSHING,  /* nothing more is read; closes once the last answer has left */
-    DR_HTTP_CONNECTION_LINGERING, /* our FIN is out; what still comes is dropped */
-    DR_HTTP_CONNECTION_CLOSED,    /* waits for the stream's `closed` */
+    DR_HTTP_CONNECTION_FLUSHING, /* nothing more is read; closes once the last answer has left */
+    /* Our FIN is out; what still comes is dropped, within bounds of time, bytes and number. */
+    DR_HTTP_CONNECTION_LINGERING,
+    DR_HTTP_CONNECTION_CLOSED, /* waits for the stream's `closed` */
 };
 
 /* What the one timer of a connection stands for. */
@@ -50,7 +55,9 @@ struct dr_http_server {
     void *service_owner;
     struct dr_http_server_options options;
     struct dr_http_limits_box *limits;
-    struct dr_list connections;
+    struct dr_list connections; /* all but those that linger */
+    struct dr_list lingering;   /* the newest last */
+    size_t lingering_count;
     size_t connection_count;
     struct dr_http_call *free_calls;
     size_t free_call_count;
@@ -64,7 +71,7 @@ struct dr_http_server {
 };
 
 struct dr_http_connection {
-    struct dr_list node;
+    struct dr_list node; /* in one of the server's two lists */
     struct dr_http_server *server;
     struct dr_stream *stream;
     struct dr_http_call *call; /* NULL while no request is under way */

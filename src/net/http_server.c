@@ -23,7 +23,7 @@
 enum {
     CALL_BUF_KEPT_BYTES = 16384, /* larger buffers are not worth keeping in the free list */
     PIPELINED_BYTES_DEFAULT = 65536,
-    LINGER_MS = 1000,
+    LINGER_MS_DEFAULT = 5000,
     DRAINING_IDLE_MS = 1000, /* for a new connection while draining, until its request */
     FOLLOWED_PER_RUN = 32,
 };
@@ -201,7 +201,7 @@ static int64_t deadline_ms(const struct dr_http_server *server, enum dr_http_dea
     case DR_HTTP_DEADLINE_HEAD: return server->options.head_ms;
     case DR_HTTP_DEADLINE_BODY: return server->options.body_ms;
     case DR_HTTP_DEADLINE_WRITE: return server->options.write_ms;
-    case DR_HTTP_DEADLINE_LINGER: return LINGER_MS;
+    case DR_HTTP_DEADLINE_LINGER: return server->options.linger_ms;
     case DR_HTTP_DEADLINE_UNSET:
     case DR_HTTP_DEADLINE_NONE: break;
     }
@@ -229,6 +229,11 @@ static void connection_mind_deadline(struct dr_http_connection *connection) {
 /* --- closing ---------------------------------------------------------------------------------- */
 
 static void connection_enter_closed(struct dr_http_connection *connection) {
+    if (connection->state == DR_HTTP_CONNECTION_LINGERING) {
+        connection->server->lingering_count--;
+        dr_list_remove(&connection->node);
+        dr_list_put_last(&connection->server->connections, &connection->node);
+    }
     connection->state = DR_HTTP_CONNECTION_CLOSED;
     dr_timer_stop(&connection->timer);
     if (connection->call) dr_deferred_cancel(&connection->call->resume);
@@ -246,12 +251,24 @@ void dr_http_connection_reset(struct dr_http_connection *connection) {
     dr_stream_reset(connection->stream);
 }
 
+static void connection_enter_lingering(struct dr_http_connection *connection) {
+    struct dr_http_server *server = connection->server;
+    if (server->lingering_count == DR_HTTP_LINGERING_MAX) {
+        struct dr_list *oldest = server->lingering.next;
+        connection_close(dr_list_item(oldest, struct dr_http_connection, node));
+    }
+    connection->state = DR_HTTP_CONNECTION_LINGERING;
+    server->lingering_count++;
+    dr_list_remove(&connection->node);
+    dr_list_put_last(&server->lingering, &connection->node);
+}
+
 /* All is written. Closing while the client still sends would reset the connection under an
  * answer that it has not read yet, so a FIN goes first and what comes is dropped for a while
  * (RFC 9112 section 9.6). */
 static void connection_flushed(struct dr_http_connection *connection) {
     if (connection->may_linger && !connection->has_ended) {
-        connection->state = DR_HTTP_CONNECTION_LINGERING;
+        connection_enter_lingering(connection);
         dr_stream_resume(connection->stream);
         dr_stream_finish(connection->stream);
         connection_mind_deadline(connection);
@@ -281,7 +298,7 @@ void dr_http_connection_finish(struct dr_http_connection *connection, bool may_l
 
 /* Bytes that nobody will look at. */
 static void connection_drop(struct dr_http_connection *connection, size_t len) {
-    const uint32_t left = DR_HTTP_DROP_BYTES_MAX - connection->dropped;
+    const uint32_t left = DR_HTTP_LINGER_BYTES_MAX - connection->dropped;
     if (len <= left) {
         connection->dropped += (uint32_t)len;
     } else if (connection->state == DR_HTTP_CONNECTION_FLUSHING) {
@@ -604,6 +621,16 @@ static void connection_ended(void *owner) {
     connection_close(connection);
 }
 
+/* Of a client that sent more behind its request than is kept. Whose answer is given but not taken
+ * yet runs into a deadline. */
+static void connection_hung_up(void *owner) {
+    struct dr_http_connection *connection = owner;
+    if (connection->state != DR_HTTP_CONNECTION_BUSY) return;
+    if (connection->call->answer == DR_HTTP_ANSWER_OVER) return;
+    dr_http_call_note_gone(connection->call);
+    connection_close(connection);
+}
+
 static void connection_failed(void *owner, const struct dr_error *error) {
     struct dr_http_connection *connection = owner;
     (void)error; /* a client that left is no failure of ours, whatever the reason */
@@ -644,6 +671,7 @@ static const struct dr_stream_events connection_events = {
     .received = connection_received,
     .ended = connection_ended,
     .failed = connection_failed,
+    .hung_up = connection_hung_up,
     .drained = connection_drained,
     .closed = connection_closed,
 };
@@ -715,6 +743,15 @@ static const struct dr_stream_events orphan_events = {
     .closed = orphan_closed,
 };
 
+static void server_set_options(struct dr_http_server *server,
+                               const struct dr_http_server_options *options) {
+    server->options = *options;
+    if (server->options.pipelined_bytes_max == 0) {
+        server->options.pipelined_bytes_max = PIPELINED_BYTES_DEFAULT;
+    }
+    if (server->options.linger_ms == 0) server->options.linger_ms = LINGER_MS_DEFAULT;
+}
+
 enum dr_status dr_http_server_new(struct dr_loop *loop, const struct dr_http_service *service,
                                   void *service_owner, const struct dr_http_server_options *options,
                                   struct dr_http_server **ret_server, struct dr_error *error) {
@@ -730,12 +767,10 @@ enum dr_status dr_http_server_new(struct dr_loop *loop, const struct dr_http_ser
     server->service = service;
     server->service_owner = service_owner;
     server->limits = limits;
-    server->options = *options;
-    if (server->options.pipelined_bytes_max == 0) {
-        server->options.pipelined_bytes_max = PIPELINED_BYTES_DEFAULT;
-    }
+    server_set_options(server, options);
     server->date_second = -1;
     dr_list_init(&server->connections);
+    dr_list_init(&server->lingering);
     dr_buf_init(&server->head, SIZE_MAX / 2);
     dr_buf_init(&server->refusal, 65536);
     *ret_server = server;
@@ -745,10 +780,7 @@ enum dr_status dr_http_server_new(struct dr_loop *loop, const struct dr_http_ser
 void dr_http_server_set_options(struct dr_http_server *server,
                                 const struct dr_http_server_options *options) {
     struct dr_http_limits_box *limits = limits_new(&options->limits);
-    server->options = *options;
-    if (server->options.pipelined_bytes_max == 0) {
-        server->options.pipelined_bytes_max = PIPELINED_BYTES_DEFAULT;
-    }
+    server_set_options(server, options);
     if (!limits) return; /* the old limits go on rather than none */
     limits_release(server->limits);
     server->limits = limits;
@@ -790,6 +822,9 @@ void dr_http_server_drain(struct dr_http_server *server) {
 }
 
 void dr_http_server_close_all(struct dr_http_server *server) {
+    while (!dr_list_is_empty(&server->lingering)) {
+        connection_close(dr_list_item(server->lingering.next, struct dr_http_connection, node));
+    }
     for (struct dr_list *node = server->connections.next; node != &server->connections;
          node = node->next) {
         struct dr_http_connection *connection = dr_list_item(node, struct dr_http_connection, node);

@@ -23,7 +23,7 @@ struct dr_stream;
 
 struct dr_http_service {
     /* The head has arrived; borrowed for this call. Either answer at once (a body that follows
-     * is then read and dropped, up to 64 KiB, or the connection closed after the answer), or
+     * is then read and dropped, and the connection closed where it has more than 64 KiB), or
      * return, with an owner set, and wait for `body`. `Expect: 100-continue` is answered after
      * this returns without an answer and the body is wanted. */
     void (*opened)(void *service_owner, struct dr_http_call *call,
@@ -34,10 +34,14 @@ struct dr_http_service {
     void (*gone)(void *call_owner);
     /* Pending bytes have fallen to nothing after dr_http_call_pending was above 0. */
     void (*drained)(void *call_owner);
-    /* A request that never became a call, was refused here (bad framing, too large, too slow):
-     * writes the JSON (or other) body for `status` with the sentence `text` into `body`, its
-     * media type is application/json. */
+    /* A request that never became a call, or whose service left it to us, was refused here (bad
+     * framing, too large, too slow): writes the JSON (or other) body for `status` with the sentence
+     * `text` into `body`, its media type is application/json. */
     void (*refuse)(void *service_owner, uint16_t status, const char *text, struct dr_buf *body);
+    /* The body of a call that waits for it can't be had: bad framing, too large, too slow. Either
+     * answers it now and returns true, or returns false: then `gone` and `refuse` follow. NULL:
+     * never answers. */
+    bool (*refuse_call)(void *call_owner, uint16_t status, const char *text);
     /* The connection's stream has closed (for counters); may be NULL. */
     void (*disconnected)(void *service_owner);
     /* Header lines of the service's own for what `refuse` answers, each ended by CRLF; may be
@@ -53,8 +57,11 @@ struct dr_http_server_options {
     /* Waiting bytes of which the client takes none for so long: connection reset, `gone`. Looked at
      * once per `write_ms`, so a stall may last up to twice as long. */
     int64_t write_ms;
-    /* Kept while an answer runs; default 64 KiB; beyond it reading pauses. */
+    /* Kept while an answer runs; default 64 KiB; beyond it reading pauses, and a client that leaves
+     * is noticed only if the system has taken all that it sent. */
     size_t pipelined_bytes_max;
+    /* How long a client that got its answer before it had sent all is heard on; default 5 s. */
+    int64_t linger_ms;
 };
 
 /* `service` is kept, `options` are copied. */

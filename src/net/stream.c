@@ -29,8 +29,13 @@ void dr_stream_set_owner(struct dr_stream *stream, const struct dr_stream_events
     stream->owner = owner;
 }
 
+/* `failed` has come, or will. */
+static bool is_broken(const struct dr_stream *stream) {
+    return stream->is_failed || stream->failure;
+}
+
 enum dr_status dr_stream_write(struct dr_stream *stream, const dr_slice *parts, size_t part_count) {
-    if (stream->is_failed || stream->is_closing || stream->is_finished) return DR_CLOSED;
+    if (is_broken(stream) || stream->is_closing || stream->is_finished) return DR_CLOSED;
     return stream->kind->write(stream, parts, part_count);
 }
 
@@ -63,7 +68,7 @@ bool dr_stream_is_paused(const struct dr_stream *stream) {
 }
 
 void dr_stream_gather(struct dr_stream *stream) {
-    if (stream->is_paused || stream->is_closing || stream->is_failed || stream->is_ended) return;
+    if (stream->is_paused || stream->is_closing || is_broken(stream) || stream->is_ended) return;
     stream->kind->gather(stream);
 }
 
@@ -122,6 +127,10 @@ void dr_stream_tell_ended(struct dr_stream *stream) {
     if (stream->is_ended) return;
     stream->is_ended = true;
     if (may_tell(stream) && stream->events->ended) stream->events->ended(stream->owner);
+}
+
+void dr_stream_tell_hung_up(struct dr_stream *stream) {
+    if (may_tell(stream) && stream->events->hung_up) stream->events->hung_up(stream->owner);
 }
 
 void dr_stream_tell_drained(struct dr_stream *stream) {

@@ -30,8 +30,12 @@ struct dr_stream_events {
     void (*received)(void *owner, dr_slice bytes);
     /* The peer will send no more. Writing may go on. */
     void (*ended)(void *owner);
-    /* Reset, time-out of the system, failed handshake: nothing more works. `error` is borrowed. */
+    /* Reset, time-out of the system, failed handshake: nothing more works. `error` is borrowed.
+     * What a write finds is told behind the bytes that can still be read. */
     void (*failed)(void *owner, const struct dr_error *error);
+    /* While paused: the peer has ended or reset the connection. What came before can still be read.
+     * May come again; may be NULL. */
+    void (*hung_up)(void *owner);
     /* All that waited has been handed to the system (only after a write that left a rest). */
     void (*drained)(void *owner);
     /* The stream's memory goes when this returns. May be NULL. */
@@ -65,8 +69,9 @@ void dr_stream_flush(struct dr_stream *stream);
 /* Default 1 MiB. */
 void dr_stream_set_pending_max(struct dr_stream *stream, size_t bytes);
 
-/* Reading is on from the start. While paused neither `received` nor `ended` comes; a reset is
- * told then when something is written or waits to be. */
+/* Reading is on from the start. While paused neither `received` nor `ended` comes, but `hung_up`; a
+ * reset is told as `failed` then when something is written or waits to be. An end behind more
+ * bytes than the system takes unread is not known before they are read. */
 void dr_stream_pause(struct dr_stream *stream);
 void dr_stream_resume(struct dr_stream *stream);
 bool dr_stream_is_paused(const struct dr_stream *stream);

@@ -30,12 +30,12 @@ struct dr_stream {
     bool is_paused : 1;
     bool is_finished : 1; /* dr_stream_finish was called */
     bool is_ended : 1;    /* the peer's end was told */
-    bool is_failed : 1;   /* `failed` was told, or is about to be */
+    bool is_failed : 1;   /* `failed` was told, or nothing else will be before it */
     bool is_closing : 1;
     bool is_connecting : 1;
     bool is_gathering : 1;
     uint8_t outgoing_count;    /* its pieces in the loop's outbox */
-    int failure;               /* errno that a deferred call is to tell */
+    int failure;               /* errno that a deferred call is to tell; nothing is written then */
     const void *const *places; /* kept by the owner */
     uint32_t place_count;
 };
@@ -48,6 +48,7 @@ void dr_stream_init(struct dr_stream *stream, const struct dr_stream_kind *kind)
 void dr_stream_tell_opened(struct dr_stream *stream);
 void dr_stream_tell_received(struct dr_stream *stream, dr_slice bytes);
 void dr_stream_tell_ended(struct dr_stream *stream); /* once */
+void dr_stream_tell_hung_up(struct dr_stream *stream);
 void dr_stream_tell_drained(struct dr_stream *stream);
 /* Tells although `is_failed` is set already by the one who promised it; sets it. */
 void dr_stream_tell_failed(struct dr_stream *stream, const struct dr_error *error);

@@ -16,6 +16,7 @@ struct probe {
     int opened;
     int ended;
     int failed;
+    int hung_up;
     int drained;
     int closed;
     struct dr_error error;
@@ -56,6 +57,10 @@ static inline void probe_failed(void *owner, const struct dr_error *error) {
     if (probe->closes) dr_stream_close(probe->stream);
 }
 
+static inline void probe_hung_up(void *owner) {
+    ((struct probe *)owner)->hung_up++;
+}
+
 static inline void probe_drained(void *owner) {
     struct probe *probe = owner;
     probe->drained++;
@@ -73,6 +78,7 @@ static const struct dr_stream_events probe_events = {
     .received = probe_received,
     .ended = probe_ended,
     .failed = probe_failed,
+    .hung_up = probe_hung_up,
     .drained = probe_drained,
     .closed = probe_closed,
 };

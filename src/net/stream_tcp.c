@@ -134,12 +134,13 @@ static void tcp_fail(struct stream_tcp *tcp, int code) {
         (void)dr_fail(&error, status_of(code), code, "%s", reason);
     }
     dr_deferred_cancel(&tcp->deferred);
+    tcp->base.failure = 0;
     dr_stream_tell_failed(&tcp->base, &error);
 }
 
-/* From within a call of the owner: the fact comes later. */
+/* A write has failed, maybe from within a call of the owner: the fact comes later, behind what can
+ * still be read. */
 static void tcp_fail_later(struct stream_tcp *tcp, int code) {
-    tcp->base.is_failed = true;
     tcp->base.failure = code;
     tcp->base.is_gathering = false;
     dr_deferred_cancel(&tcp->deferred);
@@ -212,8 +213,15 @@ static void read_on(struct stream_tcp *tcp) {
     if (may_read(tcp)) dr_loop_take_turns(tcp->loop, &tcp->deferred);
 }
 
+/* Of a paused stream, whose owner can't come upon its end by reading. */
+static void hung_up_tell(struct stream_tcp *tcp) {
+    if (tcp->base.is_paused && tcp->has_ended) dr_stream_tell_hung_up(&tcp->base);
+}
+
+/* Whether it is paused is asked for before each read. */
 static void tcp_pause(struct dr_stream *stream) {
-    (void)stream; /* asked for before each read */
+    struct stream_tcp *tcp = tcp_of(stream);
+    if (tcp->has_ended) dr_deferred_queue(&tcp->deferred, tcp->loop);
 }
 
 static void tcp_resume(struct dr_stream *stream) {
@@ -235,6 +243,16 @@ static void tcp_free(struct stream_tcp *tcp) {
     dr_free(tcp);
 }
 
+/* Who resets a connection may have told why before. The system keeps what has come, and no more
+ * can: the reading ends. */
+static void fail_behind_bytes(struct stream_tcp *tcp) {
+    const int code = tcp->base.failure;
+    tcp->has_ended = true;
+    tcp->is_readable = code != ENOMEM; /* that is ours: the peer may go on for ever */
+    while (may_read(tcp)) read_once(tcp);
+    if (!tcp->base.is_closing && !tcp->base.is_failed) tcp_fail(tcp, code);
+}
+
 static void deferred_ran(void *owner) {
     struct stream_tcp *tcp = owner;
     if (tcp->base.is_closing) {
@@ -242,9 +260,7 @@ static void deferred_ran(void *owner) {
         return;
     }
     if (tcp->base.failure) {
-        const int code = tcp->base.failure;
-        tcp->base.failure = 0;
-        tcp_fail(tcp, code);
+        fail_behind_bytes(tcp);
         return;
     }
     if (tcp->base.is_gathering) {
@@ -252,6 +268,7 @@ static void deferred_ran(void *owner) {
         tcp->is_readable = true; /* most likely; if so, and it goes on, nothing is to be adjusted */
     }
     read_on(tcp);
+    hung_up_tell(tcp);
     watch_adjust(tcp);
 }
 
@@ -340,7 +357,7 @@ static void waiting_send(struct stream_tcp *tcp) {
     struct rest rest = {.parts = &bytes, .count = 1};
     const int code = rest_try(tcp, &rest);
     if (code) {
-        tcp_fail(tcp, code);
+        tcp_fail_later(tcp, code);
         return;
     }
     if (rest.count > 0) {
@@ -374,7 +391,7 @@ static void outbox_send(struct dr_outbox *outbox) {
         if (!tcp) continue;
         struct rest rest = {.parts = parts, .count = outbox_take(outbox, i, parts)};
         tcp->base.outgoing_count = 0;
-        if (tcp->base.is_failed) continue;
+        if (tcp->base.is_failed || tcp->base.failure) continue;
         const int code = rest_try(tcp, &rest);
         rest_advance(&rest, 0);
         if (code) {
@@ -436,7 +453,7 @@ static enum dr_status tcp_write(struct dr_stream *stream, const dr_slice *parts,
     } else {
         outgoing_send(tcp);
     }
-    if (stream->is_failed) return DR_CLOSED;
+    if (stream->failure) return DR_CLOSED;
     const size_t pending = tcp_pending(stream);
     if (!stream->is_connecting && pending == 0) {
         if (is_small) {
@@ -464,7 +481,7 @@ static void tcp_flush(struct dr_stream *stream) {
 static void tcp_finish(struct dr_stream *stream) {
     struct stream_tcp *tcp = tcp_of(stream);
     outgoing_send(tcp);
-    if (stream->is_failed) return;
+    if (stream->failure) return;
     if (!stream->is_connecting && tcp_pending(stream) == 0) fin_send(tcp);
 }
 
@@ -500,10 +517,11 @@ static void socket_ready(void *owner, uint32_t events) {
     if (events & (EPOLLIN | ends)) tcp->is_readable = true;
     if (events & ends) tcp->has_ended = true;
     if (events & (EPOLLOUT | EPOLLERR) && !tcp->base.is_closing && !tcp->base.is_failed &&
-        tcp_pending(&tcp->base) > 0) {
+        !tcp->base.failure && tcp_pending(&tcp->base) > 0) {
         waiting_send(tcp);
     }
     read_on(tcp);
+    hung_up_tell(tcp);
 }
 
 /* ---- life */

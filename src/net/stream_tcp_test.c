@@ -390,6 +390,66 @@ static void test_writing_to_a_dead_peer_fails_in_a_later_turn(void **state) {
     assert_int_equal(say(&line->server, DR_LIT("x")), DR_CLOSED);
 }
 
+/* Without a word from the system for each turn in which nobody reads. */
+static void test_a_peer_that_leaves_is_told_of_while_paused(void **state) {
+    struct line *line = *state;
+    line->server.pauses = true;
+    assert_int_equal(say(&line->client, DR_LIT("bye")), DR_OK);
+    RUN_UNTIL(line->loop, line->server.pieces == 1);
+    line_idle(line);
+    assert_int_equal(line->server.hung_up, 0);
+    assert_int_equal(say(&line->client, DR_LIT("more")), DR_OK);
+    dr_stream_finish(line->client.stream);
+    RUN_UNTIL(line->loop, line->server.hung_up > 0);
+    const int told = line->server.hung_up;
+    line_idle(line);
+    assert_int_equal(line->server.hung_up, told);
+    assert_int_equal(line->server.ended, 0);
+    /* What came before is not lost. */
+    line->server.pauses = false;
+    dr_stream_resume(line->server.stream);
+    RUN_UNTIL(line->loop, line->server.ended == 1);
+    assert_int_equal(line->server.received.len, 7);
+}
+
+static void test_a_reset_is_told_of_while_paused(void **state) {
+    struct line *line = *state;
+    dr_stream_pause(line->server.stream);
+    assert_int_equal(say(&line->client, DR_LIT("bye")), DR_OK);
+    line_idle(line);
+    dr_stream_reset(line->client.stream);
+    RUN_UNTIL(line->loop, line->server.hung_up > 0);
+    assert_int_equal(line->server.failed, 0);
+    dr_stream_resume(line->server.stream);
+    RUN_UNTIL(line->loop, line->server.failed == 1);
+    assert_int_equal(line->server.received.len, 3);
+}
+
+static void test_an_end_found_before_the_pause_is_told_too(void **state) {
+    struct line *line = *state;
+    line->server.pauses = true;
+    assert_int_equal(say(&line->client, dr_slice_of(noise, 100000)), DR_OK);
+    dr_stream_finish(line->client.stream);
+    RUN_UNTIL(line->loop, line->server.hung_up > 0);
+    assert_true(line->server.received.len < 100000);
+    assert_int_equal(line->server.ended, 0);
+}
+
+/* The writer learns of the reset only by writing, with words of the peer unread. */
+static void test_what_was_said_before_a_reset_is_heard_before_the_failure(void **state) {
+    struct line *line = *state;
+    dr_stream_pause(line->server.stream); /* so that its close is a reset */
+    assert_int_equal(say(&line->client, dr_slice_of(noise, 1000)), DR_OK);
+    line_idle(line);
+    assert_int_equal(say(&line->server, dr_slice_of(noise, 60000)), DR_OK);
+    dr_stream_close(line->server.stream);
+    assert_int_equal(say(&line->client, dr_slice_of(noise, MEBIBYTE)), DR_CLOSED);
+    assert_int_equal(line->client.failed, 0);
+    RUN_UNTIL(line->loop, line->client.failed == 1);
+    assert_int_equal(line->client.received.len, 60000);
+    assert_memory_equal(line->client.received.data, noise, 60000);
+}
+
 static void test_a_refused_connection_names_address_and_reason(void **state) {
     struct line *line = *state;
     int fd;
@@ -506,6 +566,10 @@ int main(void) {
         LINE_TEST(test_nothing_is_missed_by_gathering),
         LINE_TEST(test_a_reset_is_told_as_failure),
         LINE_TEST(test_writing_to_a_dead_peer_fails_in_a_later_turn),
+        LINE_TEST(test_a_peer_that_leaves_is_told_of_while_paused),
+        LINE_TEST(test_a_reset_is_told_of_while_paused),
+        LINE_TEST(test_an_end_found_before_the_pause_is_told_too),
+        LINE_TEST(test_what_was_said_before_a_reset_is_heard_before_the_failure),
         LINE_TEST(test_a_refused_connection_names_address_and_reason),
         LINE_TEST(test_what_is_written_while_connecting_arrives_first),
         LINE_TEST(test_closing_inside_a_fact_is_safe_and_ends_the_facts),

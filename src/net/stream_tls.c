@@ -332,6 +332,11 @@ static void inner_failed(void *owner, const struct dr_error *error) {
     if (!tls->base.is_failed || tls->base.failure) dr_stream_tell_failed(&tls->base, error);
 }
 
+static void inner_hung_up(void *owner) {
+    struct stream_tls *tls = owner;
+    if (tls->base.is_paused) dr_stream_tell_hung_up(&tls->base);
+}
+
 static void inner_drained(void *owner) {
     struct stream_tls *tls = owner;
     if (tls->is_open) dr_stream_tell_drained(&tls->base);
@@ -361,6 +366,7 @@ static const struct dr_stream_events inner_events = {
     .received = inner_received,
     .ended = inner_ended,
     .failed = inner_failed,
+    .hung_up = inner_hung_up,
     .drained = inner_drained,
     .closed = inner_closed,
 };

@@ -245,6 +245,23 @@ test('a wrong key is an AuthenticationError', async () => {
   assert.ok(await failure(ask('sk-x').models.list()) instanceof OpenAI.AuthenticationError);
 });
 
+// The answer comes amid the body, and has to be read before the connection ends.
+test('a large body that is refused says why', async () => {
+  const send = (key, megabytes) => failure(ask(key).chat.completions.create({
+    model, messages: [{ role: 'user', content: 'x'.repeat(megabytes * 1e6) }] }));
+  for (let i = 0; i < 3; i++) {
+    for (const megabytes of [3, 10, 34, 100]) {
+      const wrong = await send('sk-x', megabytes);
+      assert.ok(wrong instanceof OpenAI.AuthenticationError, String(wrong.cause ?? wrong));
+      if (megabytes < 34) continue;
+      const large = await send(KEY, megabytes);
+      assert.equal(large.status, 413, String(large.cause ?? large));
+      assert.equal(large.code, 'request_too_large');
+      assert.ok(large.requestID);
+    }
+  }
+});
+
 test('an unknown model is a NotFoundError', async () => {
   for (const stream of [false, true]) {
     const error = await failure(client.chat.completions.create({ model: 'gpt-17', messages, stream }));

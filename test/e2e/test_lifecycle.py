@@ -347,6 +347,15 @@ def test_https_is_served_and_its_certificate_reloaded(tmp_path, paced):
         assert "cert.pem" in relay.log()
 
 
+def test_a_large_body_that_is_refused_says_why_over_tls(tmp_path, paced):
+    make_certificate(tmp_path, "refusing")
+    extra = f"tls: {{cert: {tmp_path}/cert.pem, key: {tmp_path}/key.pem}}\n"
+    with running(Relay(tmp_path, paced.url, extra=extra)) as relay:
+        for key, status in (relay.key, 413), ("sk-unknown", 401):
+            answer = call(relay.port, post(b" " * 40_000_000, key=key), tls=trust(tmp_path))
+            assert answer.status == status and answer.error
+
+
 BAD_OVER_TLS = [post(b"[", key="sk-none").replace(b"POST /v1/chat/completions", b"GET /healthz")]
 
 
@@ -398,6 +407,59 @@ def test_a_vanished_client_is_told_to_the_provider_at_once(tmp_path, serve, body
     rows = relay.usage()
     assert [int(row["status"]) for row in rows] == [499] * 3
     assert all((row["cost"] > 0) == (serve is mid_stream) for row in rows)
+    provider.close()
+
+
+def cpu_seconds(relay):
+    with open(f"/proc/{relay.process.pid}/stat", encoding="ascii") as numbers:
+        user, system = numbers.read().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("leave", ["fin", "reset"])
+def test_a_client_that_vanishes_with_much_unread_is_noticed_too(tmp_path, leave):
+    provider = Provider(silent)
+    with running(Relay(tmp_path, provider.url, workers=1)) as relay:
+        wire = Wire(relay.port)
+        wire.send(relay.post())
+        wait_for(lambda: provider.visits and provider.visits[0].asked_at)
+        wire.send(get("/healthz") * 3600)  # more than is kept
+        time.sleep(0.2)  # so that the reading has paused
+        spent = cpu_seconds(relay)
+        time.sleep(0.5)
+        assert cpu_seconds(relay) - spent < 0.2, "busy while it waits"
+        assert not provider.visits[0].has_left.is_set()
+        left_at = time.monotonic()
+        wire.close() if leave == "fin" else wire.reset()
+        assert provider.visits[0].has_left.wait(10)
+        assert provider.visits[0].left_at - left_at < 1
+    assert [int(row["status"]) for row in relay.usage()] == [499]
+    provider.close()
+
+
+def early(pause):
+    """Refuses before it has read the body."""
+    def serve(visit):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += visit.socket.recv(4096)
+        body = json.dumps({"error": {"message": "much too big", "type": "invalid_request_error",
+                                     "param": None, "code": "too_big"}}).encode()
+        visit.send(b"HTTP/1.1 413 Payload Too Large\r\nContent-Type: application/json\r\n"
+                   b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        time.sleep(pause)
+    return serve
+
+
+@pytest.mark.parametrize("pause", [0, 0.05], ids=["at once", "after a while"])
+def test_a_provider_that_refuses_amid_the_body_is_heard(tmp_path, pause):
+    provider = Provider(early(pause))
+    with running(Relay(tmp_path, provider.url)) as relay:
+        for megabytes in (1, 5, 20) * 3:
+            ask = {**ASK, "messages": [{"role": "user", "content": "x" * megabytes * 1_000_000}]}
+            answer = call(relay.port, relay.post(ask))
+            assert answer.status == 413, answer
+            assert answer.error["code"] == "too_big" and "much too big" in answer.error["message"]
     provider.close()
 
 
