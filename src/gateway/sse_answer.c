@@ -243,6 +243,7 @@ static bool kept_lost(struct downstream *downstream) {
 
 const struct downstream_kind downstream_sse_kept = {
     .transport = TRANSPORT_SSE,
+    .takes_audio = true,
     .streamed = &downstream_sse_kept,
     .pending = kept_pending,
     .places = downstream_call_places,

@@ -153,6 +153,15 @@ def test_every_choice_that_was_asked_for_has_its_end(socket):
     assert ask(socket, frame("words", None, n=3)).last["finish_reasons"] == ["stop", None, None]
 
 
+def test_audio_is_refused(socket, saying):
+    before = len(saying.asks)
+    refused = ask(socket, frame("words", None, modalities=["text", "audio"])).error
+    assert (refused["status"], refused["code"], refused["param"]) == (
+        400, "invalid_request", "modalities")
+    assert "HTTP" in refused["message"] and len(saying.asks) == before
+    assert not ask(socket, frame("words", None, modalities=["text"])).error
+
+
 KEPT = [
     ("reasoning and a call", {"content": None, "tool_calls": [
         {"id": "c1", "type": "function", "function": WEATHER}],
