@@ -5,9 +5,9 @@ import json
 import pytest
 
 from rig import Provider, Relay, running
-from socket_chat import ask, open_socket
+from socket_chat import ask, open_socket, receive, send
 from test_protocol import names_of
-from test_sessions import frame, said
+from test_sessions import Echo, frame, said
 
 WEATHER = {"name": "w", "arguments": "{}"}
 SEAL = {"google": {"thought_signature": "SEAL"}}
@@ -197,6 +197,25 @@ def test_a_turn_of_more_calls_than_are_kept_ends_the_session(socket, saying):
     before = len(saying.asks)
     assert ask(socket, frame("words", "much")).error["status"] == 413
     assert len(saying.asks) == before
+
+
+def test_the_bill_of_an_ask_that_waited_names_its_model(tmp_path):
+    echo = Echo()
+    with running(Relay(tmp_path, echo.provider.url)) as relay:
+        with open_socket(relay, relay.key) as socket:
+            send(socket, frame("wait", id="a"))
+            assert receive(socket)["accepted"]
+            send(socket, frame("b", id="b"))
+            send(socket, {"type": "cancel", "id": "b"})
+            while (last := receive(socket))["id"] != "b":
+                pass
+            assert (last["finish_reason"], last["model"]) == ("cancelled", "gpt-4.1")
+            echo.go.set()
+            while not receive(socket).get("done"):
+                pass
+        relay.stop()
+        assert {row["model"] for row in relay.usage()} == {"gpt-4.1"}
+    echo.provider.close()
 
 
 # --- translated answers
