@@ -3,6 +3,8 @@
 #include "base/assert.h"
 #include "dialect/openai.h"
 
+enum { WRITTEN_BYTES_MAX = 16 * 1024 * 1024 };
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static uint64_t touch(dr_slice text) {
@@ -14,6 +16,19 @@ static uint64_t touch_failure(const struct failure *failure) {
            touch(failure->param);
 }
 
+/* Every byte of it, as it would be written. */
+static uint64_t touch_value(dr_json value) {
+    struct dr_buf written;
+    uint64_t sum = 0;
+
+    if (!value) return 0;
+    dr_buf_init(&written, WRITTEN_BYTES_MAX);
+    dr_json_put_value(&written, value);
+    if (dr_buf_status(&written) == DR_OK) sum = touch(dr_buf_slice(&written));
+    dr_buf_clear(&written);
+    return sum;
+}
+
 static uint64_t touch_event(const struct answer_event *event) {
     switch (event->kind) {
     case ANSWER_START: return touch(event->start.id) ^ touch(event->start.model);
@@ -22,7 +37,8 @@ static uint64_t touch_event(const struct answer_event *event) {
     case ANSWER_REFUSAL: dr_assert(event->text.len > 0); return touch(event->text);
     case ANSWER_TOOL_CALL:
         return touch(event->tool_call.id) ^ touch(event->tool_call.name) ^
-               touch(event->tool_call.arguments);
+               touch(event->tool_call.arguments) ^ touch_value(event->tool_call.extra_content);
+    case ANSWER_MEMBER: return touch(event->member.name) ^ touch_value(event->member.value);
     case ANSWER_FINISH: dr_assert(event->finish.text.len > 0); return touch(event->finish.text);
     case ANSWER_USAGE:
         dr_assert(event->usage.source == USAGE_REPORTED);

@@ -135,6 +135,7 @@ static void note_event(struct heard *heard, const struct answer_event *event) {
         put_source(&choice->sources, event->citation.url, event->citation.title);
         return;
     case ANSWER_LOGPROBS: note_logprobs(choice, event->text); return;
+    case ANSWER_MEMBER: return; /* what else the writer told of the same */
     case ANSWER_FINISH:
         choice->finish = event->finish.reason;
         choice->finish_count++;

@@ -162,6 +162,7 @@ static void note_event(struct meaning *meaning, const struct answer_event *event
     case ANSWER_SIGNATURE: note_seal(choice, event->choice_index, event); break;
     case ANSWER_CITATION: note_source(choice, event->choice_index, event); break;
     case ANSWER_LOGPROBS: choice->logprob_count += count_logprobs(event->text); break;
+    case ANSWER_MEMBER: return; /* what the writer told of the same beside words */
     case ANSWER_FINISH:
         assert_int_equal(choice->finish.len, 0);
         choice->finish = finish_word(event->finish.reason);

@@ -122,6 +122,8 @@ static void add_call(struct answer_builder *builder, uint32_t choice_index, uint
 
     if (!event) return;
     event->tool_call.index = index;
+    event->tool_call.form = ANSWER_CALL_FUNCTION;
+    event->tool_call.extra_content = NULL;
     event->tool_call.id = id;
     event->tool_call.name = name;
     event->tool_call.arguments = arguments;

@@ -72,7 +72,8 @@ static void note(struct line *line, const struct answer_chunk *chunk) {
         case ANSWER_USAGE: line->usage = event->usage; break;
         case ANSWER_END: dr_buf_put(&line->said, DR_LIT("end")); break;
         case ANSWER_START:
-        case ANSWER_SIGNATURE: break;
+        case ANSWER_SIGNATURE:
+        case ANSWER_MEMBER: break;
         }
     }
     line->output_bytes += chunk->output_bytes;

@@ -36,6 +36,31 @@ void openai_answer_reader_free(struct openai_answer_reader *reader) {
 
 /* --- usage --- */
 
+static void read_details(dr_json object, enum usage_detail first, enum usage_detail end,
+                         struct usage *usage) {
+    uint64_t count;
+
+    for (enum usage_detail i = first; i < end; i++) {
+        if (answer_read_count(dr_json_member(object, usage_detail_name(i)), &count) &&
+            count <= UINT32_MAX) {
+            usage->details[i] = (uint32_t)count;
+        }
+    }
+}
+
+static void read_prompt_details(dr_json object, struct usage *usage) {
+    (void)answer_read_count(dr_json_member(object, DR_LIT("cached_tokens")), &usage->cached_tokens);
+    (void)answer_read_count(dr_json_member(object, DR_LIT("cache_write_tokens")),
+                            &usage->cache_write_tokens);
+    read_details(object, 0, USAGE_PROMPT_DETAIL_COUNT, usage);
+}
+
+static void read_completion_details(dr_json object, struct usage *usage) {
+    (void)answer_read_count(dr_json_member(object, DR_LIT("reasoning_tokens")),
+                            &usage->reasoning_tokens);
+    read_details(object, USAGE_PROMPT_DETAIL_COUNT, USAGE_DETAIL_COUNT, usage);
+}
+
 /* Cached tokens: `prompt_tokens_details.cached_tokens` (OpenAI), `cached_tokens` (Moonshot),
  * `prompt_cache_hit_tokens` (DeepSeek, sometimes alone). Reasoning likewise in two places. */
 static bool read_usage(dr_json object, struct usage *ret_usage) {
@@ -58,11 +83,9 @@ static bool read_usage(dr_json object, struct usage *ret_usage) {
         } else if (dr_slice_is(name, DR_LIT("total_tokens"))) {
             has_total = answer_read_count(iter.value, &usage.total_tokens);
         } else if (dr_slice_is(name, DR_LIT("prompt_tokens_details"))) {
-            (void)answer_read_count(dr_json_member(iter.value, DR_LIT("cached_tokens")),
-                                    &usage.cached_tokens);
+            read_prompt_details(iter.value, &usage);
         } else if (dr_slice_is(name, DR_LIT("completion_tokens_details"))) {
-            (void)answer_read_count(dr_json_member(iter.value, DR_LIT("reasoning_tokens")),
-                                    &usage.reasoning_tokens);
+            read_completion_details(iter.value, &usage);
         } else if (dr_slice_is(name, DR_LIT("prompt_cache_hit_tokens")) ||
                    dr_slice_is(name, DR_LIT("cached_tokens"))) {
             (void)answer_read_count(iter.value, &flat_cached);
@@ -170,6 +193,7 @@ static void add_error(struct answer_builder *builder, uint32_t choice_index, dr_
 /* --- choices --- */
 
 struct delta {
+    dr_json role;
     dr_json content;
     dr_json refusal;
     dr_json reasoning;
@@ -177,7 +201,50 @@ struct delta {
     dr_json reasoning_details;
     dr_json tool_calls;
     dr_json function_call;
+    dr_json annotations;
+    dr_json extra_content;
+    dr_json logprobs; /* of the choice, beside the delta */
+    bool has_others;
 };
+
+/* Where a delta's member of that name is kept; NULL when it is none that has a meaning here. */
+static dr_json *member_of(struct delta *delta, dr_slice name) {
+    static const struct {
+        dr_slice name;
+        size_t offset;
+    } members[] = {
+        {{"content", 7}, offsetof(struct delta, content)},
+        {{"role", 4}, offsetof(struct delta, role)},
+        {{"reasoning_content", 17}, offsetof(struct delta, reasoning_content)},
+        {{"reasoning", 9}, offsetof(struct delta, reasoning)},
+        {{"tool_calls", 10}, offsetof(struct delta, tool_calls)},
+        {{"refusal", 7}, offsetof(struct delta, refusal)},
+        {{"reasoning_details", 17}, offsetof(struct delta, reasoning_details)},
+        {{"function_call", 13}, offsetof(struct delta, function_call)},
+        {{"annotations", 11}, offsetof(struct delta, annotations)},
+        {{"extra_content", 13}, offsetof(struct delta, extra_content)},
+    };
+
+    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+        if (dr_slice_is(name, members[i].name)) {
+            return (dr_json *)(void *)((char *)delta + members[i].offset);
+        }
+    }
+    return NULL;
+}
+
+/* Null, and what has nothing in it. */
+static bool is_empty(dr_json value) {
+    switch (dr_json_kind(value)) {
+    case DR_JSON_NULL: return true;
+    case DR_JSON_BOOL:
+    case DR_JSON_NUMBER: return false;
+    case DR_JSON_STRING: return dr_json_text(value).len == 0;
+    case DR_JSON_ARRAY:
+    case DR_JSON_OBJECT: return dr_json_count(value) == 0;
+    }
+    dr_unreachable();
+}
 
 static void find_delta_members(dr_json object, struct delta *ret_delta) {
     struct dr_json_iter iter;
@@ -185,53 +252,87 @@ static void find_delta_members(dr_json object, struct delta *ret_delta) {
     *ret_delta = (struct delta){0};
     dr_json_iter_init(&iter, object);
     while (dr_json_iter_next(&iter)) {
-        const dr_slice name = dr_json_text(iter.name);
-        switch (name.len) {
-        case 7:
-            if (memcmp(name.data, "content", 7) == 0)
-                ret_delta->content = iter.value;
-            else if (memcmp(name.data, "refusal", 7) == 0)
-                ret_delta->refusal = iter.value;
-            break;
-        case 9:
-            if (memcmp(name.data, "reasoning", 9) == 0) ret_delta->reasoning = iter.value;
-            break;
-        case 10:
-            if (memcmp(name.data, "tool_calls", 10) == 0) ret_delta->tool_calls = iter.value;
-            break;
-        case 13:
-            if (memcmp(name.data, "function_call", 13) == 0) ret_delta->function_call = iter.value;
-            break;
-        case 17:
-            if (memcmp(name.data, "reasoning_content", 17) == 0) {
-                ret_delta->reasoning_content = iter.value;
-            } else if (memcmp(name.data, "reasoning_details", 17) == 0) {
-                ret_delta->reasoning_details = iter.value;
-            }
-            break;
-        default: break;
+        dr_json *member = member_of(ret_delta, dr_json_text(iter.name));
+        if (member) {
+            *member = iter.value;
+        } else if (!is_empty(iter.value)) {
+            ret_delta->has_others = true;
         }
     }
 }
 
+static void add_member(struct answer_builder *builder, uint32_t choice_index,
+                       enum answer_member kind, dr_slice name, dr_json value) {
+    struct answer_event *event = answer_builder_add(builder, ANSWER_MEMBER, choice_index);
+
+    if (!event) return;
+    event->member.kind = kind;
+    event->member.name = name;
+    event->member.value = value;
+}
+
+/* What is nothing to this API. */
+static void add_other(struct answer_builder *builder, uint32_t choice_index, dr_slice name) {
+    add_member(builder, choice_index, ANSWER_MEMBER_OTHER, name, NULL);
+}
+
+static void read_others(struct answer_builder *builder, uint32_t choice_index, dr_json object) {
+    struct dr_json_iter iter;
+    struct delta known;
+
+    dr_json_iter_init(&iter, object);
+    while (dr_json_iter_next(&iter)) {
+        const dr_slice name = dr_json_text(iter.name);
+        if (is_empty(iter.value) || member_of(&known, name)) continue;
+        add_other(builder, choice_index, name);
+    }
+}
+
+/* Those that pass as they are. */
+static void read_members_of_delta(struct answer_builder *builder, uint32_t choice_index,
+                                  const struct delta *delta) {
+    if (!is_empty(delta->logprobs)) {
+        add_member(builder, choice_index, ANSWER_MEMBER_LOGPROBS, DR_LIT("logprobs"),
+                   delta->logprobs);
+    }
+    if (!is_empty(delta->annotations)) {
+        add_member(builder, choice_index, ANSWER_MEMBER_ANNOTATIONS, DR_LIT("annotations"),
+                   delta->annotations);
+    }
+    if (!is_empty(delta->extra_content)) {
+        add_member(builder, choice_index, ANSWER_MEMBER_EXTRA_CONTENT, DR_LIT("extra_content"),
+                   delta->extra_content);
+    }
+}
+
+/* OpenRouter's entries in words, where the same is not said beside. */
+static void read_detailed_words(struct answer_builder *builder, uint32_t choice_index,
+                                dr_json details) {
+    struct dr_json_iter iter;
+
+    dr_json_iter_init(&iter, details);
+    while (dr_json_iter_next(&iter)) {
+        dr_slice text = dr_json_text(dr_json_member(iter.value, DR_LIT("text")));
+        if (text.len == 0) text = dr_json_text(dr_json_member(iter.value, DR_LIT("summary")));
+        answer_builder_add_text(builder, ANSWER_REASONING, choice_index, text);
+    }
+}
+
 /* Servers name the same words `reasoning_content` and `reasoning`, some send both, OpenRouter adds
- * `reasoning_details`: one of them is enough. */
+ * `reasoning_details`, whose seals want to be sent back: one of them is enough for the words. */
 static void read_reasoning(struct answer_builder *builder, uint32_t choice_index,
                            const struct delta *delta) {
-    struct dr_json_iter iter;
     dr_slice text = dr_json_text(delta->reasoning_content);
 
     if (text.len == 0) text = dr_json_text(delta->reasoning);
     if (text.len > 0) {
         answer_builder_add_text(builder, ANSWER_REASONING, choice_index, text);
-        return;
+    } else if (delta->reasoning_details) {
+        read_detailed_words(builder, choice_index, delta->reasoning_details);
     }
-    if (!delta->reasoning_details) return;
-    dr_json_iter_init(&iter, delta->reasoning_details);
-    while (dr_json_iter_next(&iter)) {
-        text = dr_json_text(dr_json_member(iter.value, DR_LIT("text")));
-        if (text.len == 0) text = dr_json_text(dr_json_member(iter.value, DR_LIT("summary")));
-        answer_builder_add_text(builder, ANSWER_REASONING, choice_index, text);
+    if (!is_empty(delta->reasoning_details)) {
+        add_member(builder, choice_index, ANSWER_MEMBER_REASONING_DETAILS,
+                   DR_LIT("reasoning_details"), delta->reasoning_details);
     }
 }
 
@@ -263,21 +364,31 @@ static void read_content(struct answer_builder *builder, uint32_t choice_index, 
         } else if (dr_slice_is(type, DR_LIT("refusal"))) {
             answer_builder_add_text(builder, ANSWER_REFUSAL, choice_index,
                                     dr_json_text(dr_json_member(iter.value, DR_LIT("refusal"))));
-        } else {
+        } else if (dr_json_is(dr_json_member(iter.value, DR_LIT("text")), DR_JSON_STRING)) {
             answer_builder_add_text(builder, ANSWER_TEXT, choice_index,
                                     dr_json_text(dr_json_member(iter.value, DR_LIT("text"))));
+        } else if (type.len > 0) {
+            add_other(builder, choice_index, type);
         }
     }
 }
 
-/* `function` holds name and arguments; arguments that are no string but a value are written as
- * JSON. */
-static void add_tool_call(struct answer_builder *builder, uint32_t choice_index, uint32_t index,
-                          dr_slice id, dr_json function) {
-    dr_json input = dr_json_member(function, DR_LIT("arguments"));
+/* What stands in a call beside what is called. */
+struct numbered_call {
+    uint32_t index;
+    dr_slice id;
+    dr_json extra_content;
+};
+
+/* `called` holds name and arguments, or the `input` of a custom tool; arguments that are no string
+ * but a value are written as JSON. */
+static void add_tool_call(struct answer_builder *builder, uint32_t choice_index,
+                          enum answer_call form, dr_json called,
+                          const struct numbered_call *numbered) {
+    dr_json input = dr_json_member(called, DR_LIT("arguments"));
     dr_slice arguments;
 
-    if (!input) input = dr_json_member(function, DR_LIT("input"));
+    if (!input) input = dr_json_member(called, DR_LIT("input"));
     arguments = dr_json_text(input);
     if (dr_json_is(input, DR_JSON_OBJECT) || dr_json_is(input, DR_JSON_ARRAY)) {
         arguments = answer_builder_value_text(builder, input);
@@ -285,10 +396,13 @@ static void add_tool_call(struct answer_builder *builder, uint32_t choice_index,
 
     struct answer_event *event = answer_builder_add(builder, ANSWER_TOOL_CALL, choice_index);
     if (!event) return;
-    event->tool_call.index = index;
-    event->tool_call.id = id;
-    event->tool_call.name = dr_json_text(dr_json_member(function, DR_LIT("name")));
+    event->tool_call.index = numbered->index;
+    event->tool_call.form = form;
+    event->tool_call.id = numbered->id;
+    event->tool_call.name = dr_json_text(dr_json_member(called, DR_LIT("name")));
     event->tool_call.arguments = arguments;
+    event->tool_call.extra_content =
+        is_empty(numbered->extra_content) ? NULL : numbered->extra_content;
     builder->chunk.output_bytes += event->tool_call.name.len + arguments.len;
 }
 
@@ -299,6 +413,26 @@ static uint32_t index_or(dr_json value, uint32_t place) {
     return dr_json_to_u64(value, &index) && index <= UINT32_MAX ? (uint32_t)index : place;
 }
 
+static void read_tool_call(struct answer_builder *builder, uint32_t choice_index, dr_json call,
+                           uint32_t place) {
+    const dr_json function = dr_json_member(call, DR_LIT("function"));
+    const dr_json custom = dr_json_member(call, DR_LIT("custom"));
+    const dr_slice type = dr_json_text(dr_json_member(call, DR_LIT("type")));
+    const struct numbered_call numbered = {
+        .index = index_or(dr_json_member(call, DR_LIT("index")), place),
+        .id = dr_json_text(dr_json_member(call, DR_LIT("id"))),
+        .extra_content = dr_json_member(call, DR_LIT("extra_content")),
+    };
+
+    if (!function && (custom || dr_slice_is(type, DR_LIT("custom")))) {
+        add_tool_call(builder, choice_index, ANSWER_CALL_CUSTOM, custom, &numbered);
+    } else if (function || type.len == 0 || dr_slice_is(type, DR_LIT("function"))) {
+        add_tool_call(builder, choice_index, ANSWER_CALL_FUNCTION, function, &numbered);
+    } else {
+        add_other(builder, choice_index, type);
+    }
+}
+
 static void read_tool_calls(struct answer_builder *builder, uint32_t choice_index, dr_json calls) {
     struct dr_json_iter iter;
     uint32_t place = 0;
@@ -307,27 +441,28 @@ static void read_tool_calls(struct answer_builder *builder, uint32_t choice_inde
     dr_json_iter_init(&iter, calls);
     for (; dr_json_iter_next(&iter); place++) {
         if (!dr_json_is(iter.value, DR_JSON_OBJECT)) continue;
-        dr_json function = dr_json_member(iter.value, DR_LIT("function"));
-        if (!function) function = dr_json_member(iter.value, DR_LIT("custom"));
-        add_tool_call(builder, choice_index,
-                      index_or(dr_json_member(iter.value, DR_LIT("index")), place),
-                      dr_json_text(dr_json_member(iter.value, DR_LIT("id"))), function);
+        read_tool_call(builder, choice_index, iter.value, place);
     }
 }
 
-static void read_delta(struct answer_builder *builder, uint32_t choice_index, dr_json object) {
+static void read_delta(struct answer_builder *builder, uint32_t choice_index, dr_json object,
+                       dr_json logprobs) {
     struct delta delta;
 
     find_delta_members(object, &delta);
+    delta.logprobs = logprobs;
     read_reasoning(builder, choice_index, &delta);
     read_content(builder, choice_index, delta.content);
     if (delta.refusal) {
         answer_builder_add_text(builder, ANSWER_REFUSAL, choice_index, dr_json_text(delta.refusal));
     }
+    read_members_of_delta(builder, choice_index, &delta);
     if (delta.tool_calls) read_tool_calls(builder, choice_index, delta.tool_calls);
     if (dr_json_is(delta.function_call, DR_JSON_OBJECT)) {
-        add_tool_call(builder, choice_index, 0, DR_NONE, delta.function_call);
+        const struct numbered_call numbered = {.id = DR_NONE};
+        add_tool_call(builder, choice_index, ANSWER_CALL_LEGACY, delta.function_call, &numbered);
     }
+    if (delta.has_others) read_others(builder, choice_index, object);
 }
 
 /* DeepSeek's word for an answer that it broke off, too busy to go on: a failure of its own. */
@@ -360,6 +495,7 @@ struct choice {
     dr_json finish_reason;
     dr_json usage;
     dr_json error;
+    dr_json logprobs;
 };
 
 static void find_choice_members(dr_json object, struct choice *ret_choice) {
@@ -382,6 +518,9 @@ static void find_choice_members(dr_json object, struct choice *ret_choice) {
             break;
         case 7:
             if (memcmp(name.data, "message", 7) == 0) ret_choice->message = iter.value;
+            break;
+        case 8:
+            if (memcmp(name.data, "logprobs", 8) == 0) ret_choice->logprobs = iter.value;
             break;
         case 13:
             if (memcmp(name.data, "finish_reason", 13) == 0) {
@@ -407,7 +546,7 @@ static void read_choice(struct answer_builder *builder, dr_json object, uint32_t
     const uint32_t index = choice.index ? index_or(choice.index, place) : place;
     const dr_json said = dr_json_is(choice.delta, DR_JSON_OBJECT) ? choice.delta : choice.message;
 
-    read_delta(builder, index, said);
+    read_delta(builder, index, said, choice.logprobs);
     if (dr_json_is(choice.usage, DR_JSON_OBJECT)) aside->usage = choice.usage;
     if (choice.error && is_error(choice.error)) {
         add_error(builder, index, object);

@@ -34,8 +34,10 @@ static void put_word(struct dr_buf *out, dr_slice word) {
 
 /* One event as words: "text:0 hello; ". */
 static void put_event(struct dr_buf *out, const struct answer_event *event) {
-    static const char *const names[] = {"start",  "text",  "reasoning", "refusal", "call",
-                                        "finish", "usage", "error",     "end"};
+    static const char *const names[] = {"start",    "text",     "reasoning", "refusal", "call",
+                                        "finish",   "usage",    "error",     "end",     "signature",
+                                        "citation", "logprobs", "member"};
+    static const char *const forms[] = {"", " custom", " legacy"};
     static const char *const finishes[] = {"stop",           "length",        "tool_calls",
                                            "content_filter", "function_call", "other"};
 
@@ -49,10 +51,20 @@ static void put_event(struct dr_buf *out, const struct answer_event *event) {
     case ANSWER_REASONING:
     case ANSWER_REFUSAL: put_word(out, event->text); break;
     case ANSWER_TOOL_CALL:
-        dr_buf_format(out, " #%u", event->tool_call.index);
+        dr_buf_format(out, " #%u%s", event->tool_call.index, forms[event->tool_call.form]);
         put_word(out, event->tool_call.id);
         put_word(out, event->tool_call.name);
         put_word(out, event->tool_call.arguments);
+        if (event->tool_call.extra_content) {
+            dr_buf_put_char(out, ' ');
+            dr_json_put_value(out, event->tool_call.extra_content);
+        }
+        break;
+    case ANSWER_MEMBER:
+        put_word(out, event->member.name);
+        if (!event->member.value) break;
+        dr_buf_put_char(out, ' ');
+        dr_json_put_value(out, event->member.value);
         break;
     case ANSWER_FINISH:
         dr_buf_format(out, " %s", finishes[event->finish.reason]);
@@ -63,6 +75,14 @@ static void put_event(struct dr_buf *out, const struct answer_event *event) {
                       (unsigned)event->usage.completion_tokens, (unsigned)event->usage.total_tokens,
                       (unsigned)event->usage.cached_tokens,
                       (unsigned)event->usage.reasoning_tokens);
+        if (event->usage.cache_write_tokens > 0) {
+            dr_buf_format(out, " written %u", (unsigned)event->usage.cache_write_tokens);
+        }
+        for (enum usage_detail i = 0; i < USAGE_DETAIL_COUNT; i++) {
+            if (event->usage.details[i] == 0) continue;
+            put_word(out, usage_detail_name(i));
+            dr_buf_format(out, " %u", event->usage.details[i]);
+        }
         assert_int_equal(event->usage.source, USAGE_REPORTED);
         break;
     case ANSWER_ERROR:
@@ -145,14 +165,26 @@ static const struct told {
     {DELTA("\"reasoning_content\":\"r\",\"content\":null"), "reasoning:0 r; ", false},
     {DELTA("\"content\":\"c\",\"reasoning\":\"r\""), "reasoning:0 r; text:0 c; ", false},
     {DELTA("\"reasoning\":\"r\",\"reasoning_content\":\"r\""), "reasoning:0 r; ", false},
-    {DELTA("\"reasoning\":\"r\",\"reasoning_details\":[{\"text\":\"r\"}]"), "reasoning:0 r; ",
-     false},
+    {DELTA("\"reasoning\":\"r\",\"reasoning_details\":[{\"text\":\"r\"}]"),
+     "reasoning:0 r; member:0 reasoning_details [{\"text\":\"r\"}]; ", false},
     {DELTA("\"reasoning_details\":[{\"text\":\"a\"},{\"summary\":\"b\"},{\"x\":1}]"),
-     "reasoning:0 a; reasoning:0 b; ", false},
+     "reasoning:0 a; reasoning:0 b; "
+     "member:0 reasoning_details [{\"text\":\"a\"},{\"summary\":\"b\"},{\"x\":1}]; ",
+     false},
+    {DELTA("\"reasoning_details\":[]"), "", false},
+    /* What passes as it is, and what has no name here. */
+    {"{\"choices\":[{\"delta\":{\"content\":\"c\",\"annotations\":[{\"a\":1}],\"extra_content\":"
+     "{\"google\":{}}},\"logprobs\":{\"content\":[],\"refusal\":null}}]}",
+     "text:0 c; member:0 logprobs {\"content\":[],\"refusal\":null}; "
+     "member:0 annotations [{\"a\":1}]; member:0 extra_content {\"google\":{}}; ",
+     false},
+    {DELTA("\"annotations\":[],\"extra_content\":{}"), "", false},
+    {DELTA("\"role\":\"assistant\",\"images\":[1],\"audio\":{\"id\":\"a\"},\"x\":null,\"y\":\"\""),
+     "member:0 images; member:0 audio; ", false},
     {DELTA("\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"t\"}]},"
            "{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"refusal\",\"refusal\":\"n\"},"
            "{\"type\":\"reference\",\"reference_ids\":[1]},7]"),
-     "reasoning:0 t; text:0 a; refusal:0 n; ", false},
+     "reasoning:0 t; text:0 a; refusal:0 n; member:0 reference; ", false},
     {DELTA("\"content\":[{\"type\":\"thinking\",\"thinking\":\"t\"}]"), "reasoning:0 t; ", false},
     {DELTA("\"content\":{\"odd\":1}"), "", false},
     /* Tool calls. */
@@ -172,13 +204,34 @@ static const struct told {
     {DELTA("\"tool_calls\":[{\"index\":-1,\"id\":\"a\"}]"), "call:0 #0 a - -; ", false},
     {DELTA("\"tool_calls\":[{\"id\":\"a\",\"type\":\"custom\",\"custom\":{\"name\":\"f\","
            "\"input\":\"x\"}}]"),
-     "call:0 #0 a f x; ", false},
-    {DELTA("\"function_call\":{\"name\":\"f\",\"arguments\":\"{\"}"), "call:0 #0 - f {; ", false},
+     "call:0 #0 custom a f x; ", false},
+    {DELTA("\"tool_calls\":[{\"index\":0,\"custom\":{\"input\":\"y\"}}]"),
+     "call:0 #0 custom - - y; ", false},
+    {DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"type\":\"custom\"}]"),
+     "call:0 #0 custom a - -; ", false},
+    {DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"type\":\"mcp\",\"mcp\":{}}]"),
+     "member:0 mcp; ", false},
+    {DELTA("\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"},"
+           "\"extra_content\":{\"google\":{\"thought_signature\":\"s\"}}}]"),
+     "call:0 #0 a f {} {\"google\":{\"thought_signature\":\"s\"}}; ", false},
+    {DELTA("\"function_call\":{\"name\":\"f\",\"arguments\":\"{\"}"), "call:0 #0 legacy - f {; ",
+     false},
     /* Usage. */
     {USAGE("\"prompt_tokens\":10,\"completion_tokens\":5,\"total_tokens\":15,"
            "\"prompt_tokens_details\":{\"cached_tokens\":4},"
            "\"completion_tokens_details\":{\"reasoning_tokens\":3}"),
      "usage:0 10 5 15 4 3; ", true},
+    {USAGE("\"prompt_tokens\":10,\"completion_tokens\":5,\"prompt_tokens_details\":"
+           "{\"cache_write_tokens\":1,\"audio_tokens\":2},\"completion_tokens_details\":"
+           "{\"audio_tokens\":3,\"accepted_prediction_tokens\":4,"
+           "\"rejected_prediction_tokens\":5}"),
+     "usage:0 10 5 15 0 0 written 1 audio_tokens 2 audio_tokens 3 accepted_prediction_tokens 4 "
+     "rejected_prediction_tokens 5; ",
+     true},
+    {USAGE("\"prompt_tokens\":10,\"completion_tokens\":5,\"prompt_tokens_details\":"
+           "{\"text_tokens\":1,\"image_tokens\":2,\"video_tokens\":3},"
+           "\"completion_tokens_details\":{\"text_tokens\":4294967296,\"image_tokens\":5}"),
+     "usage:0 10 5 15 0 0 text_tokens 1 image_tokens 2 video_tokens 3 image_tokens 5; ", true},
     {"{\"id\":\"i\",\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}",
      "start:0 i -; usage:0 1 2 3 0 0; ", true},
     {USAGE("\"prompt_tokens\":10,\"completion_tokens\":5,\"prompt_cache_hit_tokens\":6"),
@@ -274,6 +327,9 @@ static const char *const alike[] = {
     "[{\"delta\":{\"content\":\"\\\"created\\\":3\"}}]}",
     "{\"choices\":[{\"delta\":{\"content\":\"w\"}}],\"created\":12,\"id\":\"last\"}",
     "{\"created\":4,\"choices\":[{\"delta\":{\"content\":\"no id\"}}]}",
+    "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"c\",\"channel\":\"analysis\"}}]}",
+    "{\"id\":\"i\",\"choices\":[{\"delta\":{\"channel\":\"x\",\"content\":\"c\"}}]}",
+    "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"c\"},\"logprobs\":{\"x\":1}}]}",
 };
 enum { ALIKE = sizeof alike / sizeof *alike };
 

@@ -104,11 +104,31 @@ static void find_created(struct openai_pattern *pattern, dr_slice payload) {
     }
 }
 
+/* Groq says in each delta which of the model's channels it is of. False when the event holds more
+ * than a name of that kind behind its text. */
+static bool find_other(struct openai_pattern *pattern, const struct answer_builder *builder,
+                       dr_slice payload) {
+    const struct answer_chunk *chunk = &builder->chunk;
+    const struct answer_event *other = &chunk->events[2];
+    size_t at;
+    if (chunk->event_count == 2) return true;
+    if (chunk->event_count != 3 || other->kind != ANSWER_MEMBER ||
+        other->member.kind != ANSWER_MEMBER_OTHER) {
+        return false;
+    }
+    const dr_slice name = other->member.name;
+    if (name.len == 0 || !dr_json_place(builder->json, name, &at)) return false;
+    if (!dr_slice_is(dr_slice_first(dr_slice_from(payload, at), name.len), name)) return false;
+    pattern->other_start = (uint16_t)at;
+    pattern->other_len = (uint16_t)name.len;
+    return true;
+}
+
 /* False when it is nothing to be learnt. */
 static bool learn(struct openai_pattern *pattern, const struct answer_builder *builder,
                   dr_slice payload) {
     const struct answer_chunk *chunk = &builder->chunk;
-    if (chunk->event_count != 2 || payload.len > sizeof pattern->bytes) return false;
+    if (chunk->event_count < 2 || payload.len > sizeof pattern->bytes) return false;
     const struct answer_event *start = &chunk->events[0];
     const struct answer_event *text = &chunk->events[1];
     if (start->kind != ANSWER_START) return false;
@@ -122,6 +142,7 @@ static bool learn(struct openai_pattern *pattern, const struct answer_builder *b
         !add_string(pattern, OPENAI_HOLE_ID, builder, payload, start->start.id)) {
         return false;
     }
+    if (!find_other(pattern, builder, payload)) return false;
     find_created(pattern, payload);
     find_filler(pattern, payload);
     if (model.len > 0) memcpy(pattern->model, model.data, model.len);
@@ -137,6 +158,7 @@ void openai_patterns_learn(struct openai_patterns *patterns, const struct answer
                            dr_slice payload) {
     struct openai_pattern pattern;
     pattern.hole_count = 0;
+    pattern.other_len = 0;
     if (!learn(&pattern, builder, payload)) return;
     patterns->newest = (patterns->newest + 1) % OPENAI_PATTERNS_MAX;
     patterns->latest = patterns->newest;
@@ -200,5 +222,11 @@ bool openai_patterns_fit(struct openai_patterns *patterns, struct answer_builder
     }
     answer_builder_add_text(builder, pattern->kind, pattern->choice_index, found[OPENAI_HOLE_TEXT]);
     builder->chunk.is_plain = true;
+    if (pattern->other_len == 0) return true;
+    event = answer_builder_add(builder, ANSWER_MEMBER, pattern->choice_index);
+    if (!event) return true;
+    event->member.kind = ANSWER_MEMBER_OTHER;
+    event->member.name = dr_slice_of(pattern->bytes + pattern->other_start, pattern->other_len);
+    event->member.value = NULL;
     return true;
 }

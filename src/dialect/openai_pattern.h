@@ -33,6 +33,8 @@ struct openai_pattern {
     uint8_t model_len;
     enum answer_event_kind kind; /* of the text */
     uint32_t choice_index;
+    uint16_t other_start; /* the name of a member behind the text that this API has not */
+    uint16_t other_len;   /* 0: none */
     struct openai_hole holes[OPENAI_PATTERN_HOLES_MAX]; /* in the order in which they stand */
     char model[OPENAI_PATTERN_NAME_BYTES_MAX];
     char bytes[OPENAI_PATTERN_BYTES_MAX];
@@ -47,7 +49,8 @@ struct openai_patterns {
 };
 
 /* Keeps an event that was just read into `builder->chunk`, if it holds one text and nothing else
- * that counts, in the place of the pattern that was learnt longest ago. */
+ * that counts (but for a member that is merely named), in the place of the pattern that was learnt
+ * longest ago. */
 void openai_patterns_learn(struct openai_patterns *patterns, const struct answer_builder *builder,
                            dr_slice payload);
 /* True when `payload` is an event learnt with another text, id or time: then `builder` holds what

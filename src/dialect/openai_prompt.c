@@ -52,7 +52,8 @@ static bool check_stop(struct prompt_fault *fault, dr_json stop) {
     return true;
 }
 
-static bool check_modalities(struct prompt_fault *fault, dr_json modalities) {
+static bool check_modalities(struct shape *shape, dr_json modalities) {
+    struct prompt_fault *fault = shape->fault;
     struct dr_json_iter iter;
     size_t index = 0;
 
@@ -61,8 +62,12 @@ static bool check_modalities(struct prompt_fault *fault, dr_json modalities) {
     }
     dr_json_iter_init(&iter, modalities);
     for (; dr_json_iter_next(&iter); index++) {
-        if (shape_check_string(fault, "", iter.value)) continue;
-        return shape_within_item(fault, "modalities", index);
+        if (!shape_check_string(fault, "", iter.value)) {
+            return shape_within_item(fault, "modalities", index);
+        }
+        if (dr_slice_is(dr_json_text(iter.value), DR_LIT("audio"))) {
+            shape->prompt->wants_audio = true;
+        }
     }
     return true;
 }
@@ -278,7 +283,7 @@ static bool check_field(struct reading *reading, const struct field *field, dr_j
         reading->safety_identifier = dr_json_text(value);
         return shape_check_string(fault, field->name, value);
     case FIELD_STOP: return check_stop(fault, value);
-    case FIELD_MODALITIES: return check_modalities(fault, value);
+    case FIELD_MODALITIES: return check_modalities(&reading->shape, value);
     case FIELD_LOGIT_BIAS: return check_logit_bias(fault, value);
     case FIELD_METADATA: return check_metadata(fault, value);
     case FIELD_TOOLS: return openai_check_tools(&reading->shape, value);

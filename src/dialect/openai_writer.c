@@ -33,6 +33,22 @@ static dr_slice finish_word(enum answer_finish reason, bool is_legacy) {
     dr_unreachable();
 }
 
+/* What few have: not told, it is none. */
+static void put_count(struct dr_buf *out, dr_slice name, uint64_t count) {
+    if (count == 0) return;
+    dr_buf_put(out, DR_LIT(",\""));
+    dr_buf_put(out, name);
+    dr_buf_put(out, DR_LIT("\":"));
+    dr_buf_put_u64(out, count);
+}
+
+static void put_details(struct dr_buf *out, enum usage_detail first, enum usage_detail end,
+                        const struct usage *usage) {
+    for (enum usage_detail i = first; i < end; i++) {
+        put_count(out, usage_detail_name(i), usage->details[i]);
+    }
+}
+
 void openai_put_usage(struct dr_buf *out, const struct usage *usage) {
     dr_buf_put(out, DR_LIT("{\"prompt_tokens\":"));
     dr_buf_put_u64(out, usage->prompt_tokens);
@@ -42,12 +58,11 @@ void openai_put_usage(struct dr_buf *out, const struct usage *usage) {
     dr_buf_put_u64(out, usage->total_tokens);
     dr_buf_put(out, DR_LIT(",\"prompt_tokens_details\":{\"cached_tokens\":"));
     dr_buf_put_u64(out, usage->cached_tokens);
-    if (usage->cache_write_tokens > 0) {
-        dr_buf_put(out, DR_LIT(",\"cache_write_tokens\":"));
-        dr_buf_put_u64(out, usage->cache_write_tokens);
-    }
+    put_count(out, DR_LIT("cache_write_tokens"), usage->cache_write_tokens);
+    put_details(out, 0, USAGE_PROMPT_DETAIL_COUNT, usage);
     dr_buf_put(out, DR_LIT("},\"completion_tokens_details\":{\"reasoning_tokens\":"));
     dr_buf_put_u64(out, usage->reasoning_tokens);
+    put_details(out, USAGE_PROMPT_DETAIL_COUNT, USAGE_DETAIL_COUNT, usage);
     dr_buf_put(out, DR_LIT("}}"));
 }
 
@@ -221,9 +236,7 @@ static void put_call(const struct openai_writer *writer, const struct answer_eve
     dr_buf_put(out, DR_LIT("}]"));
 }
 
-/* The place in the text is where the source was named: providers tell it before, behind or without
- * the words it stands for. */
-static void put_citation(const struct answer_event *event, uint64_t place, struct dr_buf *out) {
+void openai_put_citation(const struct answer_event *event, uint64_t place, struct dr_buf *out) {
     dr_buf_put(out, DR_LIT("{\"type\":\"url_citation\",\"url_citation\":{\"url\":"));
     dr_json_put_string(out, event->citation.url);
     dr_buf_put(out, DR_LIT(",\"title\":"));
@@ -325,7 +338,7 @@ static void put_delta(struct openai_writer *writer, const struct answer_event *e
     case ANSWER_SIGNATURE: put_signature(writer, event, out); break;
     case ANSWER_CITATION:
         dr_buf_put(out, DR_LIT("\"annotations\":["));
-        put_citation(event, writer->choices[event->choice_index].character_count, out);
+        openai_put_citation(event, writer->choices[event->choice_index].character_count, out);
         dr_buf_put_char(out, ']');
         break;
     case ANSWER_START:
@@ -334,6 +347,7 @@ static void put_delta(struct openai_writer *writer, const struct answer_event *e
     case ANSWER_USAGE:
     case ANSWER_ERROR:
     case ANSWER_END:
+    case ANSWER_MEMBER:
     case ANSWER_LOGPROBS: dr_unreachable();
     }
     close_chunk(writer, out);
@@ -366,6 +380,7 @@ static bool fits_function_call(const struct answer_event *event) {
     case ANSWER_ERROR:
     case ANSWER_END:
     case ANSWER_CITATION:
+    case ANSWER_MEMBER:
     case ANSWER_LOGPROBS: break;
     }
     return true;
@@ -390,6 +405,7 @@ bool openai_put_events(struct openai_writer *writer, const struct answer_chunk *
         case ANSWER_START: put_role(writer, 0, out); break;
         case ANSWER_USAGE:
         case ANSWER_ERROR:
+        case ANSWER_MEMBER: /* only of OpenAI's own, which pass as they came */
         case ANSWER_END: break;
         case ANSWER_FINISH:
             put_role(writer, event->choice_index, out);
@@ -588,7 +604,7 @@ static void put_whole_citations(const struct answer_chunk *chunk, uint32_t choic
         if (event->kind == ANSWER_TEXT) characters += dr_utf8_count(event->text);
         if (event->kind != ANSWER_CITATION) continue;
         dr_buf_put(out, count++ == 0 ? DR_LIT(",\"annotations\":[") : DR_LIT(","));
-        put_citation(event, characters, out);
+        openai_put_citation(event, characters, out);
     }
     if (count > 0) dr_buf_put_char(out, ']');
 }

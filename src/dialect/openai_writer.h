@@ -72,6 +72,9 @@ void openai_put_signature(struct dr_buf *out, const struct answer_event *event, 
                           uint32_t index);
 /* The member of a tool call that holds its signature, with a comma before it. */
 void openai_put_signature_of_call(struct dr_buf *out, dr_slice signature);
+/* An entry of `annotations`. `place`, in characters, is where in the text the source was named:
+ * providers tell it before, behind or without the words it stands for. */
+void openai_put_citation(const struct answer_event *event, uint64_t place, struct dr_buf *out);
 /* {"prompt_tokens":…}, OpenAI's usage object. */
 void openai_put_usage(struct dr_buf *out, const struct usage *usage);
 

@@ -181,6 +181,10 @@ const struct loss *attempt_loss(const struct attempt *attempt) {
     return attempt->translator ? translator_loss(attempt->translator) : attempt->plain_loss;
 }
 
+bool attempt_is_legacy(const struct attempt *attempt) {
+    return attempt->translator && translator_is_legacy(attempt->translator);
+}
+
 dr_slice attempt_dropped(const struct attempt *attempt) {
     const struct loss *loss = attempt_loss(attempt);
     return loss ? loss_dropped(loss) : DR_NONE;

@@ -104,6 +104,8 @@ void attempt_close(struct attempt *attempt);
 /* What could not be carried into the provider's dialect; NULL where the bytes passed as they came.
  */
 const struct loss *attempt_loss(const struct attempt *attempt);
+/* Its answer is translated for a client that asked with `functions`, not tools. */
+bool attempt_is_legacy(const struct attempt *attempt);
 /* The names of what was left out, "seed, user": empty where nothing was. */
 dr_slice attempt_dropped(const struct attempt *attempt);
 /* What a stream ends with when its last event, of bytes `last`, has come: of one that is translated

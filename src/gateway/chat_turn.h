@@ -1,20 +1,22 @@
 /* One turn of a kept conversation: the messages that were asked, and the answer as far as it was
- * delivered. */
+ * delivered, as a client that keeps the conversation itself would send it back. */
 #ifndef DR_GATEWAY_CHAT_TURN_H
 #define DR_GATEWAY_CHAT_TURN_H
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "dialect/openai_details.h"
 #include "gateway/session_shared.h"
 #include "model/answer.h"
 
-enum { CHAT_CALLS_MAX = 32 };
+enum { CHAT_CALLS_MAX = 1024 }; /* as many as a turn may have for other dialects */
 
 /* A tool call, put together from its deltas. */
 struct chat_call {
     dr_slice id, name; /* in the arena */
+    enum answer_call form;
     struct dr_buf arguments;
-    struct dr_buf signature; /* Google's, to be sent back */
+    struct dr_buf extra; /* the member `extra_content`, with a comma before it; empty for none */
 };
 
 /* In its exchange's arena. */
@@ -24,12 +26,14 @@ struct chat_turn {
     dr_slice asked; /* the new messages, joined by commas; in the arena */
     struct dr_buf text;
     struct dr_buf refusal;
-    bool signs_thinking;   /* the provider wants its thinking back, signed */
-    struct dr_buf thought; /* that is not signed yet */
-    struct dr_buf details; /* entries of `reasoning_details` */
-    uint32_t detail_count;
+    struct dr_buf reasoning;
+    struct dr_buf extra; /* as a call's, of the message */
+    bool signs_thinking; /* the provider wants its thinking back, signed */
+    bool has_lost_calls; /* there was no room for them */
+    struct openai_details details;
     struct chat_call *calls; /* NULL until the first */
     uint32_t call_count;
+    uint32_t call_capacity;
 };
 
 /* Of zeroed memory. What is kept of each kind is at most `bytes_max`. */

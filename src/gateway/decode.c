@@ -23,8 +23,14 @@ enum step_result decode(struct exchange *exchange) {
                               dr_slice_text(fault.param), dr_slice_text(fault.text));
         return STEP_REFUSED;
     }
-    /* The reader's strings last until its next text only. */
     struct prompt *prompt = &exchange->prompt;
+    if (prompt->wants_audio && !exchange->downstream.kind->takes_audio) {
+        exchange_refuse_field(exchange, REFUSAL_INVALID_REQUEST, DR_LIT("modalities"),
+                              DR_LIT("'modalities' must not hold \"audio\" over a WebSocket, whose "
+                                     "frames have no place for it. Ask over HTTP."));
+        return STEP_REFUSED;
+    }
+    /* The reader's strings last until its next text only. */
     if (!dr_arena_copy(&exchange->arena, prompt->model, &prompt->model) ||
         !dr_arena_copy(&exchange->arena, dr_slice_first(prompt->user, LEDGER_TEXT_BYTES_MAX),
                        &prompt->user)) {

@@ -36,6 +36,8 @@ struct downstream_kind {
     enum transport transport;
     /* Puts an answer's events and looks at no bytes of them (attempt.h). */
     bool takes_events;
+    /* Its client can be told of sounds. */
+    bool takes_audio;
     /* The kind for an ask that wants a stream. */
     const struct downstream_kind *streamed;
     /* Bytes that wait because the client does not read. */

@@ -47,6 +47,7 @@ static void json_refuse(struct downstream *downstream, const struct refusal *ref
 
 const struct downstream_kind downstream_json_kept = {
     .transport = TRANSPORT_HTTP,
+    .takes_audio = true,
     .streamed = &downstream_sse_kept,
     .pending = downstream_call_pending,
     .begin = json_begin,
@@ -59,6 +60,7 @@ const struct downstream_kind downstream_json_kept = {
 
 const struct downstream_kind downstream_json = {
     .transport = TRANSPORT_HTTP,
+    .takes_audio = true,
     .streamed = &downstream_sse,
     .pending = downstream_call_pending,
     .begin = json_begin,

@@ -78,6 +78,7 @@ static void sse_refuse(struct downstream *downstream, const struct refusal *refu
 
 const struct downstream_kind downstream_sse = {
     .transport = TRANSPORT_SSE,
+    .takes_audio = true,
     .streamed = &downstream_sse,
     .pending = downstream_call_pending,
     .places = downstream_call_places,

@@ -158,8 +158,17 @@ static void ws_admitted(struct downstream *downstream) {
 }
 
 static void ws_begin(struct downstream *downstream, dr_slice headers) {
+    struct ws_answer *answer = downstream->answer;
+    const struct exchange *exchange = downstream->owner.object;
+    const enum dialect dialect = exchange->target->provider->dialect;
     (void)headers; /* frames have none */
     downstream->has_begun = true;
+    if (!answer) return;
+    answer->signs_thinking = dialect == DIALECT_ANTHROPIC;
+    answer->is_legacy = attempt_is_legacy(&exchange->attempt);
+    /* Only translated answers tell sources without their place. */
+    answer->is_noted = answer->turn || dialect != DIALECT_OPENAI;
+    if (answer->turn) answer->turn->signs_thinking = answer->signs_thinking;
 }
 
 /* --- events
@@ -178,25 +187,58 @@ static void put_choice(struct dr_buf *tail, uint32_t choice_index) {
     dr_buf_put_u64(tail, choice_index);
 }
 
-/* What must come back with the next turn: its provider seals it. */
-static bool signs_thinking(const struct ws_answer *answer) {
-    return answer->exchange->target->provider->dialect == DIALECT_ANTHROPIC;
+/* Some of a row of events of one chunk. Each of these returns how many of them its frame took. */
+struct row {
+    const struct answer_event *events;
+    size_t count;
+};
+
+/* Of the same choice as the first. */
+static bool row_has(const struct row *row, size_t place, enum answer_event_kind kind) {
+    return place < row->count && row->events[place].kind == kind &&
+           row->events[place].choice_index == row->events[0].choice_index;
 }
 
-static void put_reasoning(struct ws_answer *answer, const struct answer_event *event) {
+/* What came beside in the delta goes beside in the frame. */
+static size_t put_members(struct dr_buf *tail, const struct row *row, size_t taken) {
+    for (; row_has(row, taken, ANSWER_MEMBER); taken++) {
+        const struct answer_event *event = &row->events[taken];
+        if (event->member.kind == ANSWER_MEMBER_OTHER) break;
+        dr_buf_put_char(tail, ',');
+        dr_json_put_string(tail, event->member.name);
+        dr_buf_put_char(tail, ':');
+        dr_json_put_value(tail, event->member.value);
+    }
+    return taken;
+}
+
+static size_t put_bare_members(struct ws_answer *answer, const struct row *row) {
+    struct dr_buf *tail = frames_of(answer);
+    const size_t begin = frame_open(answer);
+    put_choice(tail, row->events[0].choice_index);
+    const size_t taken = put_members(tail, row, 0);
+    dr_buf_put_char(tail, '}');
+    frame_close(answer, begin);
+    return taken;
+}
+
+static size_t put_reasoning(struct ws_answer *answer, const struct row *row) {
+    const struct answer_event *event = &row->events[0];
     struct dr_buf *tail = frames_of(answer);
     const size_t begin = frame_open(answer);
     put_choice(tail, event->choice_index);
     dr_buf_put(tail, DR_LIT(",\"reasoning_content\":"));
     dr_json_put_string(tail, event->text);
-    if (signs_thinking(answer)) {
+    if (answer->signs_thinking) {
         dr_buf_put(tail, DR_LIT(",\"reasoning_details\":["));
         openai_put_thought(tail, event->text, answer->thought_count);
         dr_buf_put_char(tail, ']');
         answer->has_words = true;
     }
+    const size_t taken = put_members(tail, row, 1);
     dr_buf_put_char(tail, '}');
     frame_close(answer, begin);
+    return taken;
 }
 
 static void put_call_signature(struct dr_buf *tail, const struct answer_event *event) {
@@ -224,14 +266,50 @@ static void put_signature(struct ws_answer *answer, const struct answer_event *e
     frame_close(answer, begin);
 }
 
-static void put_text(struct ws_answer *answer, const struct answer_event *event, dr_slice name) {
+static size_t put_text(struct ws_answer *answer, const struct row *row, dr_slice name) {
+    const struct answer_event *event = &row->events[0];
     struct dr_buf *tail = frames_of(answer);
     const size_t begin = frame_open(answer);
     put_choice(tail, event->choice_index);
     dr_buf_put(tail, name);
     dr_json_put_string(tail, event->text);
+    const size_t taken = put_members(tail, row, 1);
     dr_buf_put_char(tail, '}');
     frame_close(answer, begin);
+    return taken;
+}
+
+/* Of another dialect, as its stream of events would show it. */
+static void put_logprobs(struct ws_answer *answer, const struct answer_event *event) {
+    struct dr_buf *tail = frames_of(answer);
+    const size_t begin = frame_open(answer);
+    put_choice(tail, event->choice_index);
+    dr_buf_put(tail, DR_LIT(",\"logprobs\":{\"content\":"));
+    dr_buf_put(tail, event->text);
+    dr_buf_put(tail, DR_LIT(",\"refusal\":null}}"));
+    frame_close(answer, begin);
+}
+
+/* Where characters of the choice's text are counted. */
+static uint64_t *count_of(struct ws_answer *answer, uint32_t choice_index) {
+    const uint32_t last = OPENAI_WRITER_CHOICES_MAX - 1;
+    return &answer->character_counts[choice_index < last ? choice_index : last];
+}
+
+static size_t put_citations(struct ws_answer *answer, const struct row *row) {
+    const uint32_t choice = row->events[0].choice_index;
+    struct dr_buf *tail = frames_of(answer);
+    const size_t begin = frame_open(answer);
+    size_t taken = 0;
+    put_choice(tail, choice);
+    dr_buf_put(tail, DR_LIT(",\"annotations\":["));
+    for (; row_has(row, taken, ANSWER_CITATION); taken++) {
+        if (taken > 0) dr_buf_put_char(tail, ',');
+        openai_put_citation(&row->events[taken], *count_of(answer, choice), tail);
+    }
+    dr_buf_put(tail, DR_LIT("]}"));
+    frame_close(answer, begin);
+    return taken;
 }
 
 /* Mostly short: then what lies in the lines that are at hand is copied, which takes no call. */
@@ -263,36 +341,64 @@ static void put_plain_words(struct ws_answer *answer, dr_slice words) {
     answer->exchange->worker->frame_count++;
 }
 
-static void put_call(struct dr_buf *tail, const struct answer_event *event) {
-    dr_buf_put(tail, DR_LIT("{\"index\":"));
-    dr_buf_put_u64(tail, event->tool_call.index);
-    if (event->tool_call.id.len > 0) {
-        dr_buf_put(tail, DR_LIT(",\"id\":"));
-        dr_json_put_string(tail, event->tool_call.id);
-        dr_buf_put(tail, DR_LIT(",\"type\":\"function\""));
-    }
-    dr_buf_put(tail, DR_LIT(",\"function\":{"));
+/* {"name":…,"arguments":…}: the name only where the call begins. */
+static void put_called(struct dr_buf *tail, const struct answer_event *event) {
+    const bool is_custom = event->tool_call.form == ANSWER_CALL_CUSTOM;
+    dr_buf_put_char(tail, '{');
     if (event->tool_call.name.len > 0) {
         dr_buf_put(tail, DR_LIT("\"name\":"));
         dr_json_put_string(tail, event->tool_call.name);
         dr_buf_put_char(tail, ',');
     }
-    dr_buf_put(tail, DR_LIT("\"arguments\":"));
+    dr_buf_put(tail, is_custom ? DR_LIT("\"input\":") : DR_LIT("\"arguments\":"));
     dr_json_put_string(tail, event->tool_call.arguments);
-    dr_buf_put(tail, DR_LIT("}}"));
+    dr_buf_put_char(tail, '}');
 }
 
-/* Adjoining deltas of one choice in one frame. Returns how many were taken. */
-static size_t put_calls(struct ws_answer *answer, const struct answer_event *events, size_t count) {
+static void put_call(struct dr_buf *tail, const struct answer_event *event) {
+    const bool is_custom = event->tool_call.form == ANSWER_CALL_CUSTOM;
+    dr_buf_put(tail, DR_LIT("{\"index\":"));
+    dr_buf_put_u64(tail, event->tool_call.index);
+    if (event->tool_call.id.len > 0) {
+        dr_buf_put(tail, DR_LIT(",\"id\":"));
+        dr_json_put_string(tail, event->tool_call.id);
+        dr_buf_put(tail,
+                   is_custom ? DR_LIT(",\"type\":\"custom\"") : DR_LIT(",\"type\":\"function\""));
+    }
+    dr_buf_put(tail, is_custom ? DR_LIT(",\"custom\":") : DR_LIT(",\"function\":"));
+    put_called(tail, event);
+    if (event->tool_call.extra_content) {
+        dr_buf_put(tail, DR_LIT(",\"extra_content\":"));
+        dr_json_put_value(tail, event->tool_call.extra_content);
+    }
+    dr_buf_put_char(tail, '}');
+}
+
+static void put_function_call(struct ws_answer *answer, const struct answer_event *event) {
     struct dr_buf *tail = frames_of(answer);
     const size_t begin = frame_open(answer);
-    put_choice(tail, events[0].choice_index);
-    dr_buf_put(tail, DR_LIT(",\"tool_calls\":["));
+    put_choice(tail, event->choice_index);
+    dr_buf_put(tail, DR_LIT(",\"function_call\":"));
+    put_called(tail, event);
+    dr_buf_put_char(tail, '}');
+    frame_close(answer, begin);
+}
+
+/* Adjoining deltas of one choice in one frame. */
+static size_t put_calls(struct ws_answer *answer, const struct row *row) {
+    struct dr_buf *tail = frames_of(answer);
     size_t taken = 0;
-    while (taken < count && events[taken].kind == ANSWER_TOOL_CALL &&
-           events[taken].choice_index == events[0].choice_index) {
+    if (row->events[0].tool_call.form == ANSWER_CALL_LEGACY) {
+        put_function_call(answer, &row->events[0]);
+        return 1;
+    }
+    const size_t begin = frame_open(answer);
+    put_choice(tail, row->events[0].choice_index);
+    dr_buf_put(tail, DR_LIT(",\"tool_calls\":["));
+    while (row_has(row, taken, ANSWER_TOOL_CALL) &&
+           row->events[taken].tool_call.form != ANSWER_CALL_LEGACY) {
         if (taken > 0) dr_buf_put_char(tail, ',');
-        put_call(tail, &events[taken++]);
+        put_call(tail, &row->events[taken++]);
     }
     dr_buf_put(tail, DR_LIT("]}"));
     frame_close(answer, begin);
@@ -312,17 +418,49 @@ static dr_slice finish_name(const struct answer_event *event) {
     return event->finish.text;
 }
 
-/* What the end will tell. */
-static void note_event(struct ws_answer *answer, const struct answer_event *event) {
+/* --- what the end will tell
+ * --------------------------------------------------------------------- */
+
+static void note_model(struct ws_answer *answer, dr_slice model) {
     size_t len;
-    if (event->kind == ANSWER_START && event->start.model.len > 0 && answer->model_len == 0) {
-        note_text(event->start.model, sizeof answer->model, answer->model, &len);
-        answer->model_len = (uint16_t)len;
-    } else if (event->kind == ANSWER_FINISH && event->choice_index == 0) {
-        note_text(finish_name(event), sizeof answer->finish, answer->finish, &len);
-        answer->finish_len = (uint8_t)len;
-    }
+    if (model.len == 0 || answer->model_len > 0) return;
+    note_text(model, sizeof answer->model, answer->model, &len);
+    answer->model_len = (uint16_t)len;
 }
+
+/* NULL when there is no place for it. */
+static struct ws_finish *finish_of(struct ws_answer *answer, uint32_t choice_index) {
+    if (choice_index >= WS_CHOICES_MAX) return NULL;
+    if (choice_index >= answer->choice_count) answer->choice_count = choice_index + 1;
+    if (choice_index == 0) return &answer->finish;
+    if (!answer->finishes) {
+        answer->finishes = dr_arena_alloc_zero(&answer->exchange->arena,
+                                               WS_CHOICES_MAX * sizeof *answer->finishes);
+    }
+    return answer->finishes ? &answer->finishes[choice_index] : NULL;
+}
+
+static void note_finish(struct ws_answer *answer, const struct answer_event *event) {
+    struct ws_finish *finish = finish_of(answer, event->choice_index);
+    size_t len;
+    if (!finish) return;
+    note_text(finish_name(event), sizeof finish->text, finish->text, &len);
+    finish->len = (uint8_t)len;
+}
+
+/* A member of a delta that has no frame. More than a few names are not told. */
+static void note_other(struct ws_answer *answer, dr_slice name) {
+    name = dr_utf8_first(name, WS_OTHER_BYTES_MAX);
+    for (uint32_t i = 0; i < answer->other_count; i++) {
+        if (dr_slice_is(answer->others[i], name)) return;
+    }
+    if (answer->other_count == WS_OTHERS_MAX) return;
+    dr_slice *other = &answer->others[answer->other_count];
+    if (dr_arena_copy(&answer->exchange->arena, name, other)) answer->other_count++;
+}
+
+/* --- events of a chunk
+ * -------------------------------------------------------------------------- */
 
 static bool is_empty_text(const struct answer_event *event) {
     return (event->kind == ANSWER_TEXT || event->kind == ANSWER_REASONING ||
@@ -367,7 +505,52 @@ static const struct answer_event *plain_words(const struct ws_answer *answer,
         count--;
     }
     if (count != 1 || event->kind != ANSWER_TEXT || event->text.len == 0) return NULL;
-    return answer->turn || openai_halves_concern(&answer->halves, chunk) ? NULL : event;
+    return answer->is_noted || openai_halves_concern(&answer->halves, chunk) ? NULL : event;
+}
+
+/* As the events of a stream would be written: the older interface has room for one call, and for no
+ * seal of it. */
+static void make_legacy(struct answer_chunk *chunk) {
+    size_t kept = 0;
+    for (size_t i = 0; i < chunk->event_count; i++) {
+        struct answer_event event = chunk->events[i];
+        if (event.kind == ANSWER_TOOL_CALL) {
+            if (event.tool_call.index > 0) continue;
+            event.tool_call.form = ANSWER_CALL_LEGACY;
+        } else if (event.kind == ANSWER_SIGNATURE) {
+            if (event.signature.kind == ANSWER_SIGNATURE_CALL) continue;
+        } else if (event.kind == ANSWER_FINISH && event.finish.reason == ANSWER_FINISH_TOOL_CALLS) {
+            event.finish.reason = ANSWER_FINISH_FUNCTION_CALL;
+        }
+        chunk->events[kept++] = event;
+    }
+    chunk->event_count = kept;
+}
+
+/* The frame that begins with the row's first event; returns how many it took. */
+static size_t put_row(struct ws_answer *answer, const struct row *row) {
+    const struct answer_event *event = &row->events[0];
+    switch (event->kind) {
+    case ANSWER_TEXT:
+        *count_of(answer, event->choice_index) += dr_utf8_count(event->text);
+        return put_text(answer, row, DR_LIT(",\"content\":"));
+    case ANSWER_REFUSAL: return put_text(answer, row, DR_LIT(",\"refusal\":"));
+    case ANSWER_REASONING: return put_reasoning(answer, row);
+    case ANSWER_TOOL_CALL: return put_calls(answer, row);
+    case ANSWER_CITATION: return put_citations(answer, row);
+    case ANSWER_MEMBER:
+        if (event->member.kind != ANSWER_MEMBER_OTHER) return put_bare_members(answer, row);
+        note_other(answer, event->member.name);
+        break;
+    case ANSWER_SIGNATURE: put_signature(answer, event); break;
+    case ANSWER_LOGPROBS: put_logprobs(answer, event); break;
+    case ANSWER_START: note_model(answer, event->start.model); break;
+    case ANSWER_FINISH: note_finish(answer, event); break;
+    case ANSWER_USAGE:
+    case ANSWER_ERROR:
+    case ANSWER_END: break;
+    }
+    return 1;
 }
 
 static void ws_put(struct downstream *downstream, const struct answer_chunk *chunk, dr_slice raw) {
@@ -378,35 +561,21 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
         if (chunk->is_plain && words->choice_index == 0) {
             put_plain_words(answer, words->text);
         } else {
-            put_text(answer, words, DR_LIT(",\"content\":"));
+            const struct row row = {words, 1};
+            (void)put_text(answer, &row, DR_LIT(",\"content\":"));
         }
         return;
     }
     struct answer_chunk numbered = *chunk;
     openai_call_numbers_apply(&answer->calls, &numbered);
+    if (answer->is_legacy) make_legacy(&numbered);
     join_halves(answer, &numbered);
-    if (answer->turn) answer->turn->signs_thinking = signs_thinking(answer);
     for (size_t i = 0; answer->turn && i < numbered.event_count; i++) {
         chat_turn_note(answer->turn, &numbered.events[i]);
     }
     for (size_t i = 0; i < numbered.event_count;) {
-        const struct answer_event *event = &numbered.events[i];
-        size_t taken = 1;
-        switch (event->kind) {
-        case ANSWER_TEXT: put_text(answer, event, DR_LIT(",\"content\":")); break;
-        case ANSWER_REASONING: put_reasoning(answer, event); break;
-        case ANSWER_SIGNATURE: put_signature(answer, event); break;
-        case ANSWER_REFUSAL: put_text(answer, event, DR_LIT(",\"refusal\":")); break;
-        case ANSWER_TOOL_CALL: taken = put_calls(answer, event, numbered.event_count - i); break;
-        case ANSWER_START:
-        case ANSWER_FINISH: note_event(answer, event); break;
-        case ANSWER_USAGE:
-        case ANSWER_ERROR:
-        case ANSWER_END:
-        case ANSWER_CITATION:
-        case ANSWER_LOGPROBS: break;
-        }
-        i += taken;
+        const struct row row = {numbered.events + i, numbered.event_count - i};
+        i += put_row(answer, &row);
     }
 }
 
@@ -418,13 +587,39 @@ static void ws_flush(struct downstream *downstream) {
 /* --- the end
  * ------------------------------------------------------------------------------------ */
 
-/* "seed, user" as an array. */
-static void put_dropped(struct dr_buf *tail, dr_slice dropped) {
-    if (dropped.len == 0) return;
+/* "seed, user" as an array, and members of the answer behind. */
+static void put_dropped(struct dr_buf *tail, dr_slice dropped, const struct ws_answer *answer) {
+    bool is_first = true;
+    if (dropped.len == 0 && answer->other_count == 0) return;
     dr_buf_put(tail, DR_LIT(",\"dropped\":["));
-    for (bool is_first = true; dropped.len > 0; is_first = false) {
+    for (; dropped.len > 0; is_first = false) {
         if (!is_first) dr_buf_put_char(tail, ',');
         dr_json_put_string(tail, dr_slice_trim(dr_slice_split(&dropped, ',')));
+    }
+    for (uint32_t i = 0; i < answer->other_count; i++, is_first = false) {
+        if (!is_first) dr_buf_put_char(tail, ',');
+        dr_json_put_string(tail, answer->others[i]);
+    }
+    dr_buf_put_char(tail, ']');
+}
+
+static dr_slice finish_text(const struct ws_finish *finish) {
+    return finish->len > 0 ? dr_slice_of(finish->text, finish->len) : DR_NONE;
+}
+
+/* How each choice ended, where there may be several. */
+static void put_finish_reasons(struct dr_buf *tail, const struct ws_answer *answer,
+                               dr_slice first) {
+    const uint32_t asked = answer->exchange->prompt.choice_count;
+    uint32_t count = asked < WS_CHOICES_MAX ? asked : WS_CHOICES_MAX;
+    if (count < answer->choice_count) count = answer->choice_count;
+    if (count <= 1) return;
+    dr_buf_put(tail, DR_LIT(",\"finish_reasons\":["));
+    dr_json_put_string(tail, first);
+    for (uint32_t i = 1; i < count; i++) {
+        dr_buf_put_char(tail, ',');
+        dr_json_put_string_or_null(tail,
+                                   answer->finishes ? finish_text(&answer->finishes[i]) : DR_NONE);
     }
     dr_buf_put_char(tail, ']');
 }
@@ -434,21 +629,23 @@ static void ws_end(struct downstream *downstream, dr_slice last,
     struct ws_answer *answer = downstream->answer;
     struct dr_buf *tail = frames_of(answer);
     const size_t begin = frame_open(answer);
-    dr_slice finish = dr_slice_of(answer->finish, answer->finish_len);
+    dr_slice finish = finish_text(&answer->finish);
     dr_slice model = dr_slice_of(answer->model, answer->model_len);
     (void)last; /* an end in the client's dialect */
     if (close->is_cancelled) finish = DR_LIT("cancelled");
     if (model.len == 0) model = close->model;
     dr_buf_put(tail, DR_LIT(",\"done\":true,\"finish_reason\":"));
     /* As in a stream of events, an answer that never says why it ended has ended well. */
-    dr_json_put_string(tail, finish.len > 0 ? finish : DR_LIT("stop"));
+    if (finish.len == 0) finish = DR_LIT("stop");
+    dr_json_put_string(tail, finish);
+    put_finish_reasons(tail, answer, finish);
     dr_buf_put(tail, DR_LIT(",\"model\":"));
     dr_json_put_string(tail, model);
     dr_buf_put(tail, DR_LIT(",\"usage\":"));
     openai_put_usage(tail, close->usage);
     dr_buf_put(tail, DR_LIT(",\"cost\":"));
     money_put(tail, close->cost);
-    put_dropped(tail, close->dropped);
+    put_dropped(tail, close->dropped, answer);
     put_request_id(tail, answer->request_id);
     dr_buf_put_char(tail, '}');
     frame_close(answer, begin);

@@ -287,6 +287,7 @@ static const struct failure *relay_observe(struct exchange *exchange,
         case ANSWER_SIGNATURE:
         case ANSWER_CITATION:
         case ANSWER_LOGPROBS:
+        case ANSWER_MEMBER:
         case ANSWER_END: break;
         }
     }

@@ -121,6 +121,29 @@ static void kept_admitted(struct downstream *downstream) {
                      downstream->kept ? DR_LIT(": resumable\n\n") : DR_LIT(": waiting\n\n"));
 }
 
+/* The next line of an event stream, with its end: LF, CR or both. */
+static dr_slice take_line(dr_slice *rest) {
+    const size_t feed = dr_slice_find_char(*rest, '\n');
+    const size_t end = dr_slice_find_char(dr_slice_first(*rest, feed), '\r');
+    const dr_slice line = dr_slice_first(*rest, end + 1 == feed ? feed + 1 : end + 1);
+    *rest = dr_slice_from(*rest, line.len);
+    return line;
+}
+
+static bool is_id(dr_slice line) {
+    return dr_slice_starts(line, DR_LIT("id")) && line.len > 2 &&
+           (line.data[2] == ':' || line.data[2] == '\n' || line.data[2] == '\r');
+}
+
+/* A provider that numbers its events would have the last word: of two ids of an event the later
+ * one counts. */
+static void put_without_id(struct dr_buf *events, dr_slice raw) {
+    while (raw.len > 0) {
+        const dr_slice line = take_line(&raw);
+        if (!is_id(line)) dr_buf_put(events, line);
+    }
+}
+
 /* Gathered until the flush, which ends every piece; a row of its own in the record. */
 static void kept_put_event(struct downstream *downstream, dr_slice raw) {
     const struct exchange *exchange = downstream->owner.object;
@@ -132,7 +155,7 @@ static void kept_put_event(struct downstream *downstream, dr_slice raw) {
         dr_buf_put_u64(events, ++answer->seq);
         dr_buf_put_char(events, '\n');
     }
-    dr_buf_put(events, raw);
+    put_without_id(events, raw);
     if (!answer) return;
     if (dr_buf_status(events) == DR_OK) {
         replay_put_row(&answer->pen, dr_slice_from(dr_buf_slice(events), begin), 1);
@@ -220,6 +243,7 @@ static bool kept_lost(struct downstream *downstream) {
 
 const struct downstream_kind downstream_sse_kept = {
     .transport = TRANSPORT_SSE,
+    .takes_audio = true,
     .streamed = &downstream_sse_kept,
     .pending = kept_pending,
     .places = downstream_call_places,

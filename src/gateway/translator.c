@@ -101,6 +101,10 @@ const struct loss *translator_loss(const struct translator *translator) {
     return &translator->loss;
 }
 
+bool translator_is_legacy(const struct translator *translator) {
+    return translator->writer.options.is_legacy;
+}
+
 dr_slice translator_request_line(const struct translator *translator) {
     return translator->request_line;
 }
@@ -160,6 +164,7 @@ static size_t text_bytes(const struct answer_event *event) {
     case ANSWER_FINISH:
     case ANSWER_USAGE:
     case ANSWER_ERROR:
+    case ANSWER_MEMBER:
     case ANSWER_END: break;
     }
     return 0;

@@ -26,6 +26,8 @@ void translator_close(struct translator *translator);
 
 /* What the translation could not carry; also what it refused. */
 const struct loss *translator_loss(const struct translator *translator);
+/* The client asked with `functions`, not tools. */
+bool translator_is_legacy(const struct translator *translator);
 /* "POST /v1/messages": what stands before " HTTP/1.1". Lent until close, as is the body. */
 dr_slice translator_request_line(const struct translator *translator);
 dr_slice translator_body(const struct translator *translator);

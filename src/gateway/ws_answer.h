@@ -6,6 +6,7 @@
 
 #include "base/list.h"
 #include "dialect/openai.h"
+#include "dialect/openai_writer.h"
 #include "gateway/chat_turn.h"
 #include "gateway/refusal.h"
 #include "gateway/replay_shared.h"
@@ -17,10 +18,19 @@ struct dr_ws_session;
 struct ws_connection;
 
 enum {
-    WS_FINISH_BYTES_MAX = 64,
+    WS_FINISH_BYTES_MAX = 63,
+    WS_CHOICES_MAX = 128, /* of which it is told how they ended: OpenAI's bound of `n` */
+    WS_OTHERS_MAX = 8,
+    WS_OTHER_BYTES_MAX = 64,
     WS_MODEL_BYTES_MAX = 256,
     WS_BEGIN_BYTES_AT_HAND = 64,
     WS_BEGIN_BYTES_SHORT = 32,
+};
+
+/* How a choice ended. */
+struct ws_finish {
+    uint8_t len; /* 0: it has not */
+    char text[WS_FINISH_BYTES_MAX];
 };
 
 /* In its exchange's arena. */
@@ -29,11 +39,11 @@ struct ws_answer {
     struct dr_ws_session *session; /* NULL: lost, or resumed elsewhere */
     struct replay_pen pen;         /* its record is NULL when it can't be resumed */
     struct exchange *exchange;
-    uint64_t seq;           /* of the latest frame */
-    struct chat_turn *turn; /* NULL without a session */
-    dr_slice begin;         /* of every frame: `{"id":…,"seq":` */
+    uint64_t seq;   /* of the latest frame */
+    dr_slice begin; /* of every frame: `{"id":…,"seq":` */
     struct openai_halves halves;
     uint16_t model_len;
+    bool is_noted; /* words too are looked at: for the session, or to place citations */
     char begin_text[WS_BEGIN_BYTES_AT_HAND]; /* of `begin`, unless it is longer */
 
     struct ws_connection *connection; /* NULL with `session` */
@@ -41,12 +51,19 @@ struct ws_answer {
     struct dr_timer lost_timer;
     dr_slice id; /* as the client wrote it, or one made up */
     dr_slice request_id;
-    struct dr_buf frame; /* the ask's, while its session's turn is awaited */
+    struct dr_buf frame;    /* the ask's, while its session's turn is awaited */
+    struct chat_turn *turn; /* NULL without a session */
     struct openai_call_numbers calls;
     uint32_t thought_count; /* blocks of thinking so far */
     bool has_words;         /* of the present one */
-    uint8_t finish_len;
-    char finish[WS_FINISH_BYTES_MAX];
+    bool signs_thinking;    /* the provider seals it, and wants it back with the next turn */
+    bool is_legacy;         /* translated for a client that asked with `functions` */
+    struct ws_finish finish;
+    struct ws_finish *finishes; /* of all choices; NULL while only the first has ended */
+    uint32_t choice_count;      /* that ended, by the highest index */
+    uint32_t other_count;
+    dr_slice others[WS_OTHERS_MAX]; /* members of deltas that have no frame; in the arena */
+    uint64_t character_counts[OPENAI_WRITER_CHOICES_MAX]; /* of texts, if is_noted */
     char model[WS_MODEL_BYTES_MAX];
 };
 

@@ -2,6 +2,7 @@
 #ifndef DR_MODEL_ANSWER_H
 #define DR_MODEL_ANSWER_H
 
+#include "base/json.h"
 #include "base/slice.h"
 #include "model/failure.h"
 #include "model/usage.h"
@@ -19,6 +20,7 @@ enum answer_event_kind {
     ANSWER_SIGNATURE, /* opaque state behind reasoning or a tool call, to be sent back verbatim */
     ANSWER_CITATION,  /* a source of the text so far */
     ANSWER_LOGPROBS,  /* `text` is OpenAI's `logprobs.content` array as JSON */
+    ANSWER_MEMBER,    /* of OpenAI's deltas, as its provider wrote it: what no other kind says */
 };
 
 enum answer_finish {
@@ -30,6 +32,21 @@ enum answer_finish {
     ANSWER_FINISH_OTHER, /* `finish_text` tells */
 };
 
+/* The shape of a tool call. Only OpenAI's own API has others than functions. */
+enum answer_call {
+    ANSWER_CALL_FUNCTION,
+    ANSWER_CALL_CUSTOM, /* `arguments` are its free text */
+    ANSWER_CALL_LEGACY, /* `function_call`, which has no id and no number */
+};
+
+enum answer_member {
+    ANSWER_MEMBER_ANNOTATIONS,
+    ANSWER_MEMBER_LOGPROBS,
+    ANSWER_MEMBER_REASONING_DETAILS,
+    ANSWER_MEMBER_EXTRA_CONTENT, /* Google's, of the message; a call's stands with the call */
+    ANSWER_MEMBER_OTHER,         /* nothing that this API knows: only its name is told */
+};
+
 /* What a signature belongs to. Each is valid only at the provider that made it. */
 enum answer_signature {
     ANSWER_SIGNATURE_THINKING, /* Anthropic: closes the block of reasoning before it */
@@ -38,7 +55,7 @@ enum answer_signature {
     ANSWER_SIGNATURE_TEXT,     /* Gemini: of the text so far */
 };
 
-/* All slices are lent by the reader until its next read. */
+/* All slices and values are lent by the reader until its next read. */
 struct answer_event {
     enum answer_event_kind kind;
     uint32_t choice_index;
@@ -49,8 +66,15 @@ struct answer_event {
         dr_slice text; /* ANSWER_TEXT, _REASONING, _REFUSAL, _LOGPROBS */
         struct {
             uint32_t index;
+            enum answer_call form;
             dr_slice id, name, arguments;
+            dr_json extra_content; /* NULL when there is none */
         } tool_call;
+        struct {
+            enum answer_member kind;
+            dr_slice name;
+            dr_json value; /* NULL of ANSWER_MEMBER_OTHER */
+        } member;
         struct {
             enum answer_finish reason;
             dr_slice text;

@@ -26,7 +26,7 @@ static struct ledger_entry full_entry(void) {
         .created = {INT64_C(1700000000123)},
         .first_token_ms = 12,
         .duration_ms = 345,
-        .usage = {USAGE_REPORTED, 10, 5, 15, 4, 3, 0, false},
+        .usage = {USAGE_REPORTED, 10, 5, 15, 4, 3, 0, false, {0}},
         .price = {INT64_C(8000000000), INT64_C(8000000000), INT64_C(420000000)},
         .cost = {123000},
         .attempts = {{DR_LIT("relay"), 503, 7}, {DR_LIT("official"), 200, 330}},

@@ -23,6 +23,7 @@ struct prompt {
     uint64_t text_bytes;        /* bytes of text in messages and tools, for estimates */
     uint32_t message_count;
     uint32_t image_count;
+    bool wants_audio;      /* in the answer: `modalities` */
     bool has_seals;        /* of thinking, which are of use to who made them alone */
     bool exceeds_deepseek; /* cannot go to DeepSeek as it is */
     /* Where to change the body: the model's string with its quotes, and how to ask for usage in a

@@ -26,10 +26,30 @@ void usage_add_report(struct usage *usage, const struct usage *report) {
     take_count(&usage->cached_tokens, report->cached_tokens);
     take_count(&usage->reasoning_tokens, report->reasoning_tokens);
     take_count(&usage->cache_write_tokens, report->cache_write_tokens);
+    for (size_t i = 0; i < USAGE_DETAIL_COUNT; i++) {
+        if (report->details[i] > 0) usage->details[i] = report->details[i];
+    }
     /* A total of one part is none of both. */
     if (usage->prompt_tokens == 0 || usage->completion_tokens == 0) return;
     if (__builtin_add_overflow(usage->prompt_tokens, usage->completion_tokens, &sum)) return;
     if (usage->total_tokens < sum) usage->total_tokens = sum;
+}
+
+dr_slice usage_detail_name(enum usage_detail detail) {
+    static const dr_slice names[USAGE_DETAIL_COUNT] = {
+        [USAGE_PROMPT_AUDIO] = {"audio_tokens", 12},
+        [USAGE_PROMPT_TEXT] = {"text_tokens", 11},
+        [USAGE_PROMPT_IMAGE] = {"image_tokens", 12},
+        [USAGE_PROMPT_VIDEO] = {"video_tokens", 12},
+        [USAGE_COMPLETION_AUDIO] = {"audio_tokens", 12},
+        [USAGE_COMPLETION_TEXT] = {"text_tokens", 11},
+        [USAGE_COMPLETION_IMAGE] = {"image_tokens", 12},
+        [USAGE_ACCEPTED_PREDICTION] = {"accepted_prediction_tokens", 26},
+        [USAGE_REJECTED_PREDICTION] = {"rejected_prediction_tokens", 26},
+    };
+
+    dr_assert(detail < USAGE_DETAIL_COUNT);
+    return names[detail];
 }
 
 const char *usage_source_name(enum usage_source source) {

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from rig import ASK, Relay, running, wait_for
+from rig import ASK, Provider, Relay, running, wait_for
 from socket_chat import ask, open_socket
 from test_resume import WORDS, Slow
 
@@ -214,3 +214,29 @@ def test_a_socket_resumes_no_event_stream(tmp_path, slow):
                     assert refused.error["code"] == "not_resumable"
         slow.say()
         assert heard.listen(stream).text == "".join(WORDS)
+
+
+NUMBERS = ("id: evt-{0}\ndata: {1}\n\n", "data: {1}\r\nid: 7\r\n\r\n", "id: 7\rdata: {1}\rid\r\r",
+           "idle: 1\ndata: {1}\nid:{0}\n\n")
+
+
+@pytest.mark.parametrize("shape", NUMBERS)
+def test_a_provider_that_numbers_its_events_loses_none(tmp_path, shape):
+    def serve(visit):
+        while visit.ask() is not None:
+            visit.begin_stream()
+            for number, word in enumerate(WORDS):
+                event = json.dumps({"choices": [{"index": 0, "delta": {"content": word}}]})
+                visit.send_chunk(shape.format(number, event).encode())
+            visit.end_stream()
+
+    provider = Provider(serve)
+    with running(Relay(tmp_path, provider.url)) as relay:
+        stream = begin(relay)
+        whole = stream.response.read().decode().replace("\r\n", "\n").replace("\r", "\n")
+        ids = [line[4:] for line in whole.split("\n") if line.startswith("id")
+               and not line.startswith("idle")]
+        assert ids == [str(number + 1) for number in range(len(WORDS) + 2)]
+        rest = events(relay, stream.request_id, 3).response.read().decode()
+        assert rest.count("data: {") == len(WORDS) - 3 + 1
+    provider.close()

@@ -19,15 +19,57 @@ OTHER_FORM_PIECE = 7  # characters of a delta
 # --- the provider
 
 
-def read(recording):
-    """What it says, as the second witness understands it."""
+class Beside:
+    """What stands beside the words of one choice, put together from its deltas."""
+
+    LISTS = ("annotations", "reasoning_details")
+
+    def __init__(self):
+        self.members = {}
+        self.logprobs = {}
+        self.call_members = []
+
+    def add(self, delta, logprobs):
+        for name in self.LISTS:
+            if delta.get(name):
+                self.members[name] = self.members.get(name, []) + delta[name]
+        if delta.get("extra_content"):
+            self.members["extra_content"] = delta["extra_content"]
+        for name, text in (delta.get("function_call") or {}).items():
+            called = self.members.setdefault("function_call", {"name": "", "arguments": ""})
+            called[name] += text
+        for name, value in (logprobs or {}).items():
+            if value:
+                self.logprobs[name] = self.logprobs.get(name, []) + value
+        for call in delta.get("tool_calls") or []:
+            self.call_members += [(name, call[name]) for name in ("extra_content", "custom")
+                                  if call.get(name)]
+
+    def said(self):
+        return [self.members, self.logprobs, self.call_members]
+
+
+def chunks_of(body):
+    """A whole answer, or the events of a stream."""
+    if body.lstrip().startswith(b"{"):
+        return [json.loads(body)]
+    return [json.loads(payload) for payload in make.payloads(body)
+            if payload.strip() and payload.strip() != "[DONE]"]
+
+
+def read(body):
+    """What it says, as the second witness understands it, and what stands beside."""
     answer = make.Answer()
-    if recording.is_stream:
-        for payload in make.payloads(recording.body):
-            if payload.strip() and payload.strip() != "[DONE]":
-                answer.add(json.loads(payload))
-    else:
-        answer.add(json.loads(recording.body))
+    answer.beside = {}
+    answer.details = {}
+    for chunk in chunks_of(body):
+        answer.add(chunk)
+        for place, sent in enumerate(chunk.get("choices") or []):
+            beside = answer.beside.setdefault(sent.get("index", place), Beside())
+            beside.add(sent.get("delta") or sent.get("message") or {}, sent.get("logprobs"))
+        for usage in (chunk.get("usage"), (chunk.get("x_groq") or {}).get("usage")):
+            if make.usage_of(usage):
+                answer.details = details_of(usage)
     return answer
 
 
@@ -36,13 +78,25 @@ def join_halves(text):
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+GROUPS = {"prompt_tokens_details": "cached_tokens", "completion_tokens_details": "reasoning_tokens"}
+
+
+def details_of(usage):
+    """Every count of tokens in it beside make.usage_of's, but for those that are none."""
+    return {(group, name): count for group, known in GROUPS.items()
+            for name, count in ((usage or {}).get(group) or {}).items() if count and name != known}
+
+
 def usage_json(answer):
     if answer.usage is None:
         return None
     prompt, completion, total, cached, reasoning = answer.usage
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total,
-            "prompt_tokens_details": {"cached_tokens": cached},
-            "completion_tokens_details": {"reasoning_tokens": reasoning}}
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total,
+             "prompt_tokens_details": {"cached_tokens": cached},
+             "completion_tokens_details": {"reasoning_tokens": reasoning}}
+    for (group, name), count in answer.details.items():
+        usage[group][name] = count
+    return usage
 
 
 def calls_json(calls):
@@ -51,8 +105,8 @@ def calls_json(calls):
             for place, (identity, name, arguments) in enumerate(calls)]
 
 
-def said_json(choice):
-    said = {"role": "assistant", "content": join_halves(choice.text) or None}
+def said_json(choice, beside):
+    said = {"role": "assistant", "content": join_halves(choice.text) or None, **beside.members}
     if choice.reasoning:
         said["reasoning_content"] = choice.reasoning
     if choice.refusal:
@@ -64,10 +118,11 @@ def whole_of(answer):
     """One body that says what the stream did."""
     choices = []
     for number, choice in sorted(answer.choices.items()):
-        message = said_json(choice)
-        if choice.calls:
+        message = said_json(choice, answer.beside[number])
+        if choice.calls and "function_call" not in message:
             message["tool_calls"] = calls_json(choice.calls)
         choices.append({"index": number, "message": message,
+                        "logprobs": answer.beside[number].logprobs or None,
                         "finish_reason": (choice.finishes or [None])[-1]})
     body = {"id": answer.id, "object": "chat.completion", "model": answer.model, "choices": choices}
     if answer.usage:
@@ -75,11 +130,18 @@ def whole_of(answer):
     return json.dumps(body).encode()
 
 
-def deltas_of(choice):
-    for name, text in said_json(choice).items():
-        for at in range(0, len(text or ""), OTHER_FORM_PIECE):
-            yield {name: text[at:at + OTHER_FORM_PIECE]}
-    for call in calls_json(choice.calls):
+def deltas_of(choice, beside):
+    said = said_json(choice, beside)
+    details = said.pop("reasoning_details", None)
+    if details:  # their words stand in the same delta, so that they are not said twice
+        yield {"reasoning_details": details, "reasoning_content": said.pop("reasoning_content", "")}
+    for name, value in said.items():
+        if not isinstance(value, str):
+            yield {name: value}
+            continue
+        for at in range(0, len(value), OTHER_FORM_PIECE):
+            yield {name: value[at:at + OTHER_FORM_PIECE]}
+    for call in calls_json(choice.calls if "function_call" not in beside.members else []):
         arguments = call["function"]["arguments"]
         yield {"tool_calls": [{**call, "function": {**call["function"], "arguments": ""}}]}
         for at in range(0, len(arguments), OTHER_FORM_PIECE):
@@ -92,8 +154,9 @@ def stream_of(answer):
     head = {"id": answer.id, "object": "chat.completion.chunk", "model": answer.model}
     chunks = []
     for number, choice in sorted(answer.choices.items()):
-        chunks += [{"index": number, "delta": delta} for delta in deltas_of(choice)]
-        chunks.append({"index": number, "delta": {},
+        beside = answer.beside[number]
+        chunks += [{"index": number, "delta": delta} for delta in deltas_of(choice, beside)]
+        chunks.append({"index": number, "delta": {}, "logprobs": beside.logprobs or None,
                        "finish_reason": (choice.finishes or [None])[-1]})
     events = [{**head, "choices": [chunk]} for chunk in chunks]
     if answer.usage:
@@ -109,7 +172,8 @@ def play(visit):
         if is_stream == recording.is_stream:
             played = recording.body
         else:
-            played = stream_of(read(recording)) if is_stream else whole_of(read(recording))
+            answer = read(recording.body)
+            played = stream_of(answer) if is_stream else whole_of(answer)
         kind = b"text/event-stream" if is_stream else b"application/json"
         visit.send(b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s" % (
             kind, len(played), played))
@@ -141,11 +205,17 @@ def socket(gateway):
 
 
 class Said:
-    """What one transport told: of each choice its texts and calls, of the first how it ended."""
+    """What one transport told: of each choice its texts, calls and what stands beside them, and how
+    it ended."""
 
-    def __init__(self):
-        self.choices = {}
-        self.finish = self.usage = self.error = None
+    def __init__(self, answer):
+        self.choices = {
+            number: [join_halves(choice.text), choice.reasoning, choice.refusal,
+                     [call[1:] for call in choice.calls], *answer.beside[number].said()]
+            for number, choice in answer.choices.items()}
+        self.finishes = {number: choice.finishes[-1]
+                         for number, choice in answer.choices.items() if choice.finishes}
+        self.usage, self.details, self.error = answer.usage, answer.details, answer.error
 
     def __eq__(self, other):
         return vars(self) == vars(other)
@@ -162,35 +232,25 @@ def said_over_http(gateway, model, is_stream):
         {"Authorization": f"Bearer {gateway.key}", "Content-Type": "application/json"})
     body = connection.getresponse().read()
     connection.close()
-    answer = make.Answer()
-    if body.lstrip().startswith(b"{"):
-        answer.add(json.loads(body))
-    else:
-        for payload in make.payloads(body):
-            if payload.strip() and payload.strip() != "[DONE]":
-                answer.add(json.loads(payload))
-    said = Said()
-    for number, choice in answer.choices.items():
-        said.choices[number] = [join_halves(choice.text), choice.reasoning, choice.refusal,
-                                [call[1:] for call in choice.calls]]
-    said.finish = (answer.choices[0].finishes or [None])[-1] if 0 in answer.choices else None
-    said.usage, said.error = answer.usage, answer.error
-    return said
+    return Said(read(body))
 
 
 def said_over_socket(socket, model):
     told = ask(socket, {"model": model, "messages": [{"role": "user", "content": "again"}]})
-    choices = {}
-    for frame in told.frames:
-        if {"content", "reasoning_content", "refusal", "tool_calls"} & set(frame):
-            choices.setdefault(frame.get("index", 0), make.Choice()).add(frame)
-    said = Said()
-    for number, choice in choices.items():
-        said.choices[number] = [choice.text, choice.reasoning, choice.refusal,
-                                [call[1:] for call in choice.calls]]
-    said.finish = told.last.get("finish_reason")
-    said.usage = make.usage_of(told.last.get("usage"))
-    said.error = told.error and make.words_of(told.error)
+    answer = make.Answer()
+    answer.beside = {}
+    for frame in told.frames[1:-1]:
+        number = frame.get("index", 0)
+        words = {name: value for name, value in frame.items() if name != "reasoning_details"}
+        answer.choices.setdefault(number, make.Choice()).add(words)
+        answer.beside.setdefault(number, Beside()).add(frame, frame.get("logprobs"))
+    finishes = told.last.get("finish_reasons", [told.last.get("finish_reason")])
+    assert finishes[0] == told.last.get("finish_reason")
+    answer.usage = make.usage_of(told.last.get("usage"))
+    answer.details = details_of(told.last.get("usage"))
+    answer.error = told.error and make.words_of(told.error)
+    said = Said(answer)
+    said.finishes = {number: word for number, word in enumerate(finishes) if word}
     return said
 
 
@@ -207,7 +267,7 @@ def test_a_recording_says_the_same_over_json_sse_and_websocket(gateway, socket, 
     over_sse = spoken(said_over_http(gateway, model, True))
     if recording.is_failing:
         assert over_socket.error
-        over_sse.finish = over_socket.finish  # told before it failed, or with the error not at all
+        over_sse.finishes = over_socket.finishes  # told before it failed, or with the error not at all
         assert over_socket == over_sse
         return
     assert over_socket == over_sse
