@@ -5,6 +5,7 @@ what said nothing. And that API's requests, sent to this one."""
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -62,16 +63,27 @@ models:
 house = fixture_of(ForeignHouse)
 
 
+def first_code(recording):
+    found = re.search(rb'"code": ?"([^"]+)"', recording.body)
+    return found and found[1]
+
+
 def expected_error(recording, is_stream):
     """(status, type, code, what its sentence holds)."""
     if recording.status != 200:
         status, kind, code, _ = expected_refusal(recording)
         words = make.error_of(json.loads(recording.body))[0]
+        if first_code(recording) == b"insufficient_quota":
+            words = "no credit left for the gateway's own account"
         return status, kind, code, "own key" if status == 502 else words[:300]
     if not is_stream:
         what = "not JSON at byte 0" if recording.is_stream else "an answer without choices"
     elif not recording.is_stream:
         what = "a stream was asked for and one whole body came"
+    elif first_code(recording) == b"rate_limit_exceeded":
+        return 429, "rate_limit_error", "upstream_rate_limited", recording.words[:300]
+    elif first_code(recording) == b"insufficient_quota":
+        what = "no credit left for the gateway's own account"
     elif recording.words:
         what = recording.words[:300]
     elif recording.is_ended:
