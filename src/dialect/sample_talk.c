@@ -346,7 +346,7 @@ static void make_calls(struct sample_request *sample) {
     }
     for (size_t i = 0; i < count; i++) {
         const size_t other = sample->has_same_ids ? i : (size_t)sample_below(sample, i + 1);
-        order[i] = order[other];
+        if (other < i) order[i] = order[other];
         order[other] = i;
         dr_buf_init(&facts[i], SAMPLE_BYTES_MAX);
     }
