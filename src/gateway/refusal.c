@@ -127,7 +127,7 @@ struct refusal refusal_of_stale_books(void) {
     refusal.message =
         DR_LIT("The latest requests could not be brought into the books, as when the disk is full, "
                "so that usage and receipts are not complete now. No charge is lost. The operator "
-               "must free space.");
+               "finds the cause in the log (store.failing).");
     return refusal;
 }
 

@@ -29,6 +29,7 @@ void usage_add_report(struct usage *usage, const struct usage *report) {
     for (size_t i = 0; i < USAGE_DETAIL_COUNT; i++) {
         if (report->details[i] > 0) usage->details[i] = report->details[i];
     }
+    usage->is_zero_told = usage->is_zero_told && report->is_zero_told;
     /* A total of one part is none of both. */
     if (usage->prompt_tokens == 0 || usage->completion_tokens == 0) return;
     if (__builtin_add_overflow(usage->prompt_tokens, usage->completion_tokens, &sum)) return;

@@ -61,6 +61,10 @@ static void test_reports_in_parts_make_one(void **state) {
         {{.prompt_tokens = 10, .total_tokens = 10},
          {.prompt_tokens = 10, .completion_tokens = 5, .total_tokens = 40, .reasoning_tokens = 25},
          {.prompt_tokens = 10, .completion_tokens = 5, .total_tokens = 40, .reasoning_tokens = 25}},
+        /* zeros are left out of both; of the first nothing else was told */
+        {{.is_zero_told = true},
+         {.completion_tokens = 5, .total_tokens = 105},
+         {.completion_tokens = 5, .total_tokens = 105}},
         {{.prompt_tokens = UINT64_MAX},
          {.completion_tokens = 2},
          {.prompt_tokens = UINT64_MAX, .completion_tokens = 2}},
@@ -82,6 +86,7 @@ static void test_reports_in_parts_make_one(void **state) {
         assert_true(usage.total_tokens == expected->total_tokens);
         assert_true(usage.cached_tokens == expected->cached_tokens);
         assert_true(usage.reasoning_tokens == expected->reasoning_tokens);
+        assert_int_equal(usage.is_zero_told, expected->is_zero_told);
     }
 }
 

@@ -77,6 +77,9 @@ static const struct migration steps[] = {
      "ALTER TABLE page ADD COLUMN ledger_file INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE page ADD COLUMN ledger_offset INTEGER NOT NULL DEFAULT 0;"
      "ALTER TABLE page ADD COLUMN record_bytes INTEGER NOT NULL DEFAULT 0;"},
+    {"records that mark a model's name as unknown",
+     /* Nothing changes here; earlier programs would take such a record for a damaged one. */
+     "SELECT 1;"},
 };
 
 size_t migrate_count(void) {
