@@ -264,6 +264,12 @@ static bool has_error(const struct answer_chunk *chunk) {
 }
 
 static void give_rendered(struct run *run, struct answer_chunk *chunk) {
+    static const struct usage usage = {
+        .source = USAGE_REPORTED,
+        .prompt_tokens = 3,
+        .completion_tokens = 4,
+        .total_tokens = 7,
+    };
     dr_slice raw;
     if (run->raw_count == RAWS_MAX || (!translator_has_room(run->translator, chunk) &&
                                        translator_has_rendered(run->translator))) {
@@ -278,7 +284,11 @@ static void give_rendered(struct run *run, struct answer_chunk *chunk) {
     run->raws[run->raw_count].raw = raw;
     run->raws[run->raw_count++].hash = dr_slice_hash(raw, 0);
     dr_buf_put(&run->out, raw);
-    if (chunk->is_end) run->end = END_DONE;
+    if (!chunk->is_end) return;
+    run->end = END_DONE;
+    end_piece(run);
+    dr_assert(translator_render_end(run->translator, &usage, &raw));
+    dr_buf_put(&run->out, raw);
 }
 
 static void give(struct run *run, struct answer_chunk *chunk) {
@@ -315,7 +325,11 @@ static void read_end(struct run *run, struct dr_sse_reader *sse) {
     translator_begin_piece(run->translator);
     if (dr_sse_read_end(sse, &event) == DR_SSE_EVENT) read_event(run, &event);
     if (run->end != END_NONE) return;
-    dr_assert(translator_read_end(run->translator, &chunk, &error) == DR_OK);
+    if (translator_read_end(run->translator, &chunk, &error)) {
+        dr_assert(error.text[0] != 0); /* what was no event is no error's object either */
+        run->end = END_GARBAGE;
+        return;
+    }
     give(run, &chunk);
 }
 
