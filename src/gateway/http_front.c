@@ -254,8 +254,12 @@ static void front_drained(void *call_owner) {
 static bool front_refuse_call(void *call_owner, uint16_t status, const char *text) {
     const struct http_owner *owner = call_owner;
     if (owner->kind != HTTP_OWNER_EXCHANGE) return false;
-    const struct refusal refusal = refusal_of_status(status, dr_slice_text(text));
-    exchange_refuse(owner->object, &refusal);
+    struct exchange *exchange = owner->object;
+    struct refusal refusal = refusal_of_status(status, dr_slice_text(text));
+    if (status == 503 && !exchange->worker->is_draining) {
+        refusal = refusal_of(REFUSAL_INTERNAL_ERROR); /* there was no memory for its body */
+    }
+    exchange_refuse(exchange, &refusal);
     pipeline_run(owner->object);
     return true;
 }

@@ -54,8 +54,11 @@ static enum dr_status write_body(struct translator *translator, const struct att
     }
     const struct conversation *conversation = reading_conversation(*ask->reading);
     *ret_is_legacy = conversation->is_legacy;
-    return dialect_write_prompt(translator->dialect, conversation, model,
-                                ask->worker->arguments_json, &translator->body, &translator->loss);
+    const enum dr_status status =
+        dialect_write_prompt(translator->dialect, conversation, model, ask->worker->arguments_json,
+                             &translator->body, &translator->loss);
+    dr_json_reader_trim(ask->worker->arguments_json);
+    return status;
 }
 
 enum dr_status translator_open(const struct attempt_ask *ask, struct translator **ret_translator) {

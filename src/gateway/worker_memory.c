@@ -86,6 +86,7 @@ enum dr_status worker_memory_init(struct worker *worker, struct dr_error *error)
         return dr_fail(error, DR_NO_MEMORY, 0, "out of memory");
     }
     dr_json_reader_limit(worker->json, ASK_VALUES_MAX);
+    dr_json_reader_limit(worker->arguments_json, ASK_VALUES_MAX);
     worker->answers = dialect_reader_openai(worker->reader);
     return DR_OK;
 }

@@ -634,19 +634,9 @@ static void connection_take_object(struct ws_connection *connection, dr_json roo
     }
 }
 
-static void connection_message(void *owner, dr_slice bytes, bool is_binary) {
-    struct ws_connection *connection = owner;
-    struct dr_error error;
-    dr_json root;
-    dr_assert(!is_binary); /* the session's limits take none */
-    if (connection->is_refused) return;
-    const enum dr_status status =
-        dr_json_read(connection->worker->json, bytes, DEPTH_MAX, &root, &error);
-    if (status == DR_OK && dr_json_is(root, DR_JSON_OBJECT)) {
-        connection_take_object(connection, root, bytes);
-        dr_json_reader_trim(connection->worker->json); /* of a large one's values nothing is left */
-        return;
-    }
+/* It is no JSON object. */
+static void connection_refuse_text(struct ws_connection *connection, enum dr_status status,
+                                   const struct dr_error *error) {
     if (!connection->has_key) {
         connection_refuse_key(connection, NULL, REFUSAL_MISSING_API_KEY);
         return;
@@ -658,9 +648,25 @@ static void connection_message(void *owner, dr_slice bytes, bool is_binary) {
     } else if (status != DR_NO_MEMORY) {
         refusal =
             refusal_saying(status == DR_INVALID ? REFUSAL_INVALID_JSON : REFUSAL_INVALID_REQUEST,
-                           DR_NONE, dr_slice_text(error.text));
+                           DR_NONE, dr_slice_text(error->text));
     }
     connection_refuse_frame(connection, NULL, NULL, &refusal);
+}
+
+static void connection_message(void *owner, dr_slice bytes, bool is_binary) {
+    struct ws_connection *connection = owner;
+    struct dr_json_reader *json = connection->worker->json;
+    struct dr_error error;
+    dr_json root;
+    dr_assert(!is_binary); /* the session's limits take none */
+    if (connection->is_refused) return;
+    const enum dr_status status = dr_json_read(json, bytes, DEPTH_MAX, &root, &error);
+    if (status == DR_OK && dr_json_is(root, DR_JSON_OBJECT)) {
+        connection_take_object(connection, root, bytes);
+    } else {
+        connection_refuse_text(connection, status, &error);
+    }
+    dr_json_reader_trim(json); /* of a large one's values nothing is left */
 }
 
 /* --- life

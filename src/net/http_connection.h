@@ -77,10 +77,12 @@ struct dr_http_connection {
     struct dr_http_call *call; /* NULL while no request is under way */
     struct dr_timer timer;
     uint64_t written; /* bytes handed to the stream so far */
-    uint64_t taken;   /* of those, gone to the system when the write deadline began */
+    uint64_t taken;   /* of those, gone to the system when the write deadline began; of a lingering
+                       * one what was dropped then */
     uint32_t dropped; /* bytes dropped while flushing or lingering */
     uint8_t state;    /* enum dr_http_connection_state */
     uint8_t deadline; /* enum dr_http_deadline */
+    uint8_t lingered; /* times that its lingering was prolonged */
     uint8_t followed; /* requests begun behind another's answer in this run of the parse loop */
     bool is_running;  /* inside the parse loop: answers given now do not advance */
     bool may_linger;  /* the client may still be sending */

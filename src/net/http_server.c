@@ -25,6 +25,7 @@ enum {
     PIPELINED_BYTES_DEFAULT = 65536,
     LINGER_MS_DEFAULT = 5000,
     DRAINING_IDLE_MS = 1000, /* for a new connection while draining, until its request */
+    DRAINING_LINGER_MS = 1000,
     FOLLOWED_PER_RUN = 32,
 };
 
@@ -201,7 +202,11 @@ static int64_t deadline_ms(const struct dr_http_server *server, enum dr_http_dea
     case DR_HTTP_DEADLINE_HEAD: return server->options.head_ms;
     case DR_HTTP_DEADLINE_BODY: return server->options.body_ms;
     case DR_HTTP_DEADLINE_WRITE: return server->options.write_ms;
-    case DR_HTTP_DEADLINE_LINGER: return server->options.linger_ms;
+    case DR_HTTP_DEADLINE_LINGER:
+        if (server->is_draining && server->options.linger_ms > DRAINING_LINGER_MS) {
+            return DRAINING_LINGER_MS;
+        }
+        return server->options.linger_ms;
     case DR_HTTP_DEADLINE_UNSET:
     case DR_HTTP_DEADLINE_NONE: break;
     }
@@ -218,6 +223,7 @@ static void connection_mind_deadline(struct dr_http_connection *connection) {
     if (deadline == connection->deadline) return;
     connection->deadline = (uint8_t)deadline;
     if (deadline == DR_HTTP_DEADLINE_WRITE) connection->taken = connection_taken(connection);
+    if (deadline == DR_HTTP_DEADLINE_LINGER) connection->taken = connection->dropped;
     const int64_t ms = deadline_ms(connection->server, deadline);
     if (ms > 0) {
         dr_timer_start(&connection->timer, connection->server->loop, ms);
@@ -682,6 +688,13 @@ static bool call_has_but_an_empty_line(const struct dr_http_call *call) {
            !dr_http1_parser_in_head(call->parser);
 }
 
+/* A client that still sends has yet to look for its answer; no longer than a body may take. */
+static bool may_linger_on(struct dr_http_connection *connection) {
+    const struct dr_http_server *server = connection->server;
+    if (server->is_draining || connection->dropped == connection->taken) return false;
+    return ++connection->lingered * server->options.linger_ms < server->options.body_ms;
+}
+
 static void connection_timed_out(void *owner) {
     struct dr_http_connection *connection = owner;
     const enum dr_http_deadline deadline = (enum dr_http_deadline)connection->deadline;
@@ -706,7 +719,13 @@ static void connection_timed_out(void *owner) {
         }
         return;
     case DR_HTTP_DEADLINE_IDLE: dr_http_connection_finish(connection, false); return;
-    case DR_HTTP_DEADLINE_LINGER: connection_close(connection); return;
+    case DR_HTTP_DEADLINE_LINGER:
+        if (may_linger_on(connection)) {
+            connection_mind_deadline(connection);
+        } else {
+            connection_close(connection);
+        }
+        return;
     case DR_HTTP_DEADLINE_UNSET:
     case DR_HTTP_DEADLINE_NONE: return;
     }
@@ -818,6 +837,12 @@ void dr_http_server_drain(struct dr_http_server *server) {
             continue;
         }
         dr_http_connection_finish(connection, false);
+    }
+    for (struct dr_list *node = server->lingering.next; node != &server->lingering;
+         node = node->next) {
+        struct dr_http_connection *connection = dr_list_item(node, struct dr_http_connection, node);
+        connection->deadline = DR_HTTP_DEADLINE_UNSET;
+        connection_mind_deadline(connection);
     }
 }
 
