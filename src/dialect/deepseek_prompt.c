@@ -285,7 +285,7 @@ enum dr_status deepseek_write_prompt(struct dr_json_reader *reader, const struct
     struct prompt_fault fault;
     struct dr_json_iter iter;
 
-    /* The body was accepted before, and so is what is written of it: only memory can be short. */
+    /* The body was accepted before: only memory can be short. */
     if (dr_json_read(reader, prompt->body, UINT32_MAX, &writing.root, NULL)) return DR_NO_MEMORY;
     json_open(&writing.json, '{');
     dr_json_iter_init(&iter, writing.root);
@@ -294,7 +294,9 @@ enum dr_status deepseek_write_prompt(struct dr_json_reader *reader, const struct
     }
     json_close(&writing.json, '}');
     if (writing.status) return writing.status;
-    const enum dr_status status = dr_buf_status(out);
+    enum dr_status status = dr_buf_status(out);
     if (status) return status;
-    return openai_read_prompt(reader, dr_buf_slice(out), ret_prompt, &fault) ? DR_NO_MEMORY : DR_OK;
+    status = openai_read_prompt(reader, dr_buf_slice(out), ret_prompt, &fault);
+    /* What is added may be more than a body can hold. */
+    return status == DR_INVALID ? DR_TOO_LARGE : status;
 }

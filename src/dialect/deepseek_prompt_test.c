@@ -196,6 +196,23 @@ static void test_a_schema_too_large_for_the_room_is_said_to_be(void **state) {
     dr_json_reader_free(reader);
 }
 
+/* The reader takes what came, but not the message that is added to it. */
+static void test_a_body_that_grows_beyond_the_limit_of_values_is_too_large(void **state) {
+    const dr_slice body = DR_LIT("{\"model\":\"d\"," HELLO "," FORMAT("") "}");
+    struct dr_json_reader *reader = dr_json_reader_new();
+    struct loss loss = {.is_refused = false};
+    struct prompt prompt;
+    struct dr_buf out;
+
+    (void)state;
+    dr_json_reader_limit(reader, 18);
+    read_prompt(reader, body, &prompt);
+    dr_buf_init(&out, BODY_BYTES_MAX);
+    assert_int_equal(deepseek_write_prompt(reader, &prompt, &out, &loss, &prompt), DR_TOO_LARGE);
+    dr_buf_clear(&out);
+    dr_json_reader_free(reader);
+}
+
 static void test_deepseek_is_told_by_its_address_or_its_names(void **state) {
     static const struct {
         enum dialect dialect;
@@ -229,6 +246,7 @@ int main(void) {
         cmocka_unit_test(test_what_deepseek_lacks_is_adapted_or_told),
         cmocka_unit_test(test_more_than_one_answer_is_refused_by_name),
         cmocka_unit_test(test_a_schema_too_large_for_the_room_is_said_to_be),
+        cmocka_unit_test(test_a_body_that_grows_beyond_the_limit_of_values_is_too_large),
         cmocka_unit_test(test_deepseek_is_told_by_its_address_or_its_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
