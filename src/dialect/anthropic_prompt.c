@@ -44,22 +44,23 @@ static bool forces_tool(const struct conversation *conversation) {
            conversation->tool_choice == TOOL_CHOICE_NAMED;
 }
 
-/* With a budget, the turn that asked for the tools must begin with its blocks of thinking:
- * "expected thinking or redacted_thinking". */
+/* With a budget, the turn that asked for the tools must begin with its blocks of thinking, and so
+ * must a beginning of the answer: "expected thinking or redacted_thinking"; "Extended thinking":
+ * "you cannot pre-fill responses when thinking is enabled". */
 static bool lacks_thoughts(const struct conversation *conversation) {
     struct turn turn;
     struct turn before = {0, 0, false};
     size_t at = 0;
-    bool has_results = false;
+    bool goes_on = false; /* the last turn is a turn's results, or a beginning of the answer */
 
     while (turn_next(conversation, &at, &turn)) {
-        has_results = false;
+        goes_on = turn.is_assistant;
         for (size_t i = turn.first; i < turn.end; i++) {
-            if (conversation->messages[i].role == MESSAGE_TOOL) has_results = true;
+            if (conversation->messages[i].role == MESSAGE_TOOL) goes_on = true;
         }
         if (turn.is_assistant) before = turn;
     }
-    if (!has_results) return false;
+    if (!goes_on) return false;
     const struct message *message = &conversation->messages[before.first];
     for (size_t i = 0; i < message->thought_count; i++) {
         if (message->thoughts[i].kind != THOUGHT_GEMINI_TEXT) return false;

@@ -173,7 +173,7 @@ static const struct row rows[] = {
      ADAPTED("Claude 3.7 to 4.5: a budget of 1024, 8192 or 24576 tokens below the limit; later: "
              "adaptive thinking with `output_config.effort`; dropped where the model cannot think, "
              "the limit leaves no room, a tool is forced, or the last turn's blocks of thinking "
-             "are missing"),
+             "are missing, as in a beginning of the answer"),
      ADAPTED("Gemini 2.5: `thinkingBudget` of 1024, 8192 or 24576 tokens, 0 for `none` (128 for "
              "Pro); Gemini 3: `thinkingLevel`")},
     {TOP("thinking"), ADAPTED("its budget or its being off, as above"),

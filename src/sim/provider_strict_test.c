@@ -93,6 +93,8 @@ static const struct refusal_case messages_cases[] = {
             ""),
      "tool_use.name"},
     {CLAUDE(ENDS_IN_CALLS "," BLOCKS(RESULT("a")), THINKING("1024")), "Expected `thinking`"},
+    {CLAUDE(USER("x") ",{\"role\":\"assistant\",\"content\":\"so\"}", THINKING("1024")),
+     "messages.1.content.0.type: Expected `thinking`"},
     {CLAUDE(USER("x") ",{\"role\":\"assistant\",\"content\":\"so \"}", ""), "trailing whitespace"},
     {"{\"model\":\"sim:nonsense\",\"max_tokens\":1,\"messages\":[" USER("x") "]}",
      "unknown fault word"},
