@@ -627,18 +627,18 @@ static void put_thinking(struct anthropic_writing *writing) {
 }
 
 /* "user_id appears to contain an email address. Please send a uuid or hash value instead"; the same
- * of a phone number. */
+ * of a phone number. Digits alone are a customer's number. */
 static bool tells_who(dr_slice user) {
-    const size_t at = dr_slice_find_char(user, '@');
+    const dr_slice domain = dr_slice_from(user, dr_slice_find_char(user, '@'));
     size_t digits = 0;
 
-    if (at > 0 && dr_slice_find_char(dr_slice_from(user, at), '.') < user.len - at) return true;
+    if (dr_slice_find_char(domain, '.') < domain.len) return true;
     for (size_t i = 0; i < user.len; i++) {
         const bool is_digit = user.data[i] >= '0' && user.data[i] <= '9';
         if (!is_digit && !memchr("+-() .", user.data[i], 6)) return false;
         digits += is_digit;
     }
-    return digits >= PHONE_DIGITS_MIN;
+    return digits >= PHONE_DIGITS_MIN && digits < user.len;
 }
 
 static void put_user(struct anthropic_writing *writing) {

@@ -433,6 +433,9 @@ static const struct {
     /* Who asks. */
     {A45, "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"user\":\"bob@example.com\"",
      "\"max_tokens\"", "user"},
+    {A45, HELLO ",\"user\":\"@corp.io\"", "\"max_tokens\"", "user"},
+    {A45, HELLO ",\"user\":\"415 555 2671\"", "\"max_tokens\"", "user"},
+    {A45, HELLO ",\"user\":\"10000001\"", "\"metadata\":{\"user_id\":\"10000001\"}", ""},
     {A45,
      "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"safety_identifier\":\"+1 415 55"
      "5-2671\"",

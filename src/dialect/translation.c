@@ -186,8 +186,8 @@ static const struct row rows[] = {
          "above"),
      ADAPTED("as for Anthropic")},
     {TOP("user"),
-     ADAPTED("`metadata.user_id`; one that looks like an e-mail address or a phone number is "
-             "dropped"),
+     ADAPTED("`metadata.user_id`; one that looks like an e-mail address or a phone number (with "
+             "`+` or separators) is dropped"),
      DROPPED},
     {TOP("safety_identifier"), ADAPTED("as `user`; beside another `user` it is dropped"), DROPPED},
     {TOP("metadata"), DROPPED, DROPPED},

@@ -60,7 +60,9 @@ static const struct refusal_case messages_cases[] = {
     {ASKED(",\"temperature\":0.5" THINKING("1024")), "may only be set to 1"},
     {ASKED(",\"temperature\":0.5,\"thinking\":{\"type\":\"adaptive\"}"), "in adaptive mode"},
     {ASKED(",\"metadata\":{\"user_id\":\"bob@example.com\"}"), "an email address"},
+    {ASKED(",\"metadata\":{\"user_id\":\"@corp.io\"}"), "an email address"},
     {ASKED(",\"metadata\":{\"user_id\":\"+1 (415) 555-2671\"}"), "a phone number"},
+    {ASKED(",\"metadata\":{\"user_id\":\"415.555.2671\"}"), "a phone number"},
     {ASKED(",\"system\":[{\"type\":\"text\",\"text\":\" \"}]"), "non-whitespace"},
     {ASKED(",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":"
            "{\"type\":\"object\"}}}"),

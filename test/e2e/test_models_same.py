@@ -164,6 +164,13 @@ def test_blanks_are_not_sent_to_who_refuses_them(house, messages):
     assert said_of(answer)[0].startswith("This is a simulation") and "x-drover-dropped" not in headers
 
 
+@pytest.mark.parametrize(("user", "is_told"), (("10000001", False), ("+1 415 555-2671", True), ("@corp.io", True)))
+def test_who_asks_is_told_to_anthropic_by_no_address_and_no_telephone(house, user, is_told):
+    headers, answer = house.post({"model": CLAUDE, "messages": HELLO, "user": user})
+    assert said_of(answer)[0].startswith("This is a simulation")
+    assert headers.get("x-drover-dropped") == ("user" if is_told else None)
+
+
 def test_gemini_thinks_no_more_than_it_may(house):
     headers, answer = house.post({"model": GEMINI, "messages": HELLO,
                                   "thinking": {"type": "enabled", "budget_tokens": 100000}})
