@@ -4,6 +4,7 @@ or refused by name."""
 
 import http.client
 import json
+import urllib.error
 
 import pytest
 
@@ -210,6 +211,22 @@ def test_what_deepseek_has_no_place_for_is_told(house, socket):
     headers, *said = stream(house, body)
     assert names(headers["x-drover-dropped"]) == dropped and tuple(said) == said_of(plain)
     assert set(ask(socket, body).last["dropped"]) == dropped
+
+
+def test_what_else_deepseek_has_no_place_for_is_told_or_refused(house):
+    headers, _ = house.post({"model": DEEPSEEK, "messages": BOTH, "reasoning": {"effort": "low", "exclude": True},
+                             "verbosity": "low", "prediction": {"type": "content", "content": "x"}})
+    assert names(headers["x-drover-dropped"]) == {"reasoning.exclude", "verbosity", "prediction"}
+    _, answer = house.post({"model": DEEPSEEK, "messages": BOTH, "reasoning": {"enabled": False}})
+    assert counts(answer["usage"])[4] == 0
+    result = [{"role": "function", "name": "f", "content": "1"}]
+    for param, wish in (("functions", {"functions": [TOOLS[0]["function"]]}), ("audio", {"audio": {"voice": "v"}}),
+                        ("modalities", {"modalities": ["text", "audio"]}), ("messages[0].role", {"messages": result}),
+                        ("web_search_options", {"web_search_options": {"search_context_size": "low"}})):
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            house.post({"model": DEEPSEEK, "messages": BOTH, **wish})
+        error = json.load(raised.value)["error"]
+        assert raised.value.code == 400 and error["param"] == param and "DeepSeek" in error["message"]
 
 
 def test_what_asks_for_nothing_goes_to_deepseek_without_a_word(house):
