@@ -44,22 +44,23 @@ static bool forces_tool(const struct conversation *conversation) {
            conversation->tool_choice == TOOL_CHOICE_NAMED;
 }
 
-/* With a budget, the turn that asked for the tools must begin with its blocks of thinking:
- * "expected thinking or redacted_thinking". */
+/* With a budget, the turn that asked for the tools must begin with its blocks of thinking, and so
+ * must a beginning of the answer: "expected thinking or redacted_thinking"; "Extended thinking":
+ * "you cannot pre-fill responses when thinking is enabled". */
 static bool lacks_thoughts(const struct conversation *conversation) {
     struct turn turn;
     struct turn before = {0, 0, false};
     size_t at = 0;
-    bool has_results = false;
+    bool goes_on = false; /* the last turn is a turn's results, or a beginning of the answer */
 
     while (turn_next(conversation, &at, &turn)) {
-        has_results = false;
+        goes_on = turn.is_assistant;
         for (size_t i = turn.first; i < turn.end; i++) {
-            if (conversation->messages[i].role == MESSAGE_TOOL) has_results = true;
+            if (conversation->messages[i].role == MESSAGE_TOOL) goes_on = true;
         }
         if (turn.is_assistant) before = turn;
     }
-    if (!has_results) return false;
+    if (!goes_on) return false;
     const struct message *message = &conversation->messages[before.first];
     for (size_t i = 0; i < message->thought_count; i++) {
         if (message->thoughts[i].kind != THOUGHT_GEMINI_TEXT) return false;
@@ -626,18 +627,18 @@ static void put_thinking(struct anthropic_writing *writing) {
 }
 
 /* "user_id appears to contain an email address. Please send a uuid or hash value instead"; the same
- * of a phone number. */
+ * of a phone number. Digits alone are a customer's number. */
 static bool tells_who(dr_slice user) {
-    const size_t at = dr_slice_find_char(user, '@');
+    const dr_slice domain = dr_slice_from(user, dr_slice_find_char(user, '@'));
     size_t digits = 0;
 
-    if (at > 0 && dr_slice_find_char(dr_slice_from(user, at), '.') < user.len - at) return true;
+    if (dr_slice_find_char(domain, '.') < domain.len) return true;
     for (size_t i = 0; i < user.len; i++) {
         const bool is_digit = user.data[i] >= '0' && user.data[i] <= '9';
         if (!is_digit && !memchr("+-() .", user.data[i], 6)) return false;
         digits += is_digit;
     }
-    return digits >= PHONE_DIGITS_MIN;
+    return digits >= PHONE_DIGITS_MIN && digits < user.len;
 }
 
 static void put_user(struct anthropic_writing *writing) {

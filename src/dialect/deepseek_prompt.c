@@ -10,6 +10,8 @@
 #include "dialect/json_writer.h"
 #include "dialect/translation.h"
 
+#include <stdio.h>
+
 struct writing {
     struct json_writer json;
     struct loss *loss;
@@ -50,6 +52,17 @@ static dr_slice effort_of(dr_slice effort) {
     return effort;
 }
 
+/* OpenRouter's `reasoning`, as conversations are read: `enabled` or a budget alone is medium. */
+static dr_slice effort_of_reasoning(dr_json reasoning) {
+    const dr_json enabled = dr_json_member(reasoning, DR_LIT("enabled"));
+    const dr_json budget = dr_json_member(reasoning, DR_LIT("max_tokens"));
+    const dr_slice effort = dr_json_text(dr_json_member(reasoning, DR_LIT("effort")));
+
+    if (dr_json_is(enabled, DR_JSON_BOOL) && !dr_json_bool(enabled)) return DR_LIT("none");
+    if (effort.len > 0) return effort;
+    return dr_json_bool(enabled) || dr_json_is(budget, DR_JSON_NUMBER) ? DR_LIT("medium") : DR_NONE;
+}
+
 static bool is_schema(dr_json format) {
     return dr_slice_is(dr_json_text(dr_json_member(format, DR_LIT("type"))), DR_LIT("json_schema"));
 }
@@ -68,6 +81,7 @@ bool deepseek_changes_member(dr_slice name, dr_json value) {
     if (dr_slice_is(name, DR_LIT("max_completion_tokens"))) return true;
     if (dr_slice_is(name, DR_LIT("parallel_tool_calls"))) return !dr_json_bool(value);
     if (dr_slice_is(name, DR_LIT("response_format"))) return is_schema(value);
+    if (dr_slice_is(name, DR_LIT("reasoning"))) return true;
     if (!dr_slice_is(name, DR_LIT("reasoning_effort"))) return false;
     const dr_slice effort = dr_json_text(value);
     return is_off(effort) || !dr_slice_is(effort_of(effort), effort);
@@ -82,15 +96,39 @@ static bool lacks_reasoning(dr_json calls, dr_json reasoning) {
     return dr_json_count(calls) > 0 && dr_json_text(reasoning).len == 0;
 }
 
-bool deepseek_changes_message(dr_json role, dr_json calls, dr_json reasoning) {
-    return is_developer(role) || lacks_reasoning(calls, reasoning);
+static bool is_function(dr_json role) {
+    return dr_slice_is(dr_json_text(role), DR_LIT("function"));
+}
+
+bool deepseek_changes_message(dr_json role, dr_json calls, dr_json reasoning,
+                              dr_json function_call) {
+    return is_developer(role) || is_function(role) || lacks_reasoning(calls, reasoning) ||
+           dr_json_is(function_call, DR_JSON_OBJECT);
 }
 
 bool deepseek_changes_tool(dr_json tool) {
     return dr_json_bool(dr_json_member(dr_json_member(tool, DR_LIT("function")), DR_LIT("strict")));
 }
 
+static bool refuse(struct writing *writing, const char *param, const char *how) {
+    return loss_refuse(writing->loss, param,
+                       "cannot be had from this model: its provider (DeepSeek) %s", how);
+}
+
 /* --- messages --- */
+
+static bool check_message(struct writing *writing, dr_json message, size_t index) {
+    const bool is_result = is_function(dr_json_member(message, DR_LIT("role")));
+    char param[LOSS_NAME_BYTES_MAX];
+
+    if (!is_result &&
+        !dr_json_is(dr_json_member(message, DR_LIT("function_call")), DR_JSON_OBJECT)) {
+        return true;
+    }
+    (void)snprintf(param, sizeof param, "messages[%zu].%s", index,
+                   is_result ? "role" : "function_call");
+    return refuse(writing, param, "takes `tools`, not the older functions");
+}
 
 static void put_message(struct writing *writing, dr_json message) {
     struct json_writer *json = &writing->json;
@@ -143,8 +181,9 @@ static void put_instruction(struct writing *writing, dr_json named) {
     }
 }
 
-/* What is said before all else is what DeepSeek's cache of prefixes keeps. */
-static void put_messages(struct writing *writing, dr_json messages) {
+/* What is said before all else is what DeepSeek's cache of prefixes keeps. False when a message is
+ * refused. */
+static bool put_messages(struct writing *writing, dr_json messages) {
     const dr_json format = dr_json_member(writing->root, DR_LIT("response_format"));
     struct dr_json_iter iter;
 
@@ -153,8 +192,12 @@ static void put_messages(struct writing *writing, dr_json messages) {
         put_instruction(writing, dr_json_member(format, DR_LIT("json_schema")));
     }
     dr_json_iter_init(&iter, messages);
-    while (dr_json_iter_next(&iter)) put_message(writing, iter.value);
+    for (size_t i = 0; dr_json_iter_next(&iter); i++) {
+        if (!check_message(writing, iter.value, i)) return false;
+        put_message(writing, iter.value);
+    }
     json_close(&writing->json, ']');
+    return true;
 }
 
 /* --- tools --- */
@@ -205,19 +248,67 @@ static void put_tools(struct writing *writing, dr_json tools) {
 
 /* --- the request --- */
 
+/* The client's `reasoning_effort`; without one, what its `reasoning` amounts to. */
+static dr_slice effort_asked(const struct writing *writing) {
+    const dr_slice own = dr_json_text(dr_json_member(writing->root, DR_LIT("reasoning_effort")));
+
+    return own.len > 0 ? own
+                       : effort_of_reasoning(dr_json_member(writing->root, DR_LIT("reasoning")));
+}
+
 /* True for what has another member's place. */
 static bool gives_way(struct writing *writing, dr_slice name, dr_json value) {
-    const dr_json effort = dr_json_member(writing->root, DR_LIT("reasoning_effort"));
     const dr_json newer = dr_json_member(writing->root, DR_LIT("max_completion_tokens"));
     const dr_slice type = dr_json_text(dr_json_member(value, DR_LIT("type")));
+    const dr_slice effort = effort_asked(writing);
     const bool gives =
-        (dr_slice_is(name, DR_LIT("thinking")) && is_off(dr_json_text(effort))) ||
+        (dr_slice_is(name, DR_LIT("thinking")) && is_off(effort)) ||
+        (dr_slice_is(name, DR_LIT("reasoning_effort")) && effort.len > 0 &&
+         dr_json_text(value).len == 0) ||
         (dr_slice_is(name, DR_LIT("max_tokens")) && dr_json_is(newer, DR_JSON_NUMBER));
     const bool says_more =
         !dr_json_is(value, DR_JSON_NULL) && !dr_slice_is(type, DR_LIT("disabled"));
 
     if (gives && says_more) loss_drop(writing->loss, name);
     return gives;
+}
+
+static void put_effort(struct json_writer *json, dr_slice effort) {
+    if (is_off(effort)) {
+        json_name(json, DR_LIT("thinking"));
+        json_raw(json, DR_LIT("{\"type\":\"disabled\"}"));
+    } else {
+        json_member(json, DR_LIT("reasoning_effort"), effort_of(effort));
+    }
+}
+
+static void tell_reasoning(struct loss *loss, dr_slice name, dr_json value) {
+    const bool says = !dr_json_is(value, DR_JSON_NULL) &&
+                      (!dr_json_is(value, DR_JSON_BOOL) || dr_json_bool(value));
+    char path[LOSS_NAME_BYTES_MAX];
+
+    if (!says || dr_slice_is(name, DR_LIT("effort")) || dr_slice_is(name, DR_LIT("enabled"))) {
+        return;
+    }
+    (void)snprintf(path, sizeof path, "reasoning.%.*s", DR_FMT(dr_slice_first(name, 48)));
+    loss_drop(loss, dr_slice_text(path));
+}
+
+static void put_reasoning(struct writing *writing, dr_json reasoning) {
+    const dr_slice own = dr_json_text(dr_json_member(writing->root, DR_LIT("reasoning_effort")));
+    const dr_slice effort = effort_of_reasoning(reasoning);
+    const bool is_outdone = own.len > 0 && effort.len > 0 && !dr_slice_is(effort, own);
+    struct dr_json_iter iter;
+
+    if (is_outdone || !dr_json_is(reasoning, DR_JSON_OBJECT)) {
+        loss_drop(writing->loss, DR_LIT("reasoning"));
+        return;
+    }
+    if (own.len == 0 && effort.len > 0) put_effort(&writing->json, effort);
+    dr_json_iter_init(&iter, reasoning);
+    while (dr_json_iter_next(&iter)) {
+        tell_reasoning(writing->loss, dr_json_text(iter.name), iter.value);
+    }
 }
 
 /* False for a member that is not adapted. */
@@ -231,26 +322,26 @@ static bool put_adapted(struct writing *writing, dr_slice name, dr_json value) {
     } else if (dr_slice_is(name, DR_LIT("response_format"))) {
         json_name(json, name);
         json_raw(json, DR_LIT("{\"type\":\"json_object\"}"));
-    } else if (!dr_slice_is(name, DR_LIT("reasoning_effort"))) {
-        loss_drop(writing->loss, name); /* parallel_tool_calls */
-    } else if (is_off(dr_json_text(value))) {
-        json_name(json, DR_LIT("thinking"));
-        json_raw(json, DR_LIT("{\"type\":\"disabled\"}"));
+    } else if (dr_slice_is(name, DR_LIT("reasoning"))) {
+        put_reasoning(writing, value);
+    } else if (dr_slice_is(name, DR_LIT("reasoning_effort"))) {
+        put_effort(json, dr_json_text(value));
     } else {
-        json_member(json, name, effort_of(dr_json_text(value)));
+        loss_drop(writing->loss, name); /* parallel_tool_calls */
     }
     return true;
 }
 
-static void put_carried(struct writing *writing, dr_slice name, dr_json value) {
+/* False when a message is refused. */
+static bool put_carried(struct writing *writing, dr_slice name, dr_json value) {
     json_name(&writing->json, name);
-    if (dr_slice_is(name, DR_LIT("messages"))) {
-        put_messages(writing, value);
-    } else if (dr_slice_is(name, DR_LIT("tools")) && dr_json_is(value, DR_JSON_ARRAY)) {
+    if (dr_slice_is(name, DR_LIT("messages"))) return put_messages(writing, value);
+    if (dr_slice_is(name, DR_LIT("tools")) && dr_json_is(value, DR_JSON_ARRAY)) {
         put_tools(writing, value);
     } else {
         json_value(&writing->json, value);
     }
+    return true;
 }
 
 /* False when it is refused. */
@@ -261,8 +352,7 @@ static bool put_member(struct writing *writing, dr_slice name, dr_json value) {
     switch (translation_of_deepseek(name, value, &how)) {
     case FATE_REFUSED:
         (void)dr_slice_to_text(name, param, sizeof param);
-        return loss_refuse(writing->loss, param,
-                           "cannot be had from this model: its provider (DeepSeek) %s", how);
+        return refuse(writing, param, how);
     case FATE_DROPPED: loss_drop(writing->loss, name); return true;
     case FATE_ADAPTED:
         if (put_adapted(writing, name, value)) return true;
@@ -270,8 +360,7 @@ static bool put_member(struct writing *writing, dr_slice name, dr_json value) {
     case FATE_CARRIED:
     case FATE_COUNT: break;
     }
-    if (!gives_way(writing, name, value)) put_carried(writing, name, value);
-    return true;
+    return gives_way(writing, name, value) || put_carried(writing, name, value);
 }
 
 enum dr_status deepseek_write_prompt(struct dr_json_reader *reader, const struct prompt *prompt,
@@ -285,7 +374,7 @@ enum dr_status deepseek_write_prompt(struct dr_json_reader *reader, const struct
     struct prompt_fault fault;
     struct dr_json_iter iter;
 
-    /* The body was accepted before, and so is what is written of it: only memory can be short. */
+    /* The body was accepted before: only memory can be short. */
     if (dr_json_read(reader, prompt->body, UINT32_MAX, &writing.root, NULL)) return DR_NO_MEMORY;
     json_open(&writing.json, '{');
     dr_json_iter_init(&iter, writing.root);
@@ -294,7 +383,9 @@ enum dr_status deepseek_write_prompt(struct dr_json_reader *reader, const struct
     }
     json_close(&writing.json, '}');
     if (writing.status) return writing.status;
-    const enum dr_status status = dr_buf_status(out);
+    enum dr_status status = dr_buf_status(out);
     if (status) return status;
-    return openai_read_prompt(reader, dr_buf_slice(out), ret_prompt, &fault) ? DR_NO_MEMORY : DR_OK;
+    status = openai_read_prompt(reader, dr_buf_slice(out), ret_prompt, &fault);
+    /* What is added may be more than a body can hold. */
+    return status == DR_INVALID ? DR_TOO_LARGE : status;
 }

@@ -13,7 +13,8 @@ bool deepseek_serves(const struct provider *provider, dr_slice model);
 /* Whether a member of a request, one of its messages or one of its tools cannot go as it is. Asked
  * while the request is read for the first time, for `prompt.exceeds_deepseek`. */
 bool deepseek_changes_member(dr_slice name, dr_json value);
-bool deepseek_changes_message(dr_json role, dr_json calls, dr_json reasoning);
+bool deepseek_changes_message(dr_json role, dr_json calls, dr_json reasoning,
+                              dr_json function_call);
 bool deepseek_changes_tool(dr_json tool);
 
 /* Writes the body of `prompt`, which exceeds_deepseek, in DeepSeek's words, and tells in `loss`

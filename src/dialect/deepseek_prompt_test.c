@@ -40,6 +40,13 @@ static const struct {
     {HELLO ",\"seed\":0,\"logit_bias\":{\"1\":2},\"parallel_tool_calls\":false,\"store\":true,"
            "\"metadata\":{\"a\":\"b\"},\"temperature\":0.5",
      HELLO ",\"temperature\":0.5", "seed, logit_bias, parallel_tool_calls, store, metadata"},
+    {HELLO ",\"verbosity\":\"low\",\"prediction\":{\"type\":\"content\"},\"service_tier\":\"flex\","
+           "\"prompt_cache_key\":\"k\",\"prompt_cache_retention\":\"24h\"",
+     HELLO, "verbosity, prediction, service_tier, prompt_cache_key, prompt_cache_retention"},
+    {HELLO ",\"verbosity\":\"medium\",\"modalities\":[\"text\"],\"audio\":null,"
+           "\"service_tier\":\"auto\",\"functions\":[],\"function_call\":null",
+     NULL, ""},
+    {"\"messages\":[{\"role\":\"assistant\",\"content\":\"a\",\"function_call\":null}]", NULL, ""},
     {HELLO ",\"seed\":null,\"logit_bias\":{},\"parallel_tool_calls\":true,\"store\":false,"
            "\"metadata\":{},\"n\":1,\"response_format\":{\"type\":\"text\"},"
            "\"reasoning_effort\":null",
@@ -61,6 +68,28 @@ static const struct {
     {HELLO ",\"reasoning_effort\":\"max\"", NULL, ""},
     {HELLO ",\"reasoning_effort\":\"foo\"", NULL, ""},
     {HELLO ",\"thinking\":{\"type\":\"enabled\"}", NULL, ""},
+    {HELLO ",\"reasoning\":{\"enabled\":false}", HELLO ",\"thinking\":{\"type\":\"disabled\"}", ""},
+    {HELLO ",\"reasoning\":{\"effort\":\"none\"},\"thinking\":{\"type\":\"enabled\"}",
+     HELLO ",\"thinking\":{\"type\":\"disabled\"}", "thinking"},
+    {HELLO ",\"reasoning\":{\"effort\":\"xhigh\"}", HELLO ",\"reasoning_effort\":\"max\"", ""},
+    {HELLO ",\"reasoning\":{\"enabled\":true,\"exclude\":true,\"none\":null,\"no\":false}",
+     HELLO ",\"reasoning_effort\":\"high\"", "reasoning.exclude"},
+    {HELLO ",\"reasoning\":{\"max_tokens\":2000}", HELLO ",\"reasoning_effort\":\"high\"",
+     "reasoning.max_tokens"},
+    {HELLO ",\"reasoning\":{\"effort\":\"high\"},\"reasoning_effort\":\"max\"",
+     HELLO ",\"reasoning_effort\":\"max\"", "reasoning"},
+    {HELLO ",\"reasoning\":{\"effort\":\"max\"},\"reasoning_effort\":\"max\"",
+     HELLO ",\"reasoning_effort\":\"max\"", ""},
+    {HELLO ",\"reasoning\":{\"summary\":\"auto\"}", HELLO, "reasoning.summary"},
+    {HELLO ",\"reasoning\":\"deep\"", HELLO, "reasoning"},
+    {HELLO ",\"reasoning\":{\"exclude\":true},\"reasoning_effort\":\"max\"",
+     HELLO ",\"reasoning_effort\":\"max\"", "reasoning.exclude"},
+    {HELLO ",\"reasoning_effort\":null,\"reasoning\":{\"effort\":\"high\"},\"thinking\":null",
+     HELLO ",\"reasoning_effort\":\"high\",\"thinking\":null", ""},
+    {HELLO ",\"reasoning\":{\"enabled\":false},\"reasoning_effort\":\"\",\"thinking\":null",
+     HELLO ",\"thinking\":{\"type\":\"disabled\"}", "reasoning_effort"},
+    {HELLO ",\"reasoning\":{}", HELLO, ""},
+    {HELLO ",\"reasoning\":null", NULL, ""},
     {HELLO ",\"thinking\":{\"type\":\"enabled\"},\"reasoning_effort\":\"none\"",
      HELLO ",\"thinking\":{\"type\":\"disabled\"}", "thinking"},
     {HELLO ",\"reasoning_effort\":\"none\",\"thinking\":{\"type\":\"disabled\"}",
@@ -162,23 +191,51 @@ static void test_what_deepseek_lacks_is_adapted_or_told(void **state) {
     }
 }
 
-static void test_more_than_one_answer_is_refused_by_name(void **state) {
-    const dr_slice body = DR_LIT("{\"model\":\"d\",\"n\":2," HELLO "}");
-    struct dr_json_reader *reader = dr_json_reader_new();
-    struct loss loss = {.is_refused = false};
-    struct prompt prompt;
-    struct dr_buf out;
+/* `how` ends the sentence. */
+static const struct {
+    const char *members;
+    const char *param;
+    const char *how;
+} refusals[] = {
+    {HELLO ",\"n\":2", "n", "gives one answer"},
+    {HELLO ",\"modalities\":[\"text\",\"audio\"]", "modalities", "gives text only"},
+    {HELLO ",\"audio\":{\"voice\":\"v\",\"format\":\"wav\"}", "audio", "gives text only"},
+    {HELLO ",\"web_search_options\":{\"search_context_size\":\"low\"}", "web_search_options",
+     "searches nothing"},
+    {HELLO ",\"functions\":[{\"name\":\"f\"}],\"function_call\":\"auto\"", "functions",
+     "takes `tools`, not the older functions"},
+    {HELLO ",\"function_call\":{\"name\":\"f\"}", "function_call",
+     "takes `tools`, not the older functions"},
+    {"\"messages\":[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":null,"
+     "\"function_call\":{\"name\":\"f\",\"arguments\":\"{}\"}}]",
+     "messages[1].function_call", "takes `tools`, not the older functions"},
+    {"\"messages\":[{\"role\":\"function\",\"name\":\"f\",\"content\":\"r\"}]", "messages[0].role",
+     "takes `tools`, not the older functions"},
+};
 
+static void test_what_deepseek_cannot_do_is_refused_by_name(void **state) {
     (void)state;
-    read_prompt(reader, body, &prompt);
-    assert_true(prompt.exceeds_deepseek);
-    dr_buf_init(&out, BODY_BYTES_MAX);
-    assert_int_equal(deepseek_write_prompt(reader, &prompt, &out, &loss, &prompt), DR_INVALID);
-    assert_string_equal(loss.fault.param, "n");
-    assert_string_equal(loss.fault.text,
-                        "cannot be had from this model: its provider (DeepSeek) gives one answer");
-    dr_buf_clear(&out);
-    dr_json_reader_free(reader);
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        struct dr_json_reader *reader = dr_json_reader_new();
+        struct loss loss = {.is_refused = false};
+        struct prompt prompt;
+        struct dr_buf out;
+        char body[BODY_BYTES_MAX];
+        char text[BODY_BYTES_MAX];
+
+        (void)snprintf(body, sizeof body, "{\"model\":\"d\",%s}", refusals[i].members);
+        (void)snprintf(text, sizeof text,
+                       "cannot be had from this model: its provider (DeepSeek) %s",
+                       refusals[i].how);
+        read_prompt(reader, dr_slice_text(body), &prompt);
+        if (!prompt.exceeds_deepseek) fail_msg("%s passes", body);
+        dr_buf_init(&out, BODY_BYTES_MAX);
+        assert_int_equal(deepseek_write_prompt(reader, &prompt, &out, &loss, &prompt), DR_INVALID);
+        assert_string_equal(loss.fault.param, refusals[i].param);
+        assert_string_equal(loss.fault.text, text);
+        dr_buf_clear(&out);
+        dr_json_reader_free(reader);
+    }
 }
 
 static void test_a_schema_too_large_for_the_room_is_said_to_be(void **state) {
@@ -191,6 +248,23 @@ static void test_a_schema_too_large_for_the_room_is_said_to_be(void **state) {
     (void)state;
     read_prompt(reader, body, &prompt);
     dr_buf_init(&out, 64);
+    assert_int_equal(deepseek_write_prompt(reader, &prompt, &out, &loss, &prompt), DR_TOO_LARGE);
+    dr_buf_clear(&out);
+    dr_json_reader_free(reader);
+}
+
+/* The reader takes what came, but not the message that is added to it. */
+static void test_a_body_that_grows_beyond_the_limit_of_values_is_too_large(void **state) {
+    const dr_slice body = DR_LIT("{\"model\":\"d\"," HELLO "," FORMAT("") "}");
+    struct dr_json_reader *reader = dr_json_reader_new();
+    struct loss loss = {.is_refused = false};
+    struct prompt prompt;
+    struct dr_buf out;
+
+    (void)state;
+    dr_json_reader_limit(reader, 18);
+    read_prompt(reader, body, &prompt);
+    dr_buf_init(&out, BODY_BYTES_MAX);
     assert_int_equal(deepseek_write_prompt(reader, &prompt, &out, &loss, &prompt), DR_TOO_LARGE);
     dr_buf_clear(&out);
     dr_json_reader_free(reader);
@@ -227,8 +301,9 @@ static void test_deepseek_is_told_by_its_address_or_its_names(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_deepseek_lacks_is_adapted_or_told),
-        cmocka_unit_test(test_more_than_one_answer_is_refused_by_name),
+        cmocka_unit_test(test_what_deepseek_cannot_do_is_refused_by_name),
         cmocka_unit_test(test_a_schema_too_large_for_the_room_is_said_to_be),
+        cmocka_unit_test(test_a_body_that_grows_beyond_the_limit_of_values_is_too_large),
         cmocka_unit_test(test_deepseek_is_told_by_its_address_or_its_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,6 +62,9 @@ static void clear_written(struct written *written) {
 #define TOOL \
     "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\"," \
     "\"parameters\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"number\"}}}}}]"
+#define BEGUN(more) \
+    "\"messages\":[{\"role\":\"user\",\"content\":\"u\"},{\"role\":\"assistant\",\"content\":" \
+    "\"so\"" more "}],\"reasoning_effort\":\"low\""
 #define BUDGET(tokens) "\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":" tokens "}"
 #define SCHEMA \
     "\"response_format\":{\"type\":\"json_schema\"," \
@@ -231,6 +234,9 @@ static const struct {
     {A45, HELLO ",\"reasoning_effort\":\"high\",\"max_tokens\":900", "\"max_tokens\":900",
      "reasoning_effort"},
     {A45, CALLED "," TOOL ",\"reasoning_effort\":\"low\"", "\"max_tokens\"", "reasoning_effort"},
+    {A45, BEGUN(""), "\"max_tokens\"", "reasoning_effort"},
+    {A45, BEGUN(",\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":\"D\"}]"),
+     "\"budget_tokens\":1024", ""},
     {A47, HELLO ",\"reasoning_effort\":\"xhigh\"", "\"output_config\":{\"effort\":\"xhigh\"}", ""},
     {A35, HELLO ",\"reasoning_effort\":\"low\"", "\"max_tokens\"", "reasoning_effort"},
     {G25, HELLO ",\"reasoning_effort\":\"none\"", "\"thinkingConfig\":{\"thinkingBudget\":0}", ""},
@@ -427,6 +433,9 @@ static const struct {
     /* Who asks. */
     {A45, "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"user\":\"bob@example.com\"",
      "\"max_tokens\"", "user"},
+    {A45, HELLO ",\"user\":\"@corp.io\"", "\"max_tokens\"", "user"},
+    {A45, HELLO ",\"user\":\"415 555 2671\"", "\"max_tokens\"", "user"},
+    {A45, HELLO ",\"user\":\"10000001\"", "\"metadata\":{\"user_id\":\"10000001\"}", ""},
     {A45,
      "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"safety_identifier\":\"+1 415 55"
      "5-2671\"",

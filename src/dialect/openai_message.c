@@ -254,7 +254,8 @@ static bool check_message(struct shape *shape, dr_json object) {
     find_members(object, &message);
     if (!shape_check_string_or_absent(fault, "name", message.name)) return false;
 
-    if (deepseek_changes_message(message.role, message.tool_calls, message.reasoning)) {
+    if (deepseek_changes_message(message.role, message.tool_calls, message.reasoning,
+                                 message.function_call)) {
         shape->prompt->exceeds_deepseek = true;
     }
     const dr_slice role = dr_json_text(message.role);

@@ -301,14 +301,15 @@ static bool check_fields(struct reading *reading, dr_json root) {
     dr_json_iter_init(&iter, root);
     while (dr_json_iter_next(&iter)) {
         const struct field *field = find_field(dr_json_text(iter.name));
-        if (!field) continue;
         if (shape_is_absent(iter.value)) {
             /* Where `stream_options` stands matters even when it is null: that is where it is
              * replaced. */
-            if (field->rule == FIELD_STREAM_OPTIONS) reading->stream_options_name = iter.name;
+            if (field && field->rule == FIELD_STREAM_OPTIONS) {
+                reading->stream_options_name = iter.name;
+            }
             continue;
         }
-        if (!check_field(reading, field, iter.name, iter.value)) return false;
+        if (field && !check_field(reading, field, iter.name, iter.value)) return false;
         if (deepseek_changes_member(dr_json_text(iter.name), iter.value)) {
             reading->shape.prompt->exceeds_deepseek = true;
         }

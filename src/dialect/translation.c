@@ -85,6 +85,8 @@ static const struct row rows[] = {
              "without result and a result without call are refused, as OpenAI does"),
      ADAPTED("`functionResponse`s in the order of the calls; a text that is no JSON object stands "
              "in `{\"result\":…}`; pictures follow behind them all")},
+    {INNER("messages[].function_call, messages[].role: function"),
+     ADAPTED("as `tool_calls` and role `tool`"), ADAPTED("as `tool_calls` and role `tool`")},
     {INNER("messages[].reasoning_details"),
      ADAPTED("blocks of thinking with Anthropic's signatures are sent back; others are dropped"),
      ADAPTED("Google's signatures are sent back; others are dropped")},
@@ -173,7 +175,7 @@ static const struct row rows[] = {
      ADAPTED("Claude 3.7 to 4.5: a budget of 1024, 8192 or 24576 tokens below the limit; later: "
              "adaptive thinking with `output_config.effort`; dropped where the model cannot think, "
              "the limit leaves no room, a tool is forced, or the last turn's blocks of thinking "
-             "are missing"),
+             "are missing, as in a beginning of the answer"),
      ADAPTED("Gemini 2.5: `thinkingBudget` of 1024, 8192 or 24576 tokens, 0 for `none` (128 for "
              "Pro); Gemini 3: `thinkingLevel`")},
     {TOP("thinking"), ADAPTED("its budget or its being off, as above"),
@@ -186,8 +188,8 @@ static const struct row rows[] = {
          "above"),
      ADAPTED("as for Anthropic")},
     {TOP("user"),
-     ADAPTED("`metadata.user_id`; one that looks like an e-mail address or a phone number is "
-             "dropped"),
+     ADAPTED("`metadata.user_id`; one that looks like an e-mail address or a phone number (with "
+             "`+` or separators) is dropped"),
      DROPPED},
     {TOP("safety_identifier"), ADAPTED("as `user`; beside another `user` it is dropped"), DROPPED},
     {TOP("metadata"), DROPPED, DROPPED},
@@ -212,6 +214,7 @@ struct exception {
 };
 
 #define SEALS_STAY "what another provider sealed is dropped"
+#define TOOLS_ALONE "takes `tools`, not the older functions"
 /* DeepSeek: "Create Chat Completion" of its API documents names the fields it has, the guides
  * "Thinking Mode" and "JSON Output" their rules; test/fixtures/deepseek has the refusals. */
 static const struct exception exceptions[] = {
@@ -221,6 +224,7 @@ static const struct exception exceptions[] = {
      CARRIED_AS("the provider refuses them where its model sees none")},
     {TEXT_OF("messages[].content: image_url, address"), CARRIED,
      CARRIED_AS("the provider refuses them where its model sees none")},
+    {TEXT_OF("messages[].function_call, messages[].role: function"), CARRIED, REFUSED(TOOLS_ALONE)},
     {TEXT_OF("messages[].reasoning_details"), ADAPTED(SEALS_STAY ", but for OpenRouter"),
      ADAPTED(SEALS_STAY)},
     {TEXT_OF("messages[].reasoning_content"), CARRIED,
@@ -236,14 +240,27 @@ static const struct exception exceptions[] = {
      ADAPTED("as for OpenAI")},
     {TEXT_OF("tools[].function.strict"), CARRIED, DROPPED},
     {TEXT_OF("parallel_tool_calls"), CARRIED, ADAPTED("`false` is dropped")},
+    {TEXT_OF("functions"), CARRIED, REFUSED(TOOLS_ALONE)},
+    {TEXT_OF("function_call"), CARRIED, REFUSED(TOOLS_ALONE)},
     {TEXT_OF("response_format"), CARRIED,
      ADAPTED("`json_schema`: `json_object` and an instruction with the schema in a message of the "
              "system's before all others; its `strict` is dropped")},
     {TEXT_OF("reasoning_effort"), CARRIED,
      ADAPTED("`none`: `thinking` is disabled; `minimal`, `low`, `medium`: `high`; `xhigh`: `max`")},
     {TEXT_OF("thinking"), CARRIED, CARRIED_AS("effort `none` counts for more")},
+    {TEXT_OF("reasoning"), CARRIED,
+     ADAPTED("OpenRouter's `effort` and `enabled` as `reasoning_effort`, beside which it is "
+             "dropped; `max_tokens` is a medium effort and is told")},
     {TEXT_OF("metadata"), CARRIED, DROPPED},
+    {TEXT_OF("service_tier"), CARRIED, DROPPED},
     {TEXT_OF("store"), CARRIED, DROPPED},
+    {TEXT_OF("verbosity"), CARRIED, DROPPED},
+    {TEXT_OF("modalities"), CARRIED, REFUSED("gives text only")},
+    {TEXT_OF("audio"), CARRIED, REFUSED("gives text only")},
+    {TEXT_OF("prediction"), CARRIED, DROPPED},
+    {TEXT_OF("prompt_cache_key"), CARRIED, DROPPED_AS("DeepSeek caches by itself")},
+    {TEXT_OF("prompt_cache_retention"), CARRIED, DROPPED_AS("DeepSeek caches by itself")},
+    {TEXT_OF("web_search_options"), CARRIED, REFUSED("searches nothing")},
 };
 
 static const struct row *find_row(dr_slice name) {

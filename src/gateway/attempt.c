@@ -44,7 +44,9 @@ static dr_slice head_in_turn(const struct attempt_ask *ask) {
 }
 
 static bool exceeds_deepseek(const struct attempt_ask *ask) {
-    return ask->target->is_deepseek && ask->prompt->exceeds_deepseek;
+    const struct target *target = ask->target;
+    const dr_slice model = target->model_json.len == 0 ? ask->prompt->model : target->model;
+    return ask->prompt->exceeds_deepseek && deepseek_serves(target->provider, model);
 }
 
 /* The client's body as this provider takes it. The seals of another one's thinking stay behind. */

@@ -6,7 +6,6 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/secret.h"
-#include "dialect/deepseek_prompt.h"
 #include "gateway/config_option.h"
 #include "gateway/config_yaml.h"
 #include "net/url.h"
@@ -646,7 +645,6 @@ static enum dr_status read_target(struct reader *reader, const char *what, dr_sl
     if (target->model.len == 0) {
         target->model = dr_slice_ends(model_name, DR_LIT("*")) ? DR_LIT("*") : model_name;
     }
-    target->is_deepseek = deepseek_serves(target->provider, target->model);
     const struct yaml_node *price = config_yaml_find(node, DR_LIT("list_price"));
     if (price) status = read_price(reader, what, price, &target->list_price);
     return status ? status : put_model_json(reader, target);

@@ -137,26 +137,6 @@ static void test_what_is_absent_has_its_default(void **state) {
     config_free(config);
 }
 
-static void test_deepseeks_targets_are_known(void **state) {
-    static const char text[] =
-        "providers:\n"
-        "  d: {base_url: \"https://api.deepseek.com/v1\"}\n"
-        "  a: {base_url: \"https://api.deepseek.com/anthropic\", dialect: anthropic}\n"
-        "  r: {base_url: \"https://reseller.example/v1\"}\n"
-        "models:\n"
-        "  m: {price: {input: 1, output: 2}, targets: [{provider: d}, {provider: a},\n"
-        "      {provider: r, model: deepseek-reasoner}, {name: o, provider: r}]}\n";
-    static const bool are_deepseeks[] = {true, false, true, false};
-    struct config *config = read_good(text);
-
-    (void)state;
-    const struct catalog_model *model = catalog_find(&config->catalog, DR_LIT("m"));
-    for (size_t i = 0; i < model->target_count; i++) {
-        assert_int_equal(model->targets[i].is_deepseek, are_deepseeks[i]);
-    }
-    config_free(config);
-}
-
 static void test_wrong_files_are_refused_with_place_and_reason(void **state) {
     static const struct {
         const char *text;
@@ -288,7 +268,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_sample_of_the_manual_is_read),
         cmocka_unit_test(test_what_is_absent_has_its_default),
-        cmocka_unit_test(test_deepseeks_targets_are_known),
         cmocka_unit_test(test_wrong_files_are_refused_with_place_and_reason),
         cmocka_unit_test(test_a_byte_order_mark_is_skipped_and_counts_in_no_place),
         cmocka_unit_test(test_a_missing_file_is_an_error),

@@ -30,7 +30,6 @@ struct target {
     const struct provider *provider;
     dr_slice model;          /* the provider's name for it; "*" passes the asked name on */
     dr_slice model_json;     /* the same as JSON string, quoted; empty for "*" */
-    bool is_deepseek;        /* of OpenAI's dialect, but for what DeepSeek does not take */
     struct price list_price; /* the official price, for savings; all 0 when not given */
 };
 

@@ -376,7 +376,7 @@ static bool read_stops(struct sim_reading *reading) {
     return true;
 }
 
-/* Who somebody is does not belong here. */
+/* Who somebody is does not belong here. Digits alone are a customer's number. */
 static bool check_user(struct sim_reading *reading, dr_slice user) {
     static const char advice[] = "Please send a uuid or hash value instead.";
     size_t digits = 0;
@@ -384,14 +384,14 @@ static bool check_user(struct sim_reading *reading, dr_slice user) {
     for (size_t i = 0; i < user.len; i++) {
         const bool is_digit = user.data[i] >= '0' && user.data[i] <= '9';
         if (is_digit) digits++;
-        if (!is_digit && !memchr("+-() ", user.data[i], 5)) others++;
+        if (!is_digit && !memchr("+-() .", user.data[i], 6)) others++;
     }
     const dr_slice domain = dr_slice_from(user, dr_slice_find_char(user, '@'));
     if (dr_slice_find_char(domain, '.') < domain.len) {
         return sim_complain(
             reading, "metadata.user_id: user_id appears to contain an email address. %s", advice);
     }
-    if (digits < 7 || others > 0) return true;
+    if (digits < 7 || digits == user.len || others > 0) return true;
     return sim_complain(reading, "metadata.user_id: user_id appears to contain a phone number. %s",
                         advice);
 }

@@ -477,16 +477,18 @@ static bool read_message(struct walk *walk, dr_json message, size_t index) {
            read_content(walk, dr_json_member(message, DR_LIT("content")), index);
 }
 
-/* With a budget, the turn whose calls have just been answered begins with what was thought. */
+/* With a budget, the turn whose calls have just been answered begins with what was thought, and so
+ * does a beginning of the answer. */
 static bool check_thoughts(struct walk *walk, size_t last) {
-    if (!walk->reading->thinks || walk->role != SIM_ROLE_USER || !walk->lacks_thought) return true;
-    if (walk->answer_count == 0) return true;
+    const bool is_begun = walk->role == SIM_ROLE_ASSISTANT;
+    if (!walk->reading->thinks || !walk->lacks_thought) return true;
+    if (!is_begun && walk->answer_count == 0) return true;
     return sim_complain(
         walk->reading,
         "messages.%zu.content.0.type: Expected `thinking` or `redacted_thinking`. When `thinking` "
         "is enabled, a final `assistant` message must start with a thinking block (preceding the "
         "lastmost set of `tool_use` and `tool_result` blocks).",
-        last - 1);
+        is_begun ? last : last - 1);
 }
 
 bool sim_messages_read_turns(struct sim_reading *reading) {

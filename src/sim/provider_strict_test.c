@@ -60,7 +60,9 @@ static const struct refusal_case messages_cases[] = {
     {ASKED(",\"temperature\":0.5" THINKING("1024")), "may only be set to 1"},
     {ASKED(",\"temperature\":0.5,\"thinking\":{\"type\":\"adaptive\"}"), "in adaptive mode"},
     {ASKED(",\"metadata\":{\"user_id\":\"bob@example.com\"}"), "an email address"},
+    {ASKED(",\"metadata\":{\"user_id\":\"@corp.io\"}"), "an email address"},
     {ASKED(",\"metadata\":{\"user_id\":\"+1 (415) 555-2671\"}"), "a phone number"},
+    {ASKED(",\"metadata\":{\"user_id\":\"415.555.2671\"}"), "a phone number"},
     {ASKED(",\"system\":[{\"type\":\"text\",\"text\":\" \"}]"), "non-whitespace"},
     {ASKED(",\"output_config\":{\"format\":{\"type\":\"json_schema\",\"schema\":"
            "{\"type\":\"object\"}}}"),
@@ -93,6 +95,8 @@ static const struct refusal_case messages_cases[] = {
             ""),
      "tool_use.name"},
     {CLAUDE(ENDS_IN_CALLS "," BLOCKS(RESULT("a")), THINKING("1024")), "Expected `thinking`"},
+    {CLAUDE(USER("x") ",{\"role\":\"assistant\",\"content\":\"so\"}", THINKING("1024")),
+     "messages.1.content.0.type: Expected `thinking`"},
     {CLAUDE(USER("x") ",{\"role\":\"assistant\",\"content\":\"so \"}", ""), "trailing whitespace"},
     {"{\"model\":\"sim:nonsense\",\"max_tokens\":1,\"messages\":[" USER("x") "]}",
      "unknown fault word"},

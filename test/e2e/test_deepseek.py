@@ -18,7 +18,9 @@ models:
   alone: {{price: {{input: 2, output: 8}}, targets: [{{provider: one, model: deepseek-chat}}]}}
   backed: {{price: {{input: 2, output: 8}},
             targets: [{{provider: one, model: deepseek-chat}}, {{provider: two, model: gpt-4.1}}]}}
+  "deepseek-*": {{price: {{input: 2, output: 8}}, targets: [{{provider: one, model: "*"}}]}}
 """
+VALUES_MAX = 262144
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 SCHEMA = {"type": "object", "properties": {"a": {"const": 1}}}
 ASKED = {
@@ -91,6 +93,29 @@ def test_a_request_is_written_in_deepseeks_words_and_the_next_target_gets_its_ow
     (passed,) = two.asked
     assert {name: passed[name] for name in ASKED if name != "messages"} == {
         name: ASKED[name] for name in ASKED if name != "messages"} and passed["n"] == 2
+
+
+def test_a_model_family_is_deepseeks_by_the_name_that_is_asked(opened):
+    one = Listener()
+    gateway = opened(one.provider.url, "http://127.0.0.1:1/v1")
+    with Client(gateway, gateway.key) as client:
+        answer = client.chat("deepseek-chat", **ASKED)
+        assert answer.status == 200 and "seed" in answer.headers["x-drover-dropped"]
+        assert "x-drover-dropped" not in client.chat("deepseek-other", seed=1).headers
+    first, second = one.asked
+    assert first["response_format"] == {"type": "json_object"} and first["model"] == "deepseek-chat"
+    assert second["seed"] == 1 and second["model"] == "deepseek-other"
+
+
+def test_a_body_that_grows_beyond_the_limit_in_deepseeks_words_is_too_large(opened):
+    one = Listener()
+    gateway = opened(one.provider.url, "http://127.0.0.1:1/v1")
+    wish = {"response_format": {"type": "json_schema", "json_schema": {}}}
+    with Client(gateway, gateway.key) as client:
+        # Names count as values do: around the array are some 20, the message that is added has 5.
+        statuses = [client.chat("alone", own=[1] * count, **wish).status
+                    for count in range(VALUES_MAX - 30, VALUES_MAX - 15)]
+    assert sorted(set(statuses), key=statuses.index) == [200, 413, 400], statuses
 
 
 def chunk(delta, finish=None, **more):

@@ -4,6 +4,7 @@ or refused by name."""
 
 import http.client
 import json
+import urllib.error
 
 import pytest
 
@@ -164,6 +165,13 @@ def test_blanks_are_not_sent_to_who_refuses_them(house, messages):
     assert said_of(answer)[0].startswith("This is a simulation") and "x-drover-dropped" not in headers
 
 
+@pytest.mark.parametrize(("user", "is_told"), (("10000001", False), ("+1 415 555-2671", True), ("@corp.io", True)))
+def test_who_asks_is_told_to_anthropic_by_no_address_and_no_telephone(house, user, is_told):
+    headers, answer = house.post({"model": CLAUDE, "messages": HELLO, "user": user})
+    assert said_of(answer)[0].startswith("This is a simulation")
+    assert headers.get("x-drover-dropped") == ("user" if is_told else None)
+
+
 def test_gemini_thinks_no_more_than_it_may(house):
     headers, answer = house.post({"model": GEMINI, "messages": HELLO,
                                   "thinking": {"type": "enabled", "budget_tokens": 100000}})
@@ -203,6 +211,22 @@ def test_what_deepseek_has_no_place_for_is_told(house, socket):
     headers, *said = stream(house, body)
     assert names(headers["x-drover-dropped"]) == dropped and tuple(said) == said_of(plain)
     assert set(ask(socket, body).last["dropped"]) == dropped
+
+
+def test_what_else_deepseek_has_no_place_for_is_told_or_refused(house):
+    headers, _ = house.post({"model": DEEPSEEK, "messages": BOTH, "reasoning": {"effort": "low", "exclude": True},
+                             "verbosity": "low", "prediction": {"type": "content", "content": "x"}})
+    assert names(headers["x-drover-dropped"]) == {"reasoning.exclude", "verbosity", "prediction"}
+    _, answer = house.post({"model": DEEPSEEK, "messages": BOTH, "reasoning": {"enabled": False}})
+    assert counts(answer["usage"])[4] == 0
+    result = [{"role": "function", "name": "f", "content": "1"}]
+    for param, wish in (("functions", {"functions": [TOOLS[0]["function"]]}), ("audio", {"audio": {"voice": "v"}}),
+                        ("modalities", {"modalities": ["text", "audio"]}), ("messages[0].role", {"messages": result}),
+                        ("web_search_options", {"web_search_options": {"search_context_size": "low"}})):
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            house.post({"model": DEEPSEEK, "messages": BOTH, **wish})
+        error = json.load(raised.value)["error"]
+        assert raised.value.code == 400 and error["param"] == param and "DeepSeek" in error["message"]
 
 
 def test_what_asks_for_nothing_goes_to_deepseek_without_a_word(house):

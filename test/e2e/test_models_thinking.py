@@ -121,6 +121,13 @@ def test_a_client_that_loses_the_seals_is_answered_without_thinking(house, sdk):
         check_second(house, CLAUDE, headers, answer, has_thought=False)
 
 
+def test_an_answer_that_is_begun_goes_on_without_thinking(house, sdk):
+    begun = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "This is"}]
+    headers, answer = create(sdk, CLAUDE, begun, tools=openai.NOT_GIVEN)
+    assert headers["x-drover-dropped"] == "reasoning_effort"
+    assert answer.choices[0].message.content and answer.usage.completion_tokens_details.reasoning_tokens == 0
+
+
 def test_a_seal_whose_text_was_lost_is_not_sent(house, sdk):
     """A helper that keeps the last entry of a stream keeps the signature alone."""
     told = create(sdk, CLAUDE, BOTH)[1].choices[0].message.model_dump(exclude_none=True)
