@@ -79,10 +79,11 @@ static bool check_event(struct load_client *client, const char *line, int64_t no
            load_client_note_event(client, due, sent, now_ns);
 }
 
-static bool check_usage(struct load_client *client, const char *line) {
-    struct load_text *usage = &client->wire->usage;
-    load_text_number(usage, client->number);
-    return is_line(usage, line, client->wire->usage_line_len);
+/* What follows the events. */
+static bool check_end(const struct load_client *client, struct load_text *text, size_t text_len,
+                      const char *line, size_t len) {
+    load_text_number(text, client->number);
+    return len == text_len && is_line(text, line, len);
 }
 
 /* False when the line is not the one that had to come. */
@@ -111,7 +112,10 @@ static bool take_line(struct load_client *client, const char *line, size_t len, 
     if (client->event_count < client->options->event_count) {
         return len == client->wire->event_line_len && check_event(client, line, now_ns);
     }
-    return len == client->wire->usage_line_len && check_usage(client, line);
+    struct load_wire *wire = client->wire;
+    if (client->has_finish) return check_end(client, &wire->usage, wire->usage_line_len, line, len);
+    client->has_finish = check_end(client, &wire->finish, wire->finish_line_len, line, len);
+    return client->has_finish;
 }
 
 bool load_client_carry(struct load_client *client, const char *bytes, size_t len) {
@@ -303,6 +307,7 @@ static void send_ask(struct load_client *client) {
     load_digits_put(ask->bytes + ask->number_at, LOAD_NUMBER_DIGITS, client->number);
     client->stage = LOAD_CLIENT_WAITING;
     client->is_done = false;
+    client->has_finish = false;
     client->message_stage = LOAD_MESSAGE_NEW;
     client->event_count = 0;
     client->body_at = 0;

@@ -98,8 +98,13 @@ static size_t put_begin(struct call *call, char *out) {
 
 static size_t put_end(struct call *call, char *out) {
     struct load_wire *wire = call->provider->wire;
+    size_t len = 0;
+    if (wire->finish.len > 0) {
+        load_text_number(&wire->finish, call->number);
+        len = put_text(out, &wire->finish);
+    }
     load_text_number(&wire->usage, call->number);
-    const size_t len = put_text(out, &wire->usage);
+    len += put_text(out + len, &wire->usage);
     return len + put_text(out + len, &wire->done);
 }
 

@@ -97,14 +97,19 @@ static void init_stream_head(struct load_wire *wire) {
     put(&wire->stream_head, "Transfer-Encoding: chunked\r\n\r\n");
 }
 
+static void put_event_begin(struct load_text *event, const char *model) {
+    put(event, "data: {\"id\":\"chatcmpl-");
+    event->number_at = put_hole(event, HOLE_NUMBER);
+    put(event, "\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"%s\",",
+        model);
+}
+
 static void init_stream(struct load_wire *wire, const char *model) {
     struct load_text event = {.len = 0};
+    struct load_text finish = {.len = 0};
     struct load_text usage = {.len = 0};
 
-    put(&event, "data: {\"id\":\"chatcmpl-");
-    event.number_at = put_hole(&event, HOLE_NUMBER);
-    put(&event, "\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"%s\",",
-        model);
+    put_event_begin(&event, model);
     put(&event, "\"choices\":[{\"index\":0,\"delta\":{\"content\":\" ");
     event.index_at = put_hole(&event, HOLE_INDEX);
     put(&event, " ");
@@ -115,10 +120,12 @@ static void init_stream(struct load_wire *wire, const char *model) {
     wire->event_line_len = event.len;
     init_chunk(&wire->event, &event);
 
-    put(&usage, "data: {\"id\":\"chatcmpl-");
-    usage.number_at = put_hole(&usage, HOLE_NUMBER);
-    put(&usage, "\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"%s\",",
-        model);
+    put_event_begin(&finish, model);
+    put(&finish, "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}");
+    wire->finish_line_len = finish.len;
+    init_chunk(&wire->finish, &finish);
+
+    put_event_begin(&usage, model);
     put(&usage, "\"choices\":[],\"usage\":{\"prompt_tokens\":171,\"completion_tokens\":96,"
                 "\"total_tokens\":267}}");
     wire->usage_line_len = usage.len;
@@ -194,7 +201,7 @@ static void init_ws_frames(struct load_wire *wire, const char *model) {
     put(event, " ");
     event->sent_at = put_hole(event, HOLE_TIME);
     put(event, "\"}");
-    put(&wire->ws_done, ",\"done\":true,\"finish_reason\":null,\"model\":\"%s\",", model);
+    put(&wire->ws_done, ",\"done\":true,\"finish_reason\":\"stop\",\"model\":\"%s\",", model);
     put(&wire->ws_done, "\"usage\":{\"prompt_tokens\":171,\"completion_tokens\":96,"
                         "\"total_tokens\":267");
 }
