@@ -233,14 +233,14 @@ static void test_an_error_inside_an_answer_is_told_by_its_words(void **state) {
         struct dialect_stream stream;
         struct answer_chunk chunk;
         const dr_slice body = dr_slice_text(within[i].body);
-        dialect_stream_init(within[i].dialect, &stream, DR_LIT("a"));
+        dialect_stream_init(within[i].dialect, &stream, DR_LIT("a"), 1);
         assert_int_equal(
             dialect_read_event(within[i].dialect, reader, &stream, body, body, &chunk, NULL),
             DR_OK);
         assert_true(chunk.event_count > 0);
         assert_int_equal(chunk.events[chunk.event_count - 1].kind, ANSWER_ERROR);
         check(&within[i], &chunk.events[chunk.event_count - 1].error);
-        dialect_stream_init(within[i].dialect, &stream, DR_LIT("a"));
+        dialect_stream_init(within[i].dialect, &stream, DR_LIT("a"), 1);
         assert_int_equal(
             dialect_read_answer(within[i].dialect, reader, &stream, body, &chunk, NULL), DR_OK);
         check(&within[i], &chunk.events[chunk.event_count - 1].error);
