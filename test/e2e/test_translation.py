@@ -252,6 +252,20 @@ PLAIN = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "
 SAID = PLAIN | {"choices": [{"index": 0, "delta": {"content": "good day"}, "finish_reason": None}]}
 ENDED = PLAIN | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 spoken("plain-finishless", "plain", SAID, b"data: [DONE]\n\n")
+# Calls, and choices of several, that never say how they ended.
+FETCH = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+
+
+def endless(name, *deltas):
+    spoken(name, "plain", *(PLAIN | {"choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
+                            for index, delta, reason in deltas), b"data: [DONE]\n\n")
+
+
+endless("finishless-call", (0, {"tool_calls": [FETCH]}, None))
+endless("finishless-function", (0, {"function_call": FETCH["function"]}, None))
+endless("finishless-second", (0, {"content": "good"}, None), (1, {"content": "day"}, None), (0, {}, "length"))
+endless("finishless-call-second", (0, {"content": "good"}, "stop"), (1, {"tool_calls": [FETCH]}, None))
+endless("finishless-alone", (0, {"content": "good day"}, None))
 for name, count in (("part", {"prompt_tokens": 40, "completion_tokens": 0, "total_tokens": 40}),
                     ("zero", {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}),
                     ("full", {"prompt_tokens": 40, "completion_tokens": 9, "total_tokens": 49, "odd": 1})):
@@ -897,6 +911,27 @@ def test_a_stream_that_says_no_finish_gets_one(house):
         told = ask(socket, {"model": SPOKEN["plain-finishless"].model,
                             "messages": [{"role": "user", "content": "again"}]})
     assert told.last["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("name, n, reasons", [
+    ("finishless-call", 1, ["tool_calls"]),
+    ("finishless-function", 1, ["function_call"]),
+    ("finishless-second", 2, ["length", "stop"]),
+    ("finishless-call-second", 2, ["stop", "tool_calls"]),
+    ("finishless-alone", 3, ["stop"]),  # of a server that does not know `n`
+])
+def test_each_choice_that_says_no_finish_gets_one(house, name, n, reasons):
+    for wishes in ({}, {"stream_options": {"include_usage": False}}):
+        status, _, body = house.post(SPOKEN[name].model, n=n, **wishes)
+        chunks = [json.loads(payload) for payload in make.payloads(body) if payload != "[DONE]"]
+        told = [(choice["index"], choice["finish_reason"]) for chunk in chunks for choice in chunk["choices"]
+                if choice["finish_reason"]]
+        assert status == 200 and sorted(told) == list(enumerate(reasons))
+    with open_socket(house.gateway, house.gateway.key) as socket:
+        told = ask(socket, {"model": SPOKEN[name].model, "n": n, "messages": [{"role": "user", "content": "again"}]})
+    assert told.last["finish_reason"] == reasons[0]
+    if n > 1:
+        assert told.last["finish_reasons"] == reasons + [None] * (n - len(reasons))
 
 
 def test_ids_made_up_for_calls_do_not_repeat(house):
