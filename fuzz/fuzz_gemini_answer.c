@@ -37,7 +37,7 @@ static void read_stream(struct dialect_reader *reader, dr_slice text) {
     size_t finish_count = 0;
     const struct usage usage = {.source = USAGE_REPORTED};
 
-    dialect_stream_init(DIALECT_GEMINI, &stream, options.id);
+    dialect_stream_init(DIALECT_GEMINI, &stream, options.id, 1);
     dr_arena_init(&arena, WRITTEN_BYTES_MAX, NULL);
     dr_buf_init(&written, WRITTEN_BYTES_MAX);
     openai_writer_init(&writer, &arena, &options);
@@ -72,7 +72,7 @@ static void read_whole(struct dialect_reader *reader, dr_slice text) {
     struct dialect_stream stream;
     struct answer_chunk chunk;
 
-    dialect_stream_init(DIALECT_GEMINI, &stream, options.id);
+    dialect_stream_init(DIALECT_GEMINI, &stream, options.id, 1);
     if (dialect_read_answer(DIALECT_GEMINI, reader, &stream, text, &chunk, NULL)) return;
     dr_arena_init(&arena, WRITTEN_BYTES_MAX, NULL);
     dr_buf_init(&written, WRITTEN_BYTES_MAX);

@@ -320,7 +320,7 @@ static void check_answer(enum dialect dialect, bool is_streamed, uint64_t seed) 
     struct dr_buf got;
 
     assert_non_null(listening.reader);
-    dialect_stream_init(dialect, &listening.stream, DR_LIT("req_1"));
+    dialect_stream_init(dialect, &listening.stream, DR_LIT("req_1"), 1);
     listening.heard = new_heard();
     init_buffer(&bytes);
     init_buffer(&expected);

@@ -25,19 +25,24 @@ struct cause {
 #define NO_CODE \
     { NULL, 0 }
 
-/* Parts of sentences, where neither status nor type nor code tells. */
-static const struct cause sentences[] = {
+/* What sentences about our account begin with: behind that, a provider may quote its client. */
+static const struct cause beginnings[] = {
     /* Anthropic, 400 invalid_request_error; DeepSeek, 402 with a code that says nothing */
-    {{"credit balance is too low", 25}, OUT_OF_CREDIT},
-    {{"API usage limits", 16}, OUT_OF_CREDIT},
+    {{"Your credit balance is too low", 30}, OUT_OF_CREDIT},
+    {{"You have reached your specified API usage limits", 48}, OUT_OF_CREDIT},
+    {{"You have reached your specified workspace API usage limits", 58}, OUT_OF_CREDIT},
     {{"Insufficient Balance", 20}, OUT_OF_CREDIT},
-    {{"organization has been disabled", 30}, FAILURE_KEY_REFUSED, NO_CODE},
+    {{"This organization has been disabled", 35}, FAILURE_KEY_REFUSED, NO_CODE},
     /* OpenAI, 400 and 404 */
-    {{"organization must be verified", 29}, FAILURE_KEY_REFUSED, NO_CODE},
+    {{"Your organization must be verified", 34}, FAILURE_KEY_REFUSED, NO_CODE},
     /* Google, 400 */
     {{"API key not valid", 17}, FAILURE_KEY_REFUSED, {"invalid_api_key", 15}},
     {{"API key expired", 15}, FAILURE_KEY_REFUSED, {"invalid_api_key", 15}},
-    {{"location is not supported", 25}, FAILURE_KEY_REFUSED, NO_CODE},
+    {{"User location is not supported", 30}, FAILURE_KEY_REFUSED, NO_CODE},
+};
+
+/* Parts of sentences, which count where the code says nothing. */
+static const struct cause sentences[] = {
     /* Google, 400 FAILED_PRECONDITION: of the client's file, unlike all else of that status */
     {{"is not in an ACTIVE state", 25}, FAILURE_REJECTED, NO_CODE},
     /* Anthropic */
@@ -90,12 +95,33 @@ static const struct cause words[] = {
     {{"model_not_found", 15}, FAILURE_REJECTED, {"model_not_found", 15}},
 };
 
-static const struct cause *find_cause(const struct failure *failure) {
-    for (size_t i = 0; i < sizeof sentences / sizeof sentences[0]; i++) {
-        if (dr_slice_find(failure->message, sentences[i].words) < failure->message.len) {
-            return &sentences[i];
-        }
+/* Codes for all that may be wrong with a request: DeepSeek's, xAI's. A number says less yet. */
+static bool is_vague(dr_slice code) {
+    static const dr_slice vague[] = {
+        {"invalid_request_error", 21},
+        {"invalid-argument", 16},
+    };
+    uint64_t number;
+
+    for (size_t i = 0; i < sizeof vague / sizeof vague[0]; i++) {
+        if (dr_slice_is(code, vague[i])) return true;
     }
+    return code.len == 0 || dr_slice_to_u64(code, &number);
+}
+
+static const struct cause *find_part(dr_slice message) {
+    for (size_t i = 0; i < sizeof sentences / sizeof sentences[0]; i++) {
+        if (dr_slice_find(message, sentences[i].words) < message.len) return &sentences[i];
+    }
+    return NULL;
+}
+
+static const struct cause *find_cause(const struct failure *failure) {
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++) {
+        if (dr_slice_starts(failure->message, beginnings[i].words)) return &beginnings[i];
+    }
+    const struct cause *part = is_vague(failure->code) ? find_part(failure->message) : NULL;
+    if (part) return part;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (dr_slice_is(failure->code, words[i].words) ||
             dr_slice_is(failure->type, words[i].words)) {
@@ -122,19 +148,19 @@ static enum failure_kind kind_by_status(uint16_t status, const struct cause *cau
  * had been taken. */
 static enum failure_kind kind_within(uint16_t said_status, const struct cause *cause) {
     if (cause) return cause->kind;
-    if (said_status < 400) return FAILURE_IN_STREAM;
+    if (said_status == 0) return FAILURE_IN_STREAM;
     const enum failure_kind kind = failure_kind_of_status(said_status);
 
     return kind == FAILURE_REJECTED ? FAILURE_IN_STREAM : kind;
 }
 
-/* Compatible servers put the status there, as a number or in digits (vLLM, OpenRouter, Azure). */
-static bool read_status(dr_slice code, uint16_t *ret_status) {
+/* Compatible servers put the status there, as a number or in digits (vLLM, OpenRouter, Azure);
+ * other numbers are codes of their own (Z.ai's "1210", SiliconFlow's 20012). 0: no status. */
+static uint16_t read_status(dr_slice code) {
     uint64_t number;
 
-    if (!dr_slice_to_u64(code, &number)) return false;
-    *ret_status = number < 600 ? (uint16_t)number : 0;
-    return true;
+    if (!dr_slice_to_u64(code, &number)) return 0;
+    return number >= 400 && number < 600 ? (uint16_t)number : 0;
 }
 
 static uint32_t seconds_of_ms(int64_t ms) {
@@ -165,9 +191,9 @@ static uint32_t seconds_in(dr_slice message) {
 }
 
 void answer_failure_judge(struct failure *failure) {
-    uint16_t said_status = 0;
+    const uint16_t said_status = read_status(failure->code);
 
-    if (read_status(failure->code, &said_status)) failure->code = DR_NONE;
+    if (said_status != 0) failure->code = DR_NONE;
     const struct cause *cause = find_cause(failure);
     failure->kind = failure->status >= 300 ? kind_by_status(failure->status, cause)
                                            : kind_within(said_status, cause);

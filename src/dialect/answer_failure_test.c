@@ -136,8 +136,31 @@ static const struct expectation with_status[] = {
     {DIALECT_OPENAI, 422, OPENAI("bad", "\"invalid_request_error\"", "\"c\""), FAILURE_REJECTED,
      "c", 0},
     {DIALECT_OPENAI, 404, OPENAI("no route", "null", "404"), FAILURE_REJECTED, NULL, 0},
+    {DIALECT_OPENAI, 400, OPENAI("bad", "null", "\"1210\""), FAILURE_REJECTED, "1210", 0},
+    {DIALECT_OPENAI, 400, OPENAI("bad", "null", "20012"), FAILURE_REJECTED, "20012", 0},
+    {DIALECT_OPENAI, 400, OPENAI("the maximum context length is 9", "null", "\"1261\""),
+     FAILURE_REJECTED, "context_length_exceeded", 0},
     {DIALECT_OPENAI, 503, OPENAI("slow down", "\"server_error\"", "null"), FAILURE_OVERLOADED, NULL,
      0},
+    /* What a client wrote, told back to it. */
+    {DIALECT_OPENAI, 400,
+     OPENAI("Unrecognized request argument supplied: API key not valid",
+            "\"invalid_request_error\"", "\"unknown_parameter\""),
+     FAILURE_REJECTED, "unknown_parameter", 0},
+    {DIALECT_OPENAI, 400,
+     OPENAI("Unrecognized request argument supplied: Insufficient Balance",
+            "\"invalid_request_error\"", "null"),
+     FAILURE_REJECTED, NULL, 0},
+    {DIALECT_ANTHROPIC, 400,
+     ANTHROPIC("invalid_request_error", "x: Your credit balance is too low: not permitted"),
+     FAILURE_REJECTED, NULL, 0},
+    {DIALECT_GEMINI, 400,
+     GEMINI(400, "INVALID_ARGUMENT", "Unknown name \\\"API key expired\\\": no such field."),
+     FAILURE_REJECTED, NULL, 0},
+    {DIALECT_OPENAI, 400,
+     OPENAI("Invalid 'messages[0].name': 'prompt is too long' does not match",
+            "\"invalid_request_error\"", "\"invalid_value\""),
+     FAILURE_REJECTED, "invalid_value", 0},
     {DIALECT_OPENAI, 301, "", FAILURE_GARBAGE, NULL, 0},
     /* A body where a stream was asked for. */
     {DIALECT_OPENAI, 200, OPENAI("busy", "null", "429"), FAILURE_RATE_LIMITED, NULL, 0},
@@ -188,8 +211,8 @@ static const struct expectation within[] = {
     {DIALECT_OPENAI, 0, OPENAI("x", "null", "502"), FAILURE_SERVER, NULL, 0},
     {DIALECT_OPENAI, 0, OPENAI("x", "null", "504"), FAILURE_TIMED_OUT, NULL, 0},
     {DIALECT_OPENAI, 0, OPENAI("x", "null", "400"), FAILURE_IN_STREAM, NULL, 0},
-    {DIALECT_OPENAI, 0, OPENAI("x", "null", "200"), FAILURE_IN_STREAM, NULL, 0},
-    {DIALECT_OPENAI, 0, OPENAI("x", "null", "7003"), FAILURE_IN_STREAM, NULL, 0},
+    {DIALECT_OPENAI, 0, OPENAI("x", "null", "200"), FAILURE_IN_STREAM, "200", 0},
+    {DIALECT_OPENAI, 0, OPENAI("x", "null", "7003"), FAILURE_IN_STREAM, "7003", 0},
     {DIALECT_OPENAI, 0, OPENAI("Overloaded", "\"server_error\"", "\"overloaded\""),
      FAILURE_OVERLOADED, "overloaded", 0},
     {DIALECT_OPENAI, 0, OPENAI("x", "\"insufficient_quota\"", "null"), FAILURE_OUT_OF_CREDIT,
@@ -210,14 +233,14 @@ static void test_an_error_inside_an_answer_is_told_by_its_words(void **state) {
         struct dialect_stream stream;
         struct answer_chunk chunk;
         const dr_slice body = dr_slice_text(within[i].body);
-        dialect_stream_init(within[i].dialect, &stream, DR_LIT("a"));
+        dialect_stream_init(within[i].dialect, &stream, DR_LIT("a"), 1);
         assert_int_equal(
             dialect_read_event(within[i].dialect, reader, &stream, body, body, &chunk, NULL),
             DR_OK);
         assert_true(chunk.event_count > 0);
         assert_int_equal(chunk.events[chunk.event_count - 1].kind, ANSWER_ERROR);
         check(&within[i], &chunk.events[chunk.event_count - 1].error);
-        dialect_stream_init(within[i].dialect, &stream, DR_LIT("a"));
+        dialect_stream_init(within[i].dialect, &stream, DR_LIT("a"), 1);
         assert_int_equal(
             dialect_read_answer(within[i].dialect, reader, &stream, body, &chunk, NULL), DR_OK);
         check(&within[i], &chunk.events[chunk.event_count - 1].error);

@@ -252,9 +252,12 @@ enum dr_status dialect_write_prompt(enum dialect dialect, const struct conversat
     return kind_of(dialect)->write_prompt(conversation, model, scratch, out, loss);
 }
 
-void dialect_stream_init(enum dialect dialect, struct dialect_stream *stream, dr_slice answer_id) {
+void dialect_stream_init(enum dialect dialect, struct dialect_stream *stream, dr_slice answer_id,
+                         uint32_t choice_count) {
     memset(stream, 0, sizeof *stream);
-    if (dialect == DIALECT_GEMINI) stream->gemini.id_seed = dr_slice_hash(answer_id, 0);
+    if (dialect != DIALECT_GEMINI) return;
+    stream->gemini.id_seed = dr_slice_hash(answer_id, 0);
+    stream->gemini.choice_count = choice_count;
 }
 
 enum dr_status dialect_read_event(enum dialect dialect, struct dialect_reader *reader,

@@ -51,8 +51,9 @@ struct dialect_stream {
 };
 
 /* `answer_id` is the gateway's own, another for each answer; so are the ids that are made up from
- * it for tool calls that have none. */
-void dialect_stream_init(enum dialect dialect, struct dialect_stream *stream, dr_slice answer_id);
+ * it for tool calls that have none. `choice_count` is what was asked for. */
+void dialect_stream_init(enum dialect dialect, struct dialect_stream *stream, dr_slice answer_id,
+                         uint32_t choice_count);
 /* One event of the stream as net/sse gives it: `data`, and `raw` for what came without data lines
  * (comments give an empty chunk). Tool calls are numbered densely from 0. As openai_read_event. */
 enum dr_status dialect_read_event(enum dialect dialect, struct dialect_reader *reader,

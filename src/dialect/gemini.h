@@ -38,9 +38,10 @@ struct gemini_arguments {
     bool is_in_string;
 };
 
-/* What is known of one answer from chunk to chunk: zeroed at its start but for the seed. */
+/* What is known of one answer from chunk to chunk: zeroed at its start but for the first two. */
 struct gemini_stream {
-    uint64_t id_seed; /* of ids for calls that have none: another for each answer */
+    uint64_t id_seed;      /* of ids for calls that have none: another for each answer */
+    uint32_t choice_count; /* that were asked for */
     /* Private part. */
     struct {
         char reason[GEMINI_REASON_BYTES_MAX];
@@ -49,7 +50,8 @@ struct gemini_stream {
         uint32_t citation_count;
         uint32_t grounding_count;
         bool is_call_open; /* more of its arguments will come */
-        bool has_said;     /* more than thoughts */
+        bool has_begun;
+        bool has_said; /* more than thoughts */
         struct gemini_arguments arguments;
     } choices[GEMINI_CHOICES_MAX];
     bool is_started;
@@ -68,13 +70,14 @@ enum dr_status gemini_read_event(struct answer_builder *builder, struct gemini_s
 enum dr_status gemini_read_bare(struct answer_builder *builder, struct gemini_stream *stream,
                                 dr_slice raw, struct answer_chunk *ret_chunk,
                                 struct dr_error *error) DR_MUST_USE;
-/* At the end of the body, which is the end of the stream in this dialect: finish, usage and
- * ANSWER_END; nothing when no finish was seen, for then the stream was cut. Old models give a
- * finish with every chunk, so that it counts only here. */
+/* At the end of the body, which is the end of the stream in this dialect: the finish of each choice
+ * and ANSWER_END, or ANSWER_ERROR where the model's own mistake is all there is; nothing when a
+ * choice has no finish, for then the stream was cut. Old models give a finish with every chunk, so
+ * that it counts only here. */
 enum dr_status gemini_read_end(struct answer_builder *builder, struct gemini_stream *stream,
                                struct answer_chunk *ret_chunk, struct dr_error *error) DR_MUST_USE;
 /* A whole unary answer, or the array of chunks that a stream asked for without `alt=sse` is.
- * DR_INVALID also when it says neither why it ended nor that the prompt was blocked. */
+ * DR_INVALID also when it says neither why each choice ended nor that the prompt was blocked. */
 enum dr_status gemini_read_answer(struct answer_builder *builder, struct gemini_stream *stream,
                                   dr_slice body, struct answer_chunk *ret_chunk,
                                   struct dr_error *error) DR_MUST_USE;

@@ -88,12 +88,11 @@ static void read_error(dr_json error, struct failure *failure) {
 }
 
 static void add_error(struct answer_builder *builder, struct gemini_stream *stream,
-                      uint32_t choice_index, const struct failure *failure) {
-    struct answer_event *event = answer_builder_add(builder, ANSWER_ERROR, choice_index);
+                      const struct failure *failure) {
+    struct answer_event *event = answer_builder_add(builder, ANSWER_ERROR, 0);
 
     if (!event) return;
     event->error = *failure;
-    answer_failure_judge(&event->error);
     stream->is_over = true;
 }
 
@@ -303,8 +302,7 @@ static void note_reason(struct gemini_stream *stream, uint32_t choice_index, dr_
     stream->choices[choice_index].reason_len = reason.len;
 }
 
-/* Reasons that speak of the model's own mistake. Where it said something all the same, that is the
- * answer; where not, the client had better ask again than read an empty one: thoughts are none. */
+/* Reasons that speak of the model's own mistake. */
 static bool is_mistake(dr_slice reason) {
     static const dr_slice mistakes[] = {
         {"MALFORMED_FUNCTION_CALL", 23},   {"UNEXPECTED_TOOL_CALL", 20},
@@ -329,6 +327,7 @@ static void read_candidate(struct answer_builder *builder, struct gemini_stream 
     const dr_json content = dr_json_member(candidate, DR_LIT("content"));
     const dr_slice reason = dr_json_text(dr_json_member(candidate, DR_LIT("finishReason")));
 
+    stream->choices[choice_index].has_begun = true;
     dr_json_iter_init(&iter, dr_json_member(content, DR_LIT("parts")));
     while (dr_json_iter_next(&iter)) read_part(builder, stream, choice_index, iter.value);
     const dr_json citations = dr_json_member(candidate, DR_LIT("citationMetadata"));
@@ -342,12 +341,55 @@ static void read_candidate(struct answer_builder *builder, struct gemini_stream 
                  true, &stream->choices[choice_index].grounding_count);
     read_logprobs(builder, choice_index, dr_json_member(candidate, DR_LIT("logprobsResult")));
     note_reason(stream, choice_index, reason);
-    if (is_mistake(reason) && !stream->choices[choice_index].has_said) {
-        struct failure failure = {.type = reason};
-        failure.message = word_of(dr_json_member(candidate, DR_LIT("finishMessage")));
-        if (!failure.message.data) failure.message = DR_LIT("the model called a tool wrongly");
-        add_error(builder, stream, choice_index, &failure);
+}
+
+static dr_slice reason_of(const struct gemini_stream *stream, uint32_t choice_index) {
+    return dr_slice_of(stream->choices[choice_index].reason,
+                       stream->choices[choice_index].reason_len);
+}
+
+/* DR_NONE when the model made none, or said something in spite of it: that is the answer. Where no
+ * choice said anything, the client had better ask again than read an empty one. Thoughts are none.
+ */
+static dr_slice find_mistake(const struct gemini_stream *stream) {
+    dr_slice mistake = DR_NONE;
+
+    for (uint32_t i = 0; i < GEMINI_CHOICES_MAX; i++) {
+        if (stream->choices[i].has_said) return DR_NONE;
+        if (!mistake.data && is_mistake(reason_of(stream, i))) mistake = reason_of(stream, i);
     }
+    return mistake;
+}
+
+/* Google's sentence quotes the model, so that no cause is read from it. */
+static void add_mistake(struct answer_builder *builder, struct gemini_stream *stream,
+                        dr_slice mistake, dr_slice message) {
+    const struct failure failure = {
+        .kind = FAILURE_IN_STREAM,
+        .type = mistake,
+        .message = message.len > 0 ? message : DR_LIT("the model called a tool wrongly"),
+    };
+
+    add_error(builder, stream, &failure);
+}
+
+/* Once each choice that was asked for has ended. */
+static void read_mistake(struct answer_builder *builder, struct gemini_stream *stream,
+                         dr_json candidates) {
+    const dr_slice mistake = find_mistake(stream);
+    dr_slice message = DR_NONE;
+    struct dr_json_iter iter;
+    uint32_t ended_count = 0;
+
+    for (uint32_t i = 0; i < GEMINI_CHOICES_MAX; i++) {
+        if (reason_of(stream, i).len > 0) ended_count++;
+    }
+    if (!mistake.data || ended_count < stream->choice_count) return;
+    dr_json_iter_init(&iter, candidates);
+    while (message.len == 0 && dr_json_iter_next(&iter)) {
+        message = dr_json_text(dr_json_member(iter.value, DR_LIT("finishMessage")));
+    }
+    add_mistake(builder, stream, mistake, message);
 }
 
 static void start_answer(struct answer_builder *builder, struct gemini_stream *stream,
@@ -371,6 +413,7 @@ static bool is_answer(dr_json root) {
 static void read_root(struct answer_builder *builder, struct gemini_stream *stream, dr_json root) {
     const dr_json error = dr_json_member(root, DR_LIT("error"));
     const dr_json feedback = dr_json_member(root, DR_LIT("promptFeedback"));
+    const dr_json candidates = dr_json_member(root, DR_LIT("candidates"));
     const dr_slice block = dr_json_text(dr_json_member(feedback, DR_LIT("blockReason")));
     struct dr_json_iter iter;
     uint32_t place = 0;
@@ -379,16 +422,18 @@ static void read_root(struct answer_builder *builder, struct gemini_stream *stre
     if (dr_json_is(error, DR_JSON_OBJECT)) {
         struct failure failure = {.status = 0};
         read_error(error, &failure);
-        add_error(builder, stream, 0, &failure);
+        answer_failure_judge(&failure);
+        add_error(builder, stream, &failure);
         return;
     }
     start_answer(builder, stream, root);
     /* Counts so far, with each chunk: of a stream that is cut, the latest are all there is. */
     add_usage(builder, stream, dr_json_member(root, DR_LIT("usageMetadata")));
-    dr_json_iter_init(&iter, dr_json_member(root, DR_LIT("candidates")));
-    for (; dr_json_iter_next(&iter) && !stream->is_over; place++) {
+    dr_json_iter_init(&iter, candidates);
+    for (; dr_json_iter_next(&iter); place++) {
         read_candidate(builder, stream, iter.value, place);
     }
+    read_mistake(builder, stream, candidates);
     const dr_slice words = dr_json_text(dr_json_member(feedback, DR_LIT("blockReasonMessage")));
     if (block.len > 0 || words.len > 0) {
         /* The prompt itself was blocked: there are no candidates, and HTTP says 200. */
@@ -415,22 +460,38 @@ static enum answer_finish finish_of(dr_slice reason, uint32_t call_count) {
     return ANSWER_FINISH_OTHER;
 }
 
-/* True when a finish was seen. */
-static bool finish_answer(struct answer_builder *builder, struct gemini_stream *stream) {
-    bool has_finish = false;
+/* A choice that began and never said why it ended was cut, and the answer with it. */
+static bool is_whole(const struct gemini_stream *stream) {
+    bool has_reason = false;
 
     for (uint32_t i = 0; i < GEMINI_CHOICES_MAX; i++) {
+        if (reason_of(stream, i).len > 0) {
+            has_reason = true;
+        } else if (stream->choices[i].has_begun) {
+            return false;
+        }
+    }
+    return has_reason;
+}
+
+/* False when the answer is not whole. */
+static bool finish_answer(struct answer_builder *builder, struct gemini_stream *stream) {
+    if (!is_whole(stream)) return false;
+    const dr_slice mistake = find_mistake(stream);
+    if (mistake.data) {
+        add_mistake(builder, stream, mistake, DR_NONE);
+        return true;
+    }
+    for (uint32_t i = 0; i < GEMINI_CHOICES_MAX; i++) {
+        const dr_slice reason = reason_of(stream, i);
         if (stream->choices[i].is_call_open) read_more_arguments(builder, stream, i, NULL);
-        if (stream->choices[i].reason_len == 0) continue;
-        const dr_slice reason =
-            dr_slice_of(stream->choices[i].reason, stream->choices[i].reason_len);
+        if (reason.len == 0) continue;
         struct answer_event *event = answer_builder_add(builder, ANSWER_FINISH, i);
         if (!event) return false;
         event->finish.reason = finish_of(reason, stream->choices[i].call_count);
         event->finish.text = reason;
-        has_finish = true;
     }
-    return has_finish;
+    return true;
 }
 
 enum dr_status gemini_read_event(struct answer_builder *builder, struct gemini_stream *stream,
@@ -486,7 +547,7 @@ enum dr_status gemini_read_end(struct answer_builder *builder, struct gemini_str
     if (stream->bare_len > 0) {
         return dr_fail(error, DR_INVALID, 0, "an event that is no JSON object");
     }
-    if (!stream->is_over && finish_answer(builder, stream)) {
+    if (!stream->is_over && finish_answer(builder, stream) && !stream->is_over) {
         (void)answer_builder_add(builder, ANSWER_END, 0);
         builder->chunk.is_end = true;
         stream->is_over = true;

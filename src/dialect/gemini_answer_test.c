@@ -18,6 +18,8 @@ enum { TOLD_BYTES_MAX = 4096, ID_BYTES = 21 };
 #define THOUGHT "{\"text\":\"hm\",\"thought\":true}"
 #define CALL "{\"functionCall\":{\"name\":\"look\",\"args\":{\"at\":1}}}"
 #define MALFORMED ",\"finishReason\":\"MALFORMED_FUNCTION_CALL\""
+#define SAID "\"content\":{\"parts\":[{\"text\":\"so\"}]}"
+#define CHOICES(candidates) "{\"candidates\":[" candidates "]}"
 #define COUNTS(counts) "{\"candidates\":[],\"usageMetadata\":{" counts "}}"
 
 /* One answer, as far as a test asks for it. */
@@ -35,7 +37,7 @@ static void line_open(struct line *line, dr_slice answer_id) {
     *line = (struct line){.reader = dialect_reader_new()};
     assert_non_null(line->reader);
     dr_buf_init(&line->said, TOLD_BYTES_MAX);
-    dialect_stream_init(DIALECT_GEMINI, &line->stream, answer_id);
+    dialect_stream_init(DIALECT_GEMINI, &line->stream, answer_id, 1);
 }
 
 static void line_close(struct line *line) {
@@ -163,6 +165,15 @@ static void test_an_answer_without_an_end_is_none(void **state) {
          "thought text finish end"},
         {PART(THOUGHT "," CALL, MALFORMED), "thought call finish ", "thought call finish end"},
         {PART(THOUGHT, STOP), "thought finish ", "thought finish end"},
+        /* of several choices */
+        {CHOICES("{\"index\":0" MALFORMED "},{\"index\":1," SAID STOP "}"), "text finish finish ",
+         "text finish finish end"},
+        {CHOICES("{\"index\":0," SAID STOP "},{\"index\":1" MALFORMED "}"), "text finish finish ",
+         "text finish finish end"},
+        {CHOICES("{\"index\":0" STOP "},{\"index\":1" MALFORMED "}"),
+         "error(MALFORMED_FUNCTION_CALL) ", "error(MALFORMED_FUNCTION_CALL) "},
+        {CHOICES("{\"index\":0," SAID STOP "},{\"index\":1," SAID "}"), "broken ", "text text "},
+        {CHOICES("{\"index\":0" MALFORMED "},{\"index\":1," SAID "}"), "broken ", "text "},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -175,6 +186,50 @@ static void test_an_answer_without_an_end_is_none(void **state) {
         line_hear(&line, cases[i].payload, false);
         line_end(&line);
         expect_said(&line, cases[i].payload, cases[i].streamed);
+        line_close(&line);
+    }
+}
+
+/* Google quotes what the model wrote. */
+static void test_a_mistake_of_the_model_is_not_read_for_causes(void **state) {
+    static const char payload[] =
+        CHOICES("{\"finishMessage\":\"Malformed: print(prompt is too long)\"" MALFORMED "}");
+    struct line line;
+    struct answer_chunk chunk;
+    struct dr_error error;
+    (void)state;
+    line_open(&line, DR_LIT("req_a"));
+    assert_int_equal(dialect_read_answer(DIALECT_GEMINI, line.reader, &line.stream,
+                                         dr_slice_text(payload), &chunk, &error),
+                     DR_OK);
+    const struct answer_event *event = &chunk.events[chunk.event_count - 1];
+    assert_int_equal(event->kind, ANSWER_ERROR);
+    assert_int_equal(event->error.kind, FAILURE_IN_STREAM);
+    assert_int_equal(event->error.code.len, 0);
+    assert_true(dr_slice_is(event->error.message, DR_LIT("Malformed: print(prompt is too long)")));
+    line_close(&line);
+}
+
+/* The choices may come one behind the other. */
+static void test_a_choice_that_failed_waits_for_the_others(void **state) {
+    static const char failed[] = CHOICES("{\"index\":0" MALFORMED "}");
+    static const struct {
+        const char *second;
+        const char *said;
+    } cases[] = {
+        {CHOICES("{\"index\":1," SAID STOP "}"), "text finish finish end"},
+        {CHOICES("{\"index\":1" MALFORMED "}"), "error(MALFORMED_FUNCTION_CALL) "},
+        {CHOICES(""), "error(MALFORMED_FUNCTION_CALL) "},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct line line;
+        line_open(&line, DR_LIT("req_a"));
+        dialect_stream_init(DIALECT_GEMINI, &line.stream, DR_LIT("req_a"), 2);
+        line_hear(&line, failed, false);
+        line_hear(&line, cases[i].second, false);
+        line_end(&line);
+        expect_said(&line, cases[i].second, cases[i].said);
         line_close(&line);
     }
 }
@@ -294,6 +349,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids_made_up_for_calls_differ_and_stay),
         cmocka_unit_test(test_an_answer_without_an_end_is_none),
+        cmocka_unit_test(test_a_mistake_of_the_model_is_not_read_for_causes),
+        cmocka_unit_test(test_a_choice_that_failed_waits_for_the_others),
         cmocka_unit_test(test_counters_that_are_missing_are_zero),
         cmocka_unit_test(test_what_google_says_of_a_blocked_prompt_is_no_output),
         cmocka_unit_test(test_a_bare_error_is_read_through_its_empty_lines),

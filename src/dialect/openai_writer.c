@@ -248,15 +248,20 @@ void openai_put_citation(const struct answer_event *event, uint64_t place, struc
     dr_buf_put(out, DR_LIT("}}"));
 }
 
-static void put_finish(struct openai_writer *writer, uint32_t choice_index,
-                       enum answer_finish reason, struct dr_buf *out) {
-    if (writer->choices[choice_index].has_finish) return;
-    writer->choices[choice_index].has_finish = true;
+static void write_finish(struct openai_writer *writer, uint32_t choice_index,
+                         enum answer_finish reason, struct dr_buf *out) {
     open_chunk(writer, choice_index, out);
     dr_buf_put(out, DR_LIT("},\"logprobs\":null,\"finish_reason\":\""));
     dr_buf_put(out, finish_word(reason, writer->options.is_legacy));
     dr_buf_put(out, DR_LIT("\"}"));
     end_chunk(writer, out);
+}
+
+static void put_finish(struct openai_writer *writer, uint32_t choice_index,
+                       enum answer_finish reason, struct dr_buf *out) {
+    if (writer->choices[choice_index].has_finish) return;
+    writer->choices[choice_index].has_finish = true;
+    write_finish(writer, choice_index, reason, out);
 }
 
 static void put_logprobs(struct openai_writer *writer, const struct answer_event *event,
@@ -268,8 +273,11 @@ static void put_logprobs(struct openai_writer *writer, const struct answer_event
     end_chunk(writer, out);
 }
 
-void openai_writer_note_choice(struct openai_writer *writer, uint32_t choice_index) {
-    writer->choices[choice_index].has_role = true;
+bool openai_put_finish(struct openai_writer *writer, uint32_t choice_index,
+                       enum answer_finish reason, struct dr_buf *out) {
+    if (!writer->head.data && !make_head(writer, NULL, out)) return false;
+    write_finish(writer, choice_index, reason, out);
+    return true;
 }
 
 /* A choice that began and was never finished ends here: OpenAI's SDK for Node throws without. */

@@ -55,8 +55,9 @@ void openai_writer_init(struct openai_writer *writer, struct dr_arena *arena,
  */
 bool openai_put_events(struct openai_writer *writer, const struct answer_chunk *chunk,
                        struct dr_buf *out) DR_MUST_USE;
-/* A choice of a stream that began in other words than this writer's. */
-void openai_writer_note_choice(struct openai_writer *writer, uint32_t choice_index);
+/* Appends the finish of a choice that began in other words than this writer's. False as above. */
+bool openai_put_finish(struct openai_writer *writer, uint32_t choice_index,
+                       enum answer_finish reason, struct dr_buf *out) DR_MUST_USE;
 /* Appends what stands before a stream's `[DONE]`: a finish for each choice that began and has none,
  * and `usage`, when wanted, in a chunk of its own. False when the arena was full. */
 bool openai_put_end(struct openai_writer *writer, const struct usage *usage,

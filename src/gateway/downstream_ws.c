@@ -607,9 +607,28 @@ static dr_slice finish_text(const struct ws_finish *finish) {
     return finish->len > 0 ? dr_slice_of(finish->text, finish->len) : DR_NONE;
 }
 
+/* As in a stream of events, what never says why it ended has ended well. */
+static dr_slice missing_finish(const struct ws_answer *answer, uint32_t choice_index) {
+    const struct answer_event event = {
+        .kind = ANSWER_FINISH,
+        .finish.reason = exchange_missing_finish(answer->exchange, choice_index),
+    };
+    return finish_name(&event);
+}
+
+static dr_slice finish_of_other(const struct ws_answer *answer, uint32_t choice_index,
+                                bool is_cancelled) {
+    const dr_slice finish =
+        answer->finishes ? finish_text(&answer->finishes[choice_index]) : DR_NONE;
+    const uint64_t unfinished = exchange_unfinished_choices(answer->exchange);
+    const bool lacks_finish =
+        choice_index < EXCHANGE_CHOICES_NOTED && (unfinished >> choice_index & 1) != 0;
+    return lacks_finish && !is_cancelled ? missing_finish(answer, choice_index) : finish;
+}
+
 /* How each choice ended, where there may be several. */
-static void put_finish_reasons(struct dr_buf *tail, const struct ws_answer *answer,
-                               dr_slice first) {
+static void put_finish_reasons(struct dr_buf *tail, const struct ws_answer *answer, dr_slice first,
+                               bool is_cancelled) {
     const uint32_t asked = answer->exchange->prompt.choice_count;
     uint32_t count = asked < WS_CHOICES_MAX ? asked : WS_CHOICES_MAX;
     if (count < answer->choice_count) count = answer->choice_count;
@@ -618,8 +637,7 @@ static void put_finish_reasons(struct dr_buf *tail, const struct ws_answer *answ
     dr_json_put_string(tail, first);
     for (uint32_t i = 1; i < count; i++) {
         dr_buf_put_char(tail, ',');
-        dr_json_put_string_or_null(tail,
-                                   answer->finishes ? finish_text(&answer->finishes[i]) : DR_NONE);
+        dr_json_put_string_or_null(tail, finish_of_other(answer, i, is_cancelled));
     }
     dr_buf_put_char(tail, ']');
 }
@@ -635,10 +653,9 @@ static void ws_end(struct downstream *downstream, dr_slice last,
     if (close->is_cancelled) finish = DR_LIT("cancelled");
     if (model.len == 0) model = close->model;
     dr_buf_put(tail, DR_LIT(",\"done\":true,\"finish_reason\":"));
-    /* As in a stream of events, an answer that never says why it ended has ended well. */
-    if (finish.len == 0) finish = DR_LIT("stop");
+    if (finish.len == 0) finish = missing_finish(answer, 0);
     dr_json_put_string(tail, finish);
-    put_finish_reasons(tail, answer, finish);
+    put_finish_reasons(tail, answer, finish, close->is_cancelled);
     dr_buf_put(tail, DR_LIT(",\"model\":"));
     dr_json_put_string(tail, model);
     dr_buf_put(tail, DR_LIT(",\"usage\":"));

@@ -43,6 +43,8 @@ enum exchange_outcome {
     OUTCOME_CANCELLED, /* the client asked to stop, and waits for the bill */
 };
 
+enum { EXCHANGE_CHOICES_NOTED = 63 };
+
 struct exchange {
     struct dr_list node; /* worker's running or spare list */
     struct worker *worker;
@@ -88,7 +90,10 @@ struct exchange {
     dr_slice answer_model;
     bool is_committed;         /* the first event has passed */
     struct dr_buf held;        /* events without a word that came before the first with one */
-    uint64_t finished_choices; /* whose finish reason has passed; bits, the last for the rest */
+    uint64_t begun_choices;    /* of which something has passed; bits, the last for the rest */
+    uint64_t called_choices;   /* of which a call has, */
+    uint64_t finished_choices; /* a finish reason */
+    bool has_legacy_calls;     /* by `function_call` */
     bool has_usage_chunk;      /* the client has been shown usage */
     dr_slice last;             /* the end's bytes, lent by the attempt until settled */
     uint64_t output_bytes;
@@ -102,6 +107,11 @@ struct exchange {
     struct ledger_attempt attempts[LEDGER_ATTEMPTS_MAX];
     uint32_t attempt_count;
 };
+
+static inline uint64_t exchange_choice_bit(uint32_t choice_index) {
+    return UINT64_C(1) << (choice_index < EXCHANGE_CHOICES_NOTED ? choice_index
+                                                                 : EXCHANGE_CHOICES_NOTED);
+}
 
 /* Takes one from the worker's spare list. NULL when out of memory. */
 struct exchange *exchange_open(struct worker *worker, const struct downstream_kind *kind,
@@ -120,6 +130,11 @@ void exchange_refuse_field(struct exchange *exchange, enum refusal_reason reason
                            dr_slice message);
 /* One attempt is over: it goes into the receipt. */
 void exchange_note_attempt(struct exchange *exchange, uint16_t status);
+/* Those asked for that began and never said how they ended, as bits; the first one where nothing
+ * began. */
+uint64_t exchange_unfinished_choices(const struct exchange *exchange);
+/* How such a choice ended: well, as an answer that has its end. */
+enum answer_finish exchange_missing_finish(const struct exchange *exchange, uint32_t choice_index);
 /* Facts from the transport: stored, then pipeline_run. The exchange may be gone afterwards. */
 void exchange_take_body(struct exchange *exchange, dr_slice body);
 void exchange_note_gone(struct exchange *exchange);

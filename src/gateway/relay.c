@@ -48,7 +48,10 @@ static enum dr_status relay_open(struct exchange *exchange) {
     dr_buf_init(&exchange->held, HELD_BYTES_MAX);
     exchange->answer_id = DR_NONE;
     exchange->answer_model = DR_NONE;
+    exchange->begun_choices = 0;
+    exchange->called_choices = 0;
     exchange->finished_choices = 0;
+    exchange->has_legacy_calls = false;
     exchange->output_bytes = 0;
     exchange->counted_bytes = 0;
     exchange->first_token = (dr_instant){0};
@@ -244,10 +247,6 @@ static void relay_commit(struct exchange *exchange) {
     dr_buf_clear(&exchange->held);
 }
 
-static uint64_t choice_bit(uint32_t choice_index) {
-    return UINT64_C(1) << (choice_index < 63 ? choice_index : 63);
-}
-
 /* As many as were asked for. */
 static bool has_all_finished(const struct exchange *exchange) {
     const uint32_t asked = exchange->prompt.choice_count < 64 ? exchange->prompt.choice_count : 64;
@@ -263,6 +262,12 @@ static void relay_note_identity(struct exchange *exchange, const struct answer_e
     (void)!dr_arena_copy(&exchange->arena, model, &exchange->answer_model);
 }
 
+static void relay_note_call(struct exchange *exchange, const struct answer_event *call) {
+    exchange->begun_choices |= exchange_choice_bit(call->choice_index);
+    exchange->called_choices |= exchange_choice_bit(call->choice_index);
+    if (call->tool_call.form == ANSWER_CALL_LEGACY) exchange->has_legacy_calls = true;
+}
+
 /* Takes from the chunk what settling needs. Returns the error event, NULL when there is none. */
 static const struct failure *relay_observe(struct exchange *exchange,
                                            const struct answer_chunk *chunk) {
@@ -272,7 +277,9 @@ static const struct failure *relay_observe(struct exchange *exchange,
         case ANSWER_START:
             if (exchange->answer_id.len == 0) relay_note_identity(exchange, event);
             break;
-        case ANSWER_FINISH: exchange->finished_choices |= choice_bit(event->choice_index); break;
+        case ANSWER_FINISH:
+            exchange->finished_choices |= exchange_choice_bit(event->choice_index);
+            break;
         case ANSWER_USAGE:
             usage_add_report(&exchange->usage, &event->usage);
             if (usage_output_tokens(&event->usage) > 0) {
@@ -280,14 +287,16 @@ static const struct failure *relay_observe(struct exchange *exchange,
             }
             break;
         case ANSWER_ERROR: return &event->error;
+        case ANSWER_TOOL_CALL: relay_note_call(exchange, event); break;
         case ANSWER_TEXT:
         case ANSWER_REASONING:
         case ANSWER_REFUSAL:
-        case ANSWER_TOOL_CALL:
         case ANSWER_SIGNATURE:
         case ANSWER_CITATION:
         case ANSWER_LOGPROBS:
         case ANSWER_MEMBER:
+            exchange->begun_choices |= exchange_choice_bit(event->choice_index);
+            break;
         case ANSWER_END: break;
         }
     }

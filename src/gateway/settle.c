@@ -151,9 +151,9 @@ static void settle_count(struct exchange *exchange, uint16_t status) {
     }
 }
 
-/* What the provider's own end lacks: a finish, if none has passed (OpenAI's SDK for Node throws
- * without), and usage, if the client asked for it and the provider reported none or a part, or
- * elsewhere than clients look for it. */
+/* What the provider's own end lacks: a finish for each choice that began and has none (OpenAI's SDK
+ * for Node throws without), and usage, if the client asked for it and the provider reported none or
+ * a part, or elsewhere than clients look for it. */
 static bool put_missing(struct exchange *exchange, struct dr_buf *out) {
     const bool has_seen_all = exchange->has_usage_chunk && exchange->usage.source == USAGE_REPORTED;
     const dr_slice request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES);
@@ -164,14 +164,15 @@ static bool put_missing(struct exchange *exchange, struct dr_buf *out) {
         .wants_usage = exchange->prompt.wants_usage && !has_seen_all,
     };
     struct openai_writer writer;
-    const bool has_finish = exchange->finished_choices != 0;
-    if (has_finish && !options.wants_usage) return true;
+    uint64_t unfinished = exchange_unfinished_choices(exchange);
+    if (unfinished == 0 && !options.wants_usage) return true;
     openai_writer_init(&writer, &exchange->arena, &options);
-    const uint32_t asked = has_finish ? 0 : exchange->prompt.choice_count;
-    for (uint32_t i = 0; i < asked && i < OPENAI_WRITER_CHOICES_MAX; i++) {
-        openai_writer_note_choice(&writer, i);
+    for (; unfinished != 0; unfinished &= unfinished - 1) {
+        const uint32_t index = (uint32_t)__builtin_ctzll(unfinished);
+        const enum answer_finish reason = exchange_missing_finish(exchange, index);
+        if (!openai_put_finish(&writer, index, reason, out)) return false;
     }
-    return openai_put_end(&writer, &exchange->usage, out);
+    return !options.wants_usage || openai_put_end(&writer, &exchange->usage, out);
 }
 
 static dr_slice last_of_stream(struct exchange *exchange) {

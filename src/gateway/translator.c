@@ -91,7 +91,8 @@ enum dr_status translator_open(const struct attempt_ask *ask, struct translator 
         .signs_thinking = translator->dialect == DIALECT_ANTHROPIC,
     };
     openai_writer_init(&translator->writer, ask->arena, &options);
-    dialect_stream_init(translator->dialect, &translator->stream, ask->request_id);
+    dialect_stream_init(translator->dialect, &translator->stream, ask->request_id,
+                        ask->prompt->choice_count);
     *ret_translator = translator;
     return status;
 }

@@ -162,6 +162,9 @@ spoken("reset", "anthropic", b'{"type":"error","error":{"type":"rate_limit_error
                 "anthropic-ratelimit-requests-remaining": "0"})
 spoken("too-long-plain", "plain", b'{"error":{"message":"maximum context length is 65536 tokens","type":'
        b'"invalid_request_error","param":null,"code":"invalid_request_error"}}', status=400)
+spoken("quoted", "plain", b'{"error":{"message":"Unrecognized request argument supplied: API key not valid","type":'
+       b'"invalid_request_error","param":null,"code":"unknown_parameter"}}', status=400)
+spoken("numbered", "plain", b'{"error":{"message":"Bad parameter","code":"1210"}}', status=400)
 spoken("too-large", "anthropic", b"<html><title>413 Request Entity Too Large</title></html>", status=413)
 spoken("late", "anthropic", b'{"type":"error","error":{"type":"timeout_error","message":"too slow"}}', status=504)
 spoken("cancelled", "gemini", b'{"error":{"code":499,"message":"cancelled","status":"CANCELLED"}}', status=499)
@@ -234,6 +237,8 @@ MALFORMED = {"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL", "finishM
 spoken("mistaken", "gemini", THOUGHT, MALFORMED)
 spoken("mistaken-whole", "gemini", json.dumps(THOUGHT | {"candidates": [
     THOUGHT["candidates"][0] | MALFORMED["candidates"][0]]}).encode())
+spoken("half-mistaken", "gemini", {"candidates": [MALFORMED["candidates"][0] | {"index": 0}, {
+    "index": 1, "content": {"parts": [{"text": "good day"}]}, "finishReason": "STOP"}]})
 spoken("endless-whole", "gemini", json.dumps(part(text="half")).encode())
 spoken("empty-whole", "gemini", json.dumps({"candidates": [], "usageMetadata": COUNTED}).encode())
 spoken("bare-error", "gemini", part(text="good "),
@@ -247,6 +252,20 @@ PLAIN = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "
 SAID = PLAIN | {"choices": [{"index": 0, "delta": {"content": "good day"}, "finish_reason": None}]}
 ENDED = PLAIN | {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 spoken("plain-finishless", "plain", SAID, b"data: [DONE]\n\n")
+# Calls, and choices of several, that never say how they ended.
+FETCH = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+
+
+def endless(name, *deltas):
+    spoken(name, "plain", *(PLAIN | {"choices": [{"index": index, "delta": delta, "finish_reason": reason}]}
+                            for index, delta, reason in deltas), b"data: [DONE]\n\n")
+
+
+endless("finishless-call", (0, {"tool_calls": [FETCH]}, None))
+endless("finishless-function", (0, {"function_call": FETCH["function"]}, None))
+endless("finishless-second", (0, {"content": "good"}, None), (1, {"content": "day"}, None), (0, {}, "length"))
+endless("finishless-call-second", (0, {"content": "good"}, "stop"), (1, {"tool_calls": [FETCH]}, None))
+endless("finishless-alone", (0, {"content": "good day"}, None))
 for name, count in (("part", {"prompt_tokens": 40, "completion_tokens": 0, "total_tokens": 40}),
                     ("zero", {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}),
                     ("full", {"prompt_tokens": 40, "completion_tokens": 9, "total_tokens": 49, "odd": 1})):
@@ -777,6 +796,8 @@ def test_a_stream_that_fails_in_the_middle_says_so(house, name, words, usage):
     ("cancelled", 502, "upstream_error", None, "failed (HTTP 499): cancelled"),
     ("too-long-within", 400, "context_length_exceeded", None, "prompt is too long"),
     ("key-within", 502, "upstream_error", None, "refused the gateway's own key or account"),
+    ("quoted", 400, "unknown_parameter", None, "refused the request (HTTP 400): Unrecognized request argument"),
+    ("numbered", 400, "1210", None, "refused the request (HTTP 400): Bad parameter"),
     ("key-within-gemini", 502, "upstream_error", None, "refused the gateway's own key or account"),
     ("busy-within", 429, "upstream_rate_limited", "1", "is rate limited (HTTP 200): Slow down"),
     ("busy-whole", 429, "upstream_rate_limited", "20", "is rate limited (HTTP 200): Slow down"),
@@ -812,6 +833,14 @@ def test_each_choice_ends_once_and_nothing_of_it_comes_behind(house):
     assert b"toolu_1" not in body
     _, _, lines, _ = house.say("unfinished-gemini")
     assert "choice 0 text good " in lines and "choice 1 text day" in lines
+    assert "ended the connection before the answer was complete" in lines[-1]
+    assert not any(line.endswith("finish stop") for line in lines)
+
+
+def test_a_choice_that_failed_leaves_the_others_their_words(house):
+    status, _, body = house.post(SPOKEN["half-mistaken"].model, n=2)
+    lines = lines_of(body, True)
+    assert status == 200 and "choice 1 text good day" in lines and lines[-1] == "end"
     assert "choice 0 finish stop" in lines and "choice 1 finish stop" in lines
 
 
@@ -882,6 +911,27 @@ def test_a_stream_that_says_no_finish_gets_one(house):
         told = ask(socket, {"model": SPOKEN["plain-finishless"].model,
                             "messages": [{"role": "user", "content": "again"}]})
     assert told.last["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize("name, n, reasons", [
+    ("finishless-call", 1, ["tool_calls"]),
+    ("finishless-function", 1, ["function_call"]),
+    ("finishless-second", 2, ["length", "stop"]),
+    ("finishless-call-second", 2, ["stop", "tool_calls"]),
+    ("finishless-alone", 3, ["stop"]),  # of a server that does not know `n`
+])
+def test_each_choice_that_says_no_finish_gets_one(house, name, n, reasons):
+    for wishes in ({}, {"stream_options": {"include_usage": False}}):
+        status, _, body = house.post(SPOKEN[name].model, n=n, **wishes)
+        chunks = [json.loads(payload) for payload in make.payloads(body) if payload != "[DONE]"]
+        told = [(choice["index"], choice["finish_reason"]) for chunk in chunks for choice in chunk["choices"]
+                if choice["finish_reason"]]
+        assert status == 200 and sorted(told) == list(enumerate(reasons))
+    with open_socket(house.gateway, house.gateway.key) as socket:
+        told = ask(socket, {"model": SPOKEN[name].model, "n": n, "messages": [{"role": "user", "content": "again"}]})
+    assert told.last["finish_reason"] == reasons[0]
+    if n > 1:
+        assert told.last["finish_reasons"] == reasons + [None] * (n - len(reasons))
 
 
 def test_ids_made_up_for_calls_do_not_repeat(house):
