@@ -247,10 +247,10 @@ static void relay_commit(struct exchange *exchange) {
     dr_buf_clear(&exchange->held);
 }
 
-/* As many as were asked for. */
+/* Servers that do not heed `n` begin fewer choices than were asked for. */
 static bool has_all_finished(const struct exchange *exchange) {
-    const uint32_t asked = exchange->prompt.choice_count < 64 ? exchange->prompt.choice_count : 64;
-    return (uint32_t)__builtin_popcountll(exchange->finished_choices) >= asked;
+    const uint64_t cut_choices = exchange->begun_choices & ~exchange->finished_choices;
+    return exchange->finished_choices != 0 && cut_choices == 0;
 }
 
 /* What is lost only means that a chunk of our own carries the request's id and model instead. */
@@ -309,11 +309,23 @@ static const struct failure *relay_observe(struct exchange *exchange,
     return NULL;
 }
 
+/* Whether what the chunk says of usage is what all reports together came to. */
+static bool tells_all(const struct exchange *exchange, const struct answer_chunk *chunk) {
+    for (size_t i = 0; i < chunk->event_count; i++) {
+        const struct usage *told = &chunk->events[i].usage;
+        if (chunk->events[i].kind != ANSWER_USAGE) continue;
+        return told->prompt_tokens == exchange->usage.prompt_tokens &&
+               told->completion_tokens == exchange->usage.completion_tokens;
+    }
+    return true;
+}
+
 /* Usage that we asked for, not the client; and a report that is not whole: a client is told once,
  * at the end, what the answer came to. */
 static bool is_withheld(const struct exchange *exchange, const struct answer_chunk *chunk) {
     if (!chunk->is_usage_only) return false;
     if (!exchange->prompt.wants_usage || usage_output_tokens(&exchange->usage) == 0) return true;
+    if (!tells_all(exchange, chunk)) return true;
     const struct usage taken =
         estimate_usage(&exchange->prompt, &exchange->usage, exchange->output_bytes);
     return taken.source != USAGE_REPORTED;
@@ -332,7 +344,7 @@ static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice 
         exchange->has_usage_chunk = false;
         return true;
     }
-    if (chunk->shows_usage) exchange->has_usage_chunk = true;
+    if (chunk->shows_usage) exchange->has_usage_chunk = tells_all(exchange, chunk);
     if (chunk->is_end) {
         if (!exchange->is_committed && exchange->held.len == 0 &&
             exchange->usage.source == USAGE_NONE) {

@@ -60,8 +60,8 @@ struct dr_http_server_options {
     /* Kept while an answer runs; default 64 KiB; beyond it reading pauses, and a client that leaves
      * is noticed only if the system has taken all that it sent. */
     size_t pipelined_bytes_max;
-    /* How long a client that got its answer before it had sent all is heard on; default 5 s. As long
-     * as it sends anew each time, until `body_ms` are over. */
+    /* How long a client that got its answer before it had sent all is heard on; default 5 s. As
+     * long as it sends anew each time, until `body_ms` are over. */
     int64_t linger_ms;
 };
 

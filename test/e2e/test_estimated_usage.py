@@ -81,21 +81,25 @@ def test_usage_that_is_reported_in_parts_is_charged_as_reported(tmp_path, beside
     simulation = Simulation("--replay", str(replay))
     gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
     with Client(gateway, gateway.key) as client:
-        receipt = client.receipt(client.chat("m", stream=True).request_id)
+        answer = client.chat("m", stream=True, stream_options={"include_usage": True})
+        receipt = client.receipt(answer.request_id)
         assert receipt["usage_source"] == "reported"
-        assert receipt["usage"]["prompt_tokens"] == 100
-        assert receipt["usage"]["completion_tokens"] == 50
+        for usage in receipt["usage"], answer.usage:
+            assert usage["prompt_tokens"] == 100
+            assert usage["completion_tokens"] == 50
     assert gateway.stop() == 0, gateway.log()
     simulation.stop()
 
 
-@pytest.mark.parametrize("finished, status", [([0], 502), ([0, 1], 200), ([0, 0], 502)])
-def test_an_answer_is_whole_when_each_of_its_choices_is(tmp_path, finished, status):
+@pytest.mark.parametrize("begun, finished, status", [
+    ([0, 1], [0], 502), ([0, 1], [0, 1], 200), ([0, 1], [0, 0], 502), ([0], [0], 200),
+])
+def test_an_answer_is_whole_when_each_of_its_choices_is(tmp_path, begun, finished, status):
     """Without [DONE]: that alone would tell."""
     chunk = ('data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":%d,"delta":'
              '{"content":"Xin chào"},"finish_reason":%s}]}\n\n')
     replay = tmp_path / "answer.sse"
-    replay.write_text("".join(chunk % (index, "null") for index in (0, 1))
+    replay.write_text("".join(chunk % (index, "null") for index in begun)
                       + "".join(chunk % (index, '"stop"') for index in finished))
     simulation = Simulation("--replay", str(replay))
     gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
