@@ -35,6 +35,7 @@ const tools = [
 
 const tests = new Map();
 const test = (name, run) => tests.set(name, run);
+const busy = new Map(); // what keeps this thread for long: one behind the other, when the others have ended
 
 async function all(stream) {
   const chunks = [];
@@ -246,7 +247,7 @@ test('a wrong key is an AuthenticationError', async () => {
 });
 
 // The answer comes amid the body, and has to be read before the connection ends.
-test('a large body that is refused says why', async () => {
+busy.set('a large body that is refused says why', async () => {
   const send = (key, megabytes) => failure(ask(key).chat.completions.create({
     model, messages: [{ role: 'user', content: 'x'.repeat(megabytes * 1e6) }] }));
   for (let i = 0; i < 3; i++) {
@@ -374,3 +375,4 @@ async function report(name, run) {
 }
 
 await Promise.all([...tests].map(([name, run]) => report(name, run)));
+for (const [name, run] of busy) await report(name, run);

@@ -11,7 +11,7 @@ import pytest
 from conftest import Gateway
 
 SCRIPT = pathlib.Path(__file__).with_name("openai_node.mjs")
-NAMES = re.findall(r"^test\('(.+?)',", SCRIPT.read_text(), re.MULTILINE)
+NAMES = re.findall(r"^(?:test|busy\.set)\('(.+?)',", SCRIPT.read_text(), re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
