@@ -35,15 +35,34 @@ static void test_a_token_is_four_bytes_rounded_up_and_a_message_four_more(void *
     }
 }
 
+struct report_case {
+    const char *name;
+    uint64_t told[3]; /* prompt, completion, total */
+    uint64_t output_bytes;
+    uint64_t taken[3]; /* prompt, output, total */
+    enum usage_source source;
+};
+
+static void check_report(const struct report_case *row, bool is_zero_told) {
+    const struct prompt prompt = {.text_bytes = 40, .message_count = 1};
+    const struct usage reported = {.source = USAGE_REPORTED,
+                                   .prompt_tokens = row->told[0],
+                                   .completion_tokens = row->told[1],
+                                   .total_tokens = row->told[2],
+                                   .is_zero_told = is_zero_told};
+    const struct usage usage = estimate_usage(&prompt, &reported, row->output_bytes);
+
+    if (usage.prompt_tokens != row->taken[0] || usage_output_tokens(&usage) != row->taken[1] ||
+        usage.total_tokens != row->taken[2] || usage.source != row->source) {
+        fail_msg("%s: %llu, %llu, %llu, %s", row->name, (unsigned long long)usage.prompt_tokens,
+                 (unsigned long long)usage_output_tokens(&usage),
+                 (unsigned long long)usage.total_tokens, usage_source_name(usage.source));
+    }
+}
+
 /* The table in estimate.h, row by row. The ask is estimated at 14 tokens. */
 static void test_a_report_that_is_not_whole_is_completed_by_the_table(void **state) {
-    static const struct {
-        const char *name;
-        uint64_t told[3]; /* prompt, completion, total */
-        uint64_t output_bytes;
-        uint64_t taken[3]; /* prompt, output, total */
-        enum usage_source source;
-    } cases[] = {
+    static const struct report_case cases[] = {
         {"all", {7, 5, 12}, 40, {7, 5, 12}, USAGE_REPORTED},
         {"all, reasoning beside", {7, 5, 20}, 40, {7, 13, 20}, USAGE_REPORTED},
         {"all, a total too small", {7, 5, 3}, 40, {7, 5, 3}, USAGE_REPORTED},
@@ -59,60 +78,23 @@ static void test_a_report_that_is_not_whole_is_completed_by_the_table(void **sta
         {"zeros", {0, 0, 0}, 40, {14, 10, 24}, USAGE_ESTIMATED},
         {"the largest", {0, 0, UINT64_MAX}, 40, {14, UINT64_MAX - 14, UINT64_MAX}, USAGE_ESTIMATED},
     };
-    const struct prompt prompt = {.text_bytes = 40, .message_count = 1};
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct usage reported = {.source = USAGE_REPORTED,
-                                       .prompt_tokens = cases[i].told[0],
-                                       .completion_tokens = cases[i].told[1],
-                                       .total_tokens = cases[i].told[2]};
-        const struct usage usage = estimate_usage(&prompt, &reported, cases[i].output_bytes);
-        if (usage.prompt_tokens != cases[i].taken[0] ||
-            usage_output_tokens(&usage) != cases[i].taken[1] ||
-            usage.total_tokens != cases[i].taken[2] || usage.source != cases[i].source) {
-            fail_msg("%s: %llu, %llu, %llu, %s", cases[i].name,
-                     (unsigned long long)usage.prompt_tokens,
-                     (unsigned long long)usage_output_tokens(&usage),
-                     (unsigned long long)usage.total_tokens, usage_source_name(usage.source));
-        }
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) check_report(&cases[i], false);
 }
 
 /* Gemini leaves zeros out: of what it reports, only a text without tokens is doubted. */
 static void test_zeros_that_were_told_are_counts(void **state) {
-    static const struct {
-        const char *name;
-        uint64_t told[3]; /* prompt, completion, total */
-        uint64_t output_bytes;
-        uint64_t taken[3]; /* prompt, output, total */
-        enum usage_source source;
-    } cases[] = {
+    static const struct report_case cases[] = {
         {"a blocked prompt", {0, 0, 0}, 0, {0, 0, 0}, USAGE_REPORTED},
         {"a blocked prompt that is counted", {15, 0, 15}, 0, {15, 0, 15}, USAGE_REPORTED},
         {"no prompt", {0, 90, 90}, 40, {0, 90, 90}, USAGE_REPORTED},
         {"text without tokens", {15, 0, 15}, 40, {15, 10, 25}, USAGE_ESTIMATED},
         {"text and nothing counted", {0, 0, 0}, 40, {14, 10, 24}, USAGE_ESTIMATED},
     };
-    const struct prompt prompt = {.text_bytes = 40, .message_count = 1};
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct usage reported = {.source = USAGE_REPORTED,
-                                       .prompt_tokens = cases[i].told[0],
-                                       .completion_tokens = cases[i].told[1],
-                                       .total_tokens = cases[i].told[2],
-                                       .is_zero_told = true};
-        const struct usage usage = estimate_usage(&prompt, &reported, cases[i].output_bytes);
-        if (usage.prompt_tokens != cases[i].taken[0] ||
-            usage_output_tokens(&usage) != cases[i].taken[1] ||
-            usage.total_tokens != cases[i].taken[2] || usage.source != cases[i].source) {
-            fail_msg("%s: %llu, %llu, %llu, %s", cases[i].name,
-                     (unsigned long long)usage.prompt_tokens,
-                     (unsigned long long)usage_output_tokens(&usage),
-                     (unsigned long long)usage.total_tokens, usage_source_name(usage.source));
-        }
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) check_report(&cases[i], true);
 }
 
 static void test_output_behind_a_report_is_added_to_it(void **state) {
