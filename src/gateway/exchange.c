@@ -127,18 +127,12 @@ void exchange_take_body(struct exchange *exchange, dr_slice body) {
 }
 
 uint64_t exchange_unfinished_choices(const struct exchange *exchange) {
-    const uint64_t seen = exchange->begun_choices | exchange->finished_choices;
-    const uint64_t asked = exchange_choice_bit(exchange->prompt.choice_count) - 1;
-    return (seen != 0 ? seen : 1) & ~exchange->finished_choices & asked;
+    return exchange_choices_unfinished(&exchange->choices, exchange->prompt.choice_count);
 }
 
 enum answer_finish exchange_missing_finish(const struct exchange *exchange, uint32_t choice_index) {
-    if ((exchange->called_choices & exchange_choice_bit(choice_index)) == 0) {
-        return ANSWER_FINISH_STOP;
-    }
-    return exchange->has_legacy_calls || attempt_is_legacy(&exchange->attempt)
-               ? ANSWER_FINISH_FUNCTION_CALL
-               : ANSWER_FINISH_TOOL_CALLS;
+    return exchange_choices_missing_finish(&exchange->choices, choice_index,
+                                           attempt_is_legacy(&exchange->attempt));
 }
 
 void exchange_note_attempt(struct exchange *exchange, uint16_t status) {
