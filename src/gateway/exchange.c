@@ -6,6 +6,7 @@
 #include "gateway/pipeline.h"
 #include "gateway/reading.h"
 #include "gateway/relay.h"
+#include "policy/estimate.h"
 
 #define BIT(stage) (1u << (stage))
 
@@ -124,6 +125,17 @@ void exchange_take_body(struct exchange *exchange, dr_slice body) {
     }
     exchange->has_body = true;
     pipeline_run(exchange);
+}
+
+struct usage exchange_taken_usage(const struct exchange *exchange) {
+    const struct usage *told = &exchange->usage;
+    struct usage taken = estimate_usage(&exchange->prompt, told, exchange->output_bytes);
+    /* Some count as they go: of a stream that was cut, or has no report at its end, the rest is
+     * not counted. */
+    if (usage_output_tokens(told) > 0 && exchange->output_bytes > exchange->counted_bytes) {
+        estimate_add_output(&taken, exchange->output_bytes - exchange->counted_bytes);
+    }
+    return taken;
 }
 
 uint64_t exchange_unfinished_choices(const struct exchange *exchange) {

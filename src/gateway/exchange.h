@@ -88,7 +88,7 @@ struct exchange {
     dr_slice answer_id;          /* for chunks of our own at its end */
     dr_slice answer_model;
     bool is_committed;    /* the first event has passed */
-    bool has_usage_chunk; /* the client has been shown usage */
+    bool has_usage_chunk; /* of what the client was shown the latest is all that was reported */
     struct dr_buf held;   /* events without a word that came before the first with one */
     struct exchange_choices choices;
     dr_slice last; /* the end's bytes, lent by the attempt until settled */
@@ -121,6 +121,10 @@ void exchange_refuse_field(struct exchange *exchange, enum refusal_reason reason
                            dr_slice message);
 /* One attempt is over: it goes into the receipt. */
 void exchange_note_attempt(struct exchange *exchange, uint16_t status);
+/* The usage to be charged if the answer ended here: its reports, and an estimate of what they leave
+ * out. Of source USAGE_REPORTED where they leave out nothing: only then may the client be left with
+ * what the provider told. Not for one that has settled. */
+struct usage exchange_taken_usage(const struct exchange *exchange);
 /* See exchange_choices_unfinished, and exchange_choices_missing_finish. */
 uint64_t exchange_unfinished_choices(const struct exchange *exchange);
 enum answer_finish exchange_missing_finish(const struct exchange *exchange, uint32_t choice_index);

@@ -11,7 +11,6 @@
 #include "gateway/pipeline.h"
 #include "gateway/reading.h"
 #include "gateway/step.h"
-#include "policy/estimate.h"
 #include "policy/retry.h"
 
 /* Silence before and between events after which the client is told that the gateway is alive
@@ -311,9 +310,7 @@ static bool is_withheld(const struct exchange *exchange, const struct answer_chu
     if (!chunk->is_usage_only) return false;
     if (!exchange->prompt.wants_usage || usage_output_tokens(&exchange->usage) == 0) return true;
     if (!tells_all(exchange, chunk)) return true;
-    const struct usage taken =
-        estimate_usage(&exchange->prompt, &exchange->usage, exchange->output_bytes);
-    return taken.source != USAGE_REPORTED;
+    return exchange_taken_usage(exchange).source != USAGE_REPORTED;
 }
 
 static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice raw,
