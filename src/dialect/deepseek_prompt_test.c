@@ -238,35 +238,33 @@ static void test_what_deepseek_cannot_do_is_refused_by_name(void **state) {
     }
 }
 
-static void test_a_schema_too_large_for_the_room_is_said_to_be(void **state) {
+static void check_too_large(struct dr_json_reader *reader, size_t bytes_max) {
     const dr_slice body = DR_LIT("{\"model\":\"d\"," HELLO "," FORMAT("") "}");
-    struct dr_json_reader *reader = dr_json_reader_new();
     struct loss loss = {.is_refused = false};
     struct prompt prompt;
     struct dr_buf out;
 
-    (void)state;
     read_prompt(reader, body, &prompt);
-    dr_buf_init(&out, 64);
+    dr_buf_init(&out, bytes_max);
     assert_int_equal(deepseek_write_prompt(reader, &prompt, &out, &loss, &prompt), DR_TOO_LARGE);
     dr_buf_clear(&out);
+}
+
+static void test_a_schema_too_large_for_the_room_is_said_to_be(void **state) {
+    struct dr_json_reader *reader = dr_json_reader_new();
+
+    (void)state;
+    check_too_large(reader, 64);
     dr_json_reader_free(reader);
 }
 
 /* The reader takes what came, but not the message that is added to it. */
 static void test_a_body_that_grows_beyond_the_limit_of_values_is_too_large(void **state) {
-    const dr_slice body = DR_LIT("{\"model\":\"d\"," HELLO "," FORMAT("") "}");
     struct dr_json_reader *reader = dr_json_reader_new();
-    struct loss loss = {.is_refused = false};
-    struct prompt prompt;
-    struct dr_buf out;
 
     (void)state;
     dr_json_reader_limit(reader, 18);
-    read_prompt(reader, body, &prompt);
-    dr_buf_init(&out, BODY_BYTES_MAX);
-    assert_int_equal(deepseek_write_prompt(reader, &prompt, &out, &loss, &prompt), DR_TOO_LARGE);
-    dr_buf_clear(&out);
+    check_too_large(reader, BODY_BYTES_MAX);
     dr_json_reader_free(reader);
 }
 

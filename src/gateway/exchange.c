@@ -6,6 +6,7 @@
 #include "gateway/pipeline.h"
 #include "gateway/reading.h"
 #include "gateway/relay.h"
+#include "policy/estimate.h"
 
 #define BIT(stage) (1u << (stage))
 
@@ -126,19 +127,24 @@ void exchange_take_body(struct exchange *exchange, dr_slice body) {
     pipeline_run(exchange);
 }
 
+struct usage exchange_taken_usage(const struct exchange *exchange) {
+    const struct usage *told = &exchange->usage;
+    struct usage taken = estimate_usage(&exchange->prompt, told, exchange->output_bytes);
+    /* Some count as they go: of a stream that was cut, or has no report at its end, the rest is
+     * not counted. */
+    if (usage_output_tokens(told) > 0 && exchange->output_bytes > exchange->counted_bytes) {
+        estimate_add_output(&taken, exchange->output_bytes - exchange->counted_bytes);
+    }
+    return taken;
+}
+
 uint64_t exchange_unfinished_choices(const struct exchange *exchange) {
-    const uint64_t seen = exchange->begun_choices | exchange->finished_choices;
-    const uint64_t asked = exchange_choice_bit(exchange->prompt.choice_count) - 1;
-    return (seen != 0 ? seen : 1) & ~exchange->finished_choices & asked;
+    return exchange_choices_unfinished(&exchange->choices, exchange->prompt.choice_count);
 }
 
 enum answer_finish exchange_missing_finish(const struct exchange *exchange, uint32_t choice_index) {
-    if ((exchange->called_choices & exchange_choice_bit(choice_index)) == 0) {
-        return ANSWER_FINISH_STOP;
-    }
-    return exchange->has_legacy_calls || attempt_is_legacy(&exchange->attempt)
-               ? ANSWER_FINISH_FUNCTION_CALL
-               : ANSWER_FINISH_TOOL_CALLS;
+    return exchange_choices_missing_finish(&exchange->choices, choice_index,
+                                           attempt_is_legacy(&exchange->attempt));
 }
 
 void exchange_note_attempt(struct exchange *exchange, uint16_t status) {

@@ -16,6 +16,7 @@
 
 #include "gateway/attempt.h"
 #include "gateway/downstream.h"
+#include "gateway/exchange_choices.h"
 #include "gateway/worker.h"
 #include "model/ledger_entry.h"
 #include "model/prompt.h"
@@ -42,8 +43,6 @@ enum exchange_outcome {
     OUTCOME_GONE,      /* the client left */
     OUTCOME_CANCELLED, /* the client asked to stop, and waits for the bill */
 };
-
-enum { EXCHANGE_CHOICES_NOTED = 63 };
 
 struct exchange {
     struct dr_list node; /* worker's running or spare list */
@@ -88,14 +87,11 @@ struct exchange {
     const struct target *target; /* who answered */
     dr_slice answer_id;          /* for chunks of our own at its end */
     dr_slice answer_model;
-    bool is_committed;         /* the first event has passed */
-    struct dr_buf held;        /* events without a word that came before the first with one */
-    uint64_t begun_choices;    /* of which something has passed; bits, the last for the rest */
-    uint64_t called_choices;   /* of which a call has, */
-    uint64_t finished_choices; /* a finish reason */
-    bool has_legacy_calls;     /* by `function_call` */
-    bool has_usage_chunk;      /* the client has been shown usage */
-    dr_slice last;             /* the end's bytes, lent by the attempt until settled */
+    bool is_committed;    /* the first event has passed */
+    bool has_usage_chunk; /* of what the client was shown the latest is all that was reported */
+    struct dr_buf held;   /* events without a word that came before the first with one */
+    struct exchange_choices choices;
+    dr_slice last; /* the end's bytes, lent by the attempt until settled */
     uint64_t output_bytes;
     uint64_t counted_bytes; /* of these, come by the time of the latest report of usage */
     dr_instant first_token;
@@ -107,11 +103,6 @@ struct exchange {
     struct ledger_attempt attempts[LEDGER_ATTEMPTS_MAX];
     uint32_t attempt_count;
 };
-
-static inline uint64_t exchange_choice_bit(uint32_t choice_index) {
-    return UINT64_C(1) << (choice_index < EXCHANGE_CHOICES_NOTED ? choice_index
-                                                                 : EXCHANGE_CHOICES_NOTED);
-}
 
 /* Takes one from the worker's spare list. NULL when out of memory. */
 struct exchange *exchange_open(struct worker *worker, const struct downstream_kind *kind,
@@ -130,10 +121,12 @@ void exchange_refuse_field(struct exchange *exchange, enum refusal_reason reason
                            dr_slice message);
 /* One attempt is over: it goes into the receipt. */
 void exchange_note_attempt(struct exchange *exchange, uint16_t status);
-/* Those asked for that began and never said how they ended, as bits; the first one where nothing
- * began. */
+/* The usage to be charged if the answer ended here: its reports, and an estimate of what they leave
+ * out. Of source USAGE_REPORTED where they leave out nothing: only then may the client be left with
+ * what the provider told. Not for one that has settled. */
+struct usage exchange_taken_usage(const struct exchange *exchange);
+/* See exchange_choices_unfinished, and exchange_choices_missing_finish. */
 uint64_t exchange_unfinished_choices(const struct exchange *exchange);
-/* How such a choice ended: well, as an answer that has its end. */
 enum answer_finish exchange_missing_finish(const struct exchange *exchange, uint32_t choice_index);
 /* Facts from the transport: stored, then pipeline_run. The exchange may be gone afterwards. */
 void exchange_take_body(struct exchange *exchange, dr_slice body);

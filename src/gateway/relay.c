@@ -11,7 +11,6 @@
 #include "gateway/pipeline.h"
 #include "gateway/reading.h"
 #include "gateway/step.h"
-#include "policy/estimate.h"
 #include "policy/retry.h"
 
 /* Silence before and between events after which the client is told that the gateway is alive
@@ -48,10 +47,7 @@ static enum dr_status relay_open(struct exchange *exchange) {
     dr_buf_init(&exchange->held, HELD_BYTES_MAX);
     exchange->answer_id = DR_NONE;
     exchange->answer_model = DR_NONE;
-    exchange->begun_choices = 0;
-    exchange->called_choices = 0;
-    exchange->finished_choices = 0;
-    exchange->has_legacy_calls = false;
+    exchange->choices = (struct exchange_choices){.begun = 0};
     exchange->output_bytes = 0;
     exchange->counted_bytes = 0;
     exchange->first_token = (dr_instant){0};
@@ -247,12 +243,6 @@ static void relay_commit(struct exchange *exchange) {
     dr_buf_clear(&exchange->held);
 }
 
-/* Servers that do not heed `n` begin fewer choices than were asked for. */
-static bool has_all_finished(const struct exchange *exchange) {
-    const uint64_t cut_choices = exchange->begun_choices & ~exchange->finished_choices;
-    return exchange->finished_choices != 0 && cut_choices == 0;
-}
-
 /* What is lost only means that a chunk of our own carries the request's id and model instead. */
 static void relay_note_identity(struct exchange *exchange, const struct answer_event *start) {
     const dr_slice id = dr_slice_first(start->start.id, IDENTITY_BYTES_MAX);
@@ -260,12 +250,6 @@ static void relay_note_identity(struct exchange *exchange, const struct answer_e
     (void)!dr_arena_copy(&exchange->arena, id, &exchange->answer_id);
     if (exchange->answer_model.len > 0) return;
     (void)!dr_arena_copy(&exchange->arena, model, &exchange->answer_model);
-}
-
-static void relay_note_call(struct exchange *exchange, const struct answer_event *call) {
-    exchange->begun_choices |= exchange_choice_bit(call->choice_index);
-    exchange->called_choices |= exchange_choice_bit(call->choice_index);
-    if (call->tool_call.form == ANSWER_CALL_LEGACY) exchange->has_legacy_calls = true;
 }
 
 /* Takes from the chunk what settling needs. Returns the error event, NULL when there is none. */
@@ -278,7 +262,7 @@ static const struct failure *relay_observe(struct exchange *exchange,
             if (exchange->answer_id.len == 0) relay_note_identity(exchange, event);
             break;
         case ANSWER_FINISH:
-            exchange->finished_choices |= exchange_choice_bit(event->choice_index);
+            exchange_choices_note_finished(&exchange->choices, event->choice_index);
             break;
         case ANSWER_USAGE:
             usage_add_report(&exchange->usage, &event->usage);
@@ -287,7 +271,7 @@ static const struct failure *relay_observe(struct exchange *exchange,
             }
             break;
         case ANSWER_ERROR: return &event->error;
-        case ANSWER_TOOL_CALL: relay_note_call(exchange, event); break;
+        case ANSWER_TOOL_CALL: exchange_choices_note_call(&exchange->choices, event); break;
         case ANSWER_TEXT:
         case ANSWER_REASONING:
         case ANSWER_REFUSAL:
@@ -295,7 +279,7 @@ static const struct failure *relay_observe(struct exchange *exchange,
         case ANSWER_CITATION:
         case ANSWER_LOGPROBS:
         case ANSWER_MEMBER:
-            exchange->begun_choices |= exchange_choice_bit(event->choice_index);
+            exchange_choices_note_begun(&exchange->choices, event->choice_index);
             break;
         case ANSWER_END: break;
         }
@@ -326,9 +310,7 @@ static bool is_withheld(const struct exchange *exchange, const struct answer_chu
     if (!chunk->is_usage_only) return false;
     if (!exchange->prompt.wants_usage || usage_output_tokens(&exchange->usage) == 0) return true;
     if (!tells_all(exchange, chunk)) return true;
-    const struct usage taken =
-        estimate_usage(&exchange->prompt, &exchange->usage, exchange->output_bytes);
-    return taken.source != USAGE_REPORTED;
+    return exchange_taken_usage(exchange).source != USAGE_REPORTED;
 }
 
 static bool relay_event(void *owner, const struct answer_chunk *chunk, dr_slice raw,
@@ -384,7 +366,7 @@ static void relay_piece_end(void *owner) {
 /* Some servers end without [DONE]: finish reasons make the answer whole, otherwise it was cut. */
 static void relay_ended(void *owner) {
     struct exchange *exchange = owner;
-    if (exchange->is_committed && has_all_finished(exchange)) {
+    if (exchange->is_committed && exchange_choices_is_whole(&exchange->choices)) {
         relay_finish(exchange, DR_LIT("data: [DONE]\n\n"));
         return;
     }

@@ -9,7 +9,6 @@
 #include "gateway/answer_head.h"
 #include "gateway/exchange.h"
 #include "gateway/step.h"
-#include "policy/estimate.h"
 
 enum { STATUS_CLIENT_CLOSED = 499 };
 
@@ -36,13 +35,7 @@ static void settle_usage(struct exchange *exchange) {
         exchange->usage = (struct usage){.source = USAGE_NONE};
         return;
     }
-    /* Some count as they go: of a stream that was cut, or has no report at its end, the rest is
-     * not counted. */
-    const bool has_count = usage_output_tokens(told) > 0;
-    exchange->usage = estimate_usage(&exchange->prompt, told, exchange->output_bytes);
-    if (has_count && exchange->output_bytes > exchange->counted_bytes) {
-        estimate_add_output(&exchange->usage, exchange->output_bytes - exchange->counted_bytes);
-    }
+    exchange->usage = exchange_taken_usage(exchange);
     if (exchange->usage.source == USAGE_ESTIMATED) exchange->worker->counters.estimated++;
 }
 

@@ -3,13 +3,11 @@ The same simulation, asked straight in OpenAI's API, is the witness of what each
 
 import decimal
 import json
-import time
-import urllib.error
 import urllib.request
 
 import pytest
 
-from configured import ConfiguredGateway, Simulation
+from configured import Client, ConfiguredGateway, Simulation
 from socket_chat import open_socket
 
 # name: (dialect, path of the API, the provider's name of the model, dollars per million tokens: input, output,
@@ -118,16 +116,8 @@ class FourModels:
             return answer.headers, json.load(answer)
 
     def receipt(self, request_id):
-        asked = urllib.request.Request(self.url + "/receipts/" + request_id,
-                                       headers={"Authorization": "Bearer " + self.key})
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                with urllib.request.urlopen(asked, timeout=20) as answer:
-                    return json.load(answer)
-            except urllib.error.HTTPError as error:
-                assert error.code == 404 and time.monotonic() < deadline
-            time.sleep(0.02)  # nobody tells when it is there
+        with Client(self.gateway, self.key) as client:
+            return client.receipt(request_id)
 
     def check_books(self, model, request_id, usage, transport):
         """The receipt says the tokens that the witness counted, and what they cost."""

@@ -347,6 +347,33 @@ def answer_always(visit):
             visit.send_json()
 
 
+class Paced(Provider):
+    """Its streams send an event, then wait for `go`; JSON answers likewise."""
+
+    def __init__(self, host="127.0.0.1"):
+        self.go = threading.Event()
+        self.asked = threading.Semaphore(0)
+        super().__init__(self.pace, host)
+
+    def pace(self, visit):
+        while (ask := visit.ask()) is not None:
+            if ask.get("stream"):
+                visit.begin_stream()
+                visit.send_event({"role": "assistant", "content": "Hello"})
+                self.asked.release()
+                self.go.wait(30)
+                visit.send_event({"content": " world"})
+                visit.end_stream()
+            else:
+                self.asked.release()
+                self.go.wait(30)
+                visit.send_json()
+
+    def close(self):
+        self.go.set()
+        super().close()
+
+
 # --- gateways --------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from rig import ASK, Provider, Relay, Wire, answer_always, call, get, running, wait_for
+from rig import ASK, Paced, Provider, Relay, Wire, answer_always, call, get, running, wait_for
 
 STREAM = {**ASK, "stream": True}
 # A sanitizer keeps freed memory aside and pads what is taken: the bound is the tighter one where
@@ -201,16 +201,7 @@ def test_a_reader_who_pauses_gets_every_byte_in_order(tmp_path, flood, dialect):
 
 
 def test_requests_behind_a_running_answer_wait_outside(tmp_path):
-    go = threading.Event()
-
-    def serve(visit):
-        visit.ask()
-        visit.begin_stream()
-        visit.send_event({"content": "Hello"})
-        go.wait(30)
-        visit.end_stream()
-
-    provider = Provider(serve)
+    provider = Paced()
     with running(Relay(tmp_path, provider.url)) as relay:
         before = resident(relay)
         wire = Wire(relay.port)
@@ -229,7 +220,7 @@ def test_requests_behind_a_running_answer_wait_outside(tmp_path):
         assert sent < 64 << 20, "all of it was taken"
         wire.socket.settimeout(30)
         assert resident(relay) - before < 8 << 20
-        go.set()
+        provider.go.set()
         while (piece := wire.until(b"\r\n")) != b"0\r\n":
             assert piece
         wire.until(b"\r\n")

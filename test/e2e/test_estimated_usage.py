@@ -1,6 +1,7 @@
 """A whole answer without token counts: the gateway's estimate stands where clients look for it, once,
 whatever the provider put there."""
 
+import contextlib
 import json
 
 import pytest
@@ -19,15 +20,24 @@ ANSWER = ('{"id":"chatcmpl-1","object":"chat.completion",%s"choices":[{"index":0
           '{"role":"assistant","content":"Xin chào"},"finish_reason":"stop"}]%s}\n')
 
 
+@contextlib.contextmanager
+def replaying(folder, said):
+    """A client of a gateway whose provider sends these bytes."""
+    replay = folder / "answer"
+    replay.write_text(said)
+    simulation = Simulation("--replay", str(replay))
+    gateway = ConfiguredGateway(folder, CONFIG.format(port=simulation.port)).start()
+    with Client(gateway, gateway.key) as client:
+        yield client
+    assert gateway.stop() == 0, gateway.log()
+    simulation.stop()
+
+
 @pytest.mark.parametrize("before, behind", [
     ('"usage":null,', ""), ("", ',"usage": null '), ("", ',"usage":{}'), ("", ""),
 ])
 def test_the_estimate_stands_in_the_answer_once(tmp_path, before, behind):
-    replay = tmp_path / "answer.json"
-    replay.write_text(ANSWER % (before, behind))
-    simulation = Simulation("--replay", str(replay))
-    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
-    with Client(gateway, gateway.key) as client:
+    with replaying(tmp_path, ANSWER % (before, behind)) as client:
         answer = client.chat("m")
         assert answer.status == 200, answer.error
         names = json.loads(answer.body, object_pairs_hook=lambda pairs: pairs)
@@ -38,19 +48,14 @@ def test_the_estimate_stands_in_the_answer_once(tmp_path, before, behind):
         receipt = client.receipt(answer.request_id)
         assert receipt["usage_source"] == "estimated"
         assert receipt["usage"]["total_tokens"] == answer.usage["total_tokens"]
-    assert gateway.stop() == 0, gateway.log()
-    simulation.stop()
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_a_total_alone_is_not_all_output(tmp_path, is_streamed):
-    replay = tmp_path / "answer"
     total = ',"usage":{"total_tokens":1000}'
-    replay.write_text(CHUNK % ('{"content":"Xin chào"}', "") + CHUNK % ("{}", total)
-                      + "data: [DONE]\n\n" if is_streamed else ANSWER % ("", total))
-    simulation = Simulation("--replay", str(replay))
-    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
-    with Client(gateway, gateway.key) as client:
+    said = (CHUNK % ('{"content":"Xin chào"}', "") + CHUNK % ("{}", total)
+            + "data: [DONE]\n\n" if is_streamed else ANSWER % ("", total))
+    with replaying(tmp_path, said) as client:
         answer = client.chat("m", stream=is_streamed,
                              **({"stream_options": {"include_usage": True}} if is_streamed else {}))
         receipt = client.receipt(answer.request_id)
@@ -59,8 +64,6 @@ def test_a_total_alone_is_not_all_output(tmp_path, is_streamed):
             assert usage["total_tokens"] == 1000
             assert usage["prompt_tokens"] > 0
             assert usage["prompt_tokens"] + usage["completion_tokens"] == 1000
-    assert gateway.stop() == 0, gateway.log()
-    simulation.stop()
 
 
 CHUNK = ('data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":%s,'
@@ -75,20 +78,15 @@ ZEROS = ',"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}'
     (PROMPT_ALONE, [OUTPUT_ALONE]), ("", [WHOLE, ZEROS]), ("", [PROMPT_ALONE, OUTPUT_ALONE]),
 ])
 def test_usage_that_is_reported_in_parts_is_charged_as_reported(tmp_path, beside_words, reports):
-    replay = tmp_path / "answer.sse"
-    replay.write_text(CHUNK % ('{"content":"Xin chào"}', beside_words)
-                      + "".join(CHUNK % ("{}", report) for report in reports) + "data: [DONE]\n\n")
-    simulation = Simulation("--replay", str(replay))
-    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
-    with Client(gateway, gateway.key) as client:
+    said = (CHUNK % ('{"content":"Xin chào"}', beside_words)
+            + "".join(CHUNK % ("{}", report) for report in reports) + "data: [DONE]\n\n")
+    with replaying(tmp_path, said) as client:
         answer = client.chat("m", stream=True, stream_options={"include_usage": True})
         receipt = client.receipt(answer.request_id)
         assert receipt["usage_source"] == "reported"
         for usage in receipt["usage"], answer.usage:
             assert usage["prompt_tokens"] == 100
             assert usage["completion_tokens"] == 50
-    assert gateway.stop() == 0, gateway.log()
-    simulation.stop()
 
 
 @pytest.mark.parametrize("begun, finished, status", [
@@ -98,16 +96,11 @@ def test_an_answer_is_whole_when_each_of_its_choices_is(tmp_path, begun, finishe
     """Without [DONE]: that alone would tell."""
     chunk = ('data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":%d,"delta":'
              '{"content":"Xin chào"},"finish_reason":%s}]}\n\n')
-    replay = tmp_path / "answer.sse"
-    replay.write_text("".join(chunk % (index, "null") for index in begun)
-                      + "".join(chunk % (index, '"stop"') for index in finished))
-    simulation = Simulation("--replay", str(replay))
-    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
-    with Client(gateway, gateway.key) as client:
+    said = ("".join(chunk % (index, "null") for index in begun)
+            + "".join(chunk % (index, '"stop"') for index in finished))
+    with replaying(tmp_path, said) as client:
         answer = client.chat("m", stream=True, n=2)
         assert client.receipt(answer.request_id)["status"] == status
-    assert gateway.stop() == 0, gateway.log()
-    simulation.stop()
 
 
 EARLY = ',"usage":{"prompt_tokens":700,"completion_tokens":0,"total_tokens":700}'
@@ -115,13 +108,10 @@ EARLY = ',"usage":{"prompt_tokens":700,"completion_tokens":0,"total_tokens":700}
 
 @pytest.mark.parametrize("is_cut", [True, False])
 def test_output_is_not_free_when_only_the_prompt_was_counted(tmp_path, is_cut):
-    replay = tmp_path / "answer.sse"
-    replay.write_text(CHUNK % ('{"role":"assistant"}', EARLY)
-                      + CHUNK % ('{"content":"%s"}' % ("Xin chào " * 100), "")
-                      + ("" if is_cut else "data: [DONE]\n\n"))
-    simulation = Simulation("--replay", str(replay))
-    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
-    with Client(gateway, gateway.key) as client:
+    said = (CHUNK % ('{"role":"assistant"}', EARLY)
+            + CHUNK % ('{"content":"%s"}' % ("Xin chào " * 100), "")
+            + ("" if is_cut else "data: [DONE]\n\n"))
+    with replaying(tmp_path, said) as client:
         answer = client.chat("m", stream=True)
         assert bool(answer.error) == is_cut
         receipt = client.receipt(answer.request_id)
@@ -129,8 +119,6 @@ def test_output_is_not_free_when_only_the_prompt_was_counted(tmp_path, is_cut):
         assert receipt["usage"]["prompt_tokens"] == 700
         assert receipt["usage"]["completion_tokens"] > 100
         assert receipt["usage"]["total_tokens"] == 700 + receipt["usage"]["completion_tokens"]
-    assert gateway.stop() == 0, gateway.log()
-    simulation.stop()
 
 
 @pytest.mark.parametrize("is_cut", [True, False])
@@ -138,14 +126,11 @@ def test_text_behind_the_last_count_is_not_free(tmp_path, is_cut):
     """Counted as far as it had come: what follows is estimated, and added."""
     so_far = ',"usage":{"prompt_tokens":700,"completion_tokens":%d,"total_tokens":%d}'
     later = "Xin chao " * 100
-    replay = tmp_path / "answer.sse"
-    replay.write_text(CHUNK % ('{"role":"assistant"}', so_far % (1, 701))
-                      + CHUNK % ('{"content":"Xin chao"}', so_far % (3, 703))
-                      + CHUNK % ('{"content":"%s"}' % later, "")
-                      + ("" if is_cut else "data: [DONE]\n\n"))
-    simulation = Simulation("--replay", str(replay))
-    gateway = ConfiguredGateway(tmp_path, CONFIG.format(port=simulation.port)).start()
-    with Client(gateway, gateway.key) as client:
+    said = (CHUNK % ('{"role":"assistant"}', so_far % (1, 701))
+            + CHUNK % ('{"content":"Xin chao"}', so_far % (3, 703))
+            + CHUNK % ('{"content":"%s"}' % later, "")
+            + ("" if is_cut else "data: [DONE]\n\n"))
+    with replaying(tmp_path, said) as client:
         answer = client.chat("m", stream=True)
         assert bool(answer.error) == is_cut
         receipt = client.receipt(answer.request_id)
@@ -153,5 +138,3 @@ def test_text_behind_the_last_count_is_not_free(tmp_path, is_cut):
         assert receipt["usage"]["prompt_tokens"] == 700
         assert receipt["usage"]["completion_tokens"] == 3 + len(later) // 4
         assert receipt["usage"]["total_tokens"] == 703 + len(later) // 4
-    assert gateway.stop() == 0, gateway.log()
-    simulation.stop()

@@ -14,37 +14,9 @@ import openai
 import pytest
 
 from conftest import free_port
-from rig import (ASK, Provider, Relay, Wire, answer_always, call, get, post, running, wait_for)
+from rig import (ASK, Paced, Provider, Relay, Wire, answer_always, call, get, post, running, wait_for)
 
 STREAM = {**ASK, "stream": True}
-
-
-class Paced:
-    """A provider whose streams send an event, then wait for `go`; JSON answers likewise."""
-
-    def __init__(self, host="127.0.0.1"):
-        self.go = threading.Event()
-        self.asked = threading.Semaphore(0)
-        self.provider = Provider(self.serve, host)
-        self.url = self.provider.url
-
-    def serve(self, visit):
-        while (ask := visit.ask()) is not None:
-            if ask.get("stream"):
-                visit.begin_stream()
-                visit.send_event({"role": "assistant", "content": "Hello"})
-                self.asked.release()
-                self.go.wait(20)
-                visit.send_event({"content": " world"})
-                visit.end_stream()
-            else:
-                self.asked.release()
-                self.go.wait(20)
-                visit.send_json()
-
-    def close(self):
-        self.go.set()
-        self.provider.close()
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@ plain code and once from asyncio."""
 
 import asyncio
 import json
-import time
-import urllib.error
-import urllib.request
 
 import openai
 import pytest
+
+from configured import Client
 
 MODELS = ["gpt-4.1", "claude-sonnet-4.5", "gemini-2.5-flash", "deepseek-v3.2"]
 KEY = "sk-drover-demo"
@@ -118,17 +117,9 @@ def client(gateway, kind):
 
 
 def receipt(gateway, request_id):
-    """What is kept of an exchange. It is settled a moment after its client left: so it is polled for."""
-    asked = urllib.request.Request(gateway.url + "/v1/receipts/" + request_id,
-                                   headers={"Authorization": "Bearer " + KEY})
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            with urllib.request.urlopen(asked, timeout=20) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            assert error.code == 404 and time.monotonic() < deadline
-        time.sleep(0.02)
+    """What is kept of an exchange."""
+    with Client(gateway, KEY) as client:
+        return client.receipt(request_id)
 
 
 def text_of(chunks):

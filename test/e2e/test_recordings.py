@@ -444,19 +444,23 @@ def test_whole(house, recording):
         assert not any(chunk.get("usage") and chunk.get("choices") == [] for chunk in chunks)
 
 
+def read_by_sdk(sdk, model, is_stream, answer):
+    """Adds to the answer what the official SDK hands out, until it throws."""
+    asked = {"model": model, "messages": [{"role": "user", "content": "again"}]}
+    if is_stream:
+        for chunk in sdk.chat.completions.create(
+                **asked, stream=True, stream_options={"include_usage": True}):
+            answer.add(chunk.to_dict())
+    else:
+        answer.add(sdk.chat.completions.create(**asked).to_dict())
+
+
 @each_recording
 def test_sdk(sdk, recording):
     """The official SDK reads it to the same."""
-    asked = {"model": f"r:{recording.number}/length/0",
-             "messages": [{"role": "user", "content": "again"}]}
     answer = make.Answer()
     try:
-        if recording.is_stream:
-            for chunk in sdk.chat.completions.create(
-                    **asked, stream=True, stream_options={"include_usage": True}):
-                answer.add(chunk.to_dict())
-        else:
-            answer.add(sdk.chat.completions.create(**asked).to_dict())
+        read_by_sdk(sdk, f"r:{recording.number}/length/0", recording.is_stream, answer)
     except openai.APIStatusError as error:
         status, kind, code, _ = expected_refusal(recording)
         assert recording.status != 200 or recording.is_failing

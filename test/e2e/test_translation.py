@@ -19,7 +19,7 @@ import pytest
 from rig import wait_for
 from socket_chat import ask, open_socket
 from test_recordings import (CONNECTIONS, HAS_ALL_CUTS, LONG_CUTS, PRICE, TEST, House, Recorded, Replay,
-                             fixture_of, make, sdk, split_answer)
+                             fixture_of, make, read_by_sdk, sdk, split_answer)
 
 sys.path.insert(0, str(TEST / "golden"))
 import make_providers  # noqa: E402  the golden texts' reader
@@ -585,15 +585,9 @@ def test_a_recording_says_the_same_over_a_websocket(house, recording):
 
 @each_recording
 def test_the_official_sdk_reads_it(sdk, recording):
-    asked = {"model": recording.model, "messages": [{"role": "user", "content": "again"}]}
     answer = Answer()
     try:
-        if recording.is_stream:
-            for chunk in sdk.chat.completions.create(
-                    **asked, stream=True, stream_options={"include_usage": True}):
-                answer.add(chunk.to_dict())
-        else:
-            answer.add(sdk.chat.completions.create(**asked).to_dict())
+        read_by_sdk(sdk, recording.model, recording.is_stream, answer)
     except openai.APIStatusError as error:
         assert recording.status != 200 or recording.error or not recording.is_ended
         assert error.status_code in (400, 404, 429, 502, 503)

@@ -13,7 +13,7 @@ import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from configured import Client
-from rig import ASK, Provider, Relay, answer_always, nano, running, wait_for
+from rig import ASK, Paced, Provider, Relay, answer_always, nano, running, wait_for
 from socket_chat import HELLO, KEY, Told, ask, gather, open_socket, receive, send
 
 TOOLS = [{"type": "function", "function": {
@@ -367,16 +367,7 @@ def test_what_can_not_be_read_is_in_the_books_as_over_http(gateway, frame):
 
 
 def test_an_id_in_use_is_refused_and_free_again_afterwards(tmp_path):
-    go = threading.Event()
-
-    def serve(visit):
-        while visit.ask() is not None:
-            visit.begin_stream()
-            visit.send_event({"content": "slow"})
-            go.wait(20)
-            visit.end_stream()
-
-    provider = Provider(serve)
+    provider = Paced()
     with running(Relay(tmp_path, provider.url, limits="ws_requests: 2")) as relay:
         with open_socket(relay, relay.key) as socket:
             send(socket, {**ASK, "id": "x"})
@@ -394,11 +385,11 @@ def test_an_id_in_use_is_refused_and_free_again_afterwards(tmp_path):
             refused = receive(socket)
             assert refused["id"] == "z" and refused["error"]["status"] == 429
             assert refused["error"]["retry_after"] >= 1
-            go.set()
+            provider.go.set()
             done = 0
             while done < 2:
                 done += receive(socket).get("finish_reason") == "stop"
-            assert ask(socket, {**ASK, "id": "x"}).text == "slow"
+            assert ask(socket, {**ASK, "id": "x"}).text == "Hello world"
         rows = relay.stop() or relay.usage()
     provider.close()
     assert sorted(row["status"] for row in rows) == [200, 200, 200, 400, 429]
@@ -535,16 +526,7 @@ def test_asyncio_websockets_speaks_to_it_too(gateway):
 
 @pytest.mark.threads
 def test_a_drain_lets_answers_end_refuses_new_ones_and_says_1012(tmp_path):
-    go = threading.Event()
-
-    def serve(visit):
-        while visit.ask() is not None:
-            visit.begin_stream()
-            visit.send_event({"content": "begun"})
-            go.wait(20)
-            visit.end_stream()
-
-    provider = Provider(serve)
+    provider = Paced()
     with running(Relay(tmp_path, provider.url)) as relay:
         with open_socket(relay, relay.key) as socket, open_socket(relay, relay.key) as idle:
             told = {"x": Told()}
@@ -566,7 +548,7 @@ def test_a_drain_lets_answers_end_refuses_new_ones_and_says_1012(tmp_path):
             frame = wait_for(refused, what="a refusal")
             assert frame["error"]["code"] == "draining" and frame["error"]["status"] == 503
             assert frame["error"]["retry_after"] >= 1
-            go.set()
+            provider.go.set()
             while not told["x"].is_done:
                 told["x"].take(receive(socket))
             assert told["x"].last["finish_reason"] == "stop"

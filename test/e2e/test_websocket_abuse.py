@@ -12,7 +12,7 @@ import pytest
 
 from websockets.exceptions import ConnectionClosed
 
-from rig import ASK, Provider, Relay, Wire, answer_always, running, wait_for
+from rig import ASK, Paced, Provider, Relay, Wire, answer_always, running, wait_for
 from socket_chat import ask, open_socket, receive, send
 
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
@@ -263,16 +263,7 @@ def test_strangers_share_what_they_may_say_before_a_key(relay, witness):
 
 
 def test_what_waits_for_a_session_is_bounded(tmp_path):
-    go = threading.Event()
-
-    def serve(visit):
-        while visit.ask() is not None:
-            visit.begin_stream()
-            visit.send_event({"content": "begun"})
-            go.wait(20)
-            visit.end_stream()
-
-    provider = Provider(serve)
+    provider = Paced()
     much = {**ASK, "session": "s", "user": "u" * 700000}
     with running(Relay(tmp_path, provider.url, limits="ws_message_bytes: 1MiB")) as relay:
         with open_socket(relay, relay.key) as socket:
@@ -288,7 +279,7 @@ def test_what_waits_for_a_session_is_bounded(tmp_path):
                     refused = receive(socket)
                     assert refused["id"] == name and refused["error"]["retry_after"] >= 1
                     assert refused["error"]["code"] == "rate_limit_exceeded"
-            go.set()
+            provider.go.set()
             ended = []
             while len(ended) < 3:
                 told = receive(socket)
