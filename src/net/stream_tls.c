@@ -36,8 +36,10 @@ struct stream_tls {
     struct dr_tls_wire wire;
     struct dr_buf held;
     struct dr_buf waiting;
-    bool is_open; /* the handshake is done */
-    /* goes on after a pause, or tells a failure found while writing */
+    bool is_open;     /* the handshake is done */
+    bool has_hung_up; /* the peer, while the stream below was paused */
+    /* goes on after a pause, tells under it of a peer that has hung up, or anywhere a failure found
+     * while writing */
     struct dr_deferred deferred;
     struct dr_timer handshake_bound;
     char server_name[];
@@ -332,8 +334,10 @@ static void inner_failed(void *owner, const struct dr_error *error) {
     if (!tls->base.is_failed || tls->base.failure) dr_stream_tell_failed(&tls->base, error);
 }
 
+/* The stream below may be paused for what is held, and its owner only a moment later. */
 static void inner_hung_up(void *owner) {
     struct stream_tls *tls = owner;
+    tls->has_hung_up = true;
     if (tls->base.is_paused) dr_stream_tell_hung_up(&tls->base);
 }
 
@@ -380,7 +384,10 @@ static void deferred_ran(void *owner) {
         tls_fail(tls, DR_INVALID, "TLS cannot write");
         return;
     }
-    if (tls->base.is_paused) return;
+    if (tls->base.is_paused) {
+        if (tls->has_hung_up) dr_stream_tell_hung_up(&tls->base);
+        return;
+    }
     const size_t held = tls->held.len;
     tls->wire.in = dr_buf_slice(&tls->held);
     tls_advance(tls);
@@ -399,7 +406,9 @@ static void deferred_ran(void *owner) {
 /* A handshake goes on under a pause: it delivers nothing. */
 static void tls_pause(struct dr_stream *stream) {
     struct stream_tls *tls = tls_of(stream);
-    if (tls->is_open) dr_stream_pause(tls->inner);
+    if (!tls->is_open) return;
+    dr_stream_pause(tls->inner);
+    if (tls->has_hung_up) dr_deferred_queue(&tls->deferred, tls_loop(stream));
 }
 
 static void tls_resume(struct dr_stream *stream) {

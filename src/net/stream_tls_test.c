@@ -100,6 +100,7 @@ struct line {
     struct dr_listener *listener;
     struct probe client;
     struct probe server;
+    struct dr_stream *server_pipe; /* below the server's stream */
 };
 
 static void line_accepted(void *owner, struct dr_stream *stream) {
@@ -383,6 +384,7 @@ static void pipe_open(struct line *line, const struct files *files, size_t capac
                                            &line->client, &line->client.stream, NULL),
                      DR_OK);
     assert_int_equal(dr_stream_tls_accept(b, line->identity, &stream, NULL), DR_OK);
+    line->server_pipe = b;
     probe_take(&line->server, stream);
 }
 
@@ -438,6 +440,28 @@ static void test_a_paused_owner_gets_nothing_and_little_is_kept(void **state) {
     dr_stream_resume(line.server.stream);
     dr_stream_finish(line.client.stream);
     RUN_UNTIL(line.loop, line.server.ended == 1);
+    pipe_close(&line);
+}
+
+/* While something is held the stream below is paused, so that it tells of a hang-up; its owner may
+ * not be at that moment, but again a little later. */
+static void test_a_hang_up_between_two_pauses_is_told(void **state) {
+    struct line line;
+    static char noise[150000];
+    noise_fill(noise, sizeof(noise));
+    pipe_open(&line, *state, 200000);
+    RUN_UNTIL(line.loop, line.client.opened == 1 && line.server.opened == 1);
+    line.server.pauses = true;
+    assert_int_equal(say(&line.client, dr_slice_of(noise, sizeof(noise))), DR_OK);
+    RUN_UNTIL(line.loop, line.server.pieces == 1);
+    dr_stream_resume(line.server.stream);
+    assert_true(dr_stream_is_paused(line.server_pipe));
+    dr_stream_tell_hung_up(line.server_pipe);
+    assert_int_equal(line.server.hung_up, 0);
+    RUN_UNTIL(line.loop, line.server.pieces == 2);
+    assert_true(dr_stream_is_paused(line.server.stream));
+    RUN_UNTIL(line.loop, line.server.hung_up > 0);
+    assert_int_equal(line.server.pieces, 2);
     pipe_close(&line);
 }
 
@@ -510,6 +534,7 @@ int main(void) {
         cmocka_unit_test(test_hellos_of_old_versions_and_of_other_protocols_are_refused),
         cmocka_unit_test(test_records_may_be_cut_anywhere),
         cmocka_unit_test(test_a_paused_owner_gets_nothing_and_little_is_kept),
+        cmocka_unit_test(test_a_hang_up_between_two_pauses_is_told),
         cmocka_unit_test(test_a_failing_stream_below_fails_the_one_above),
         cmocka_unit_test(test_each_allocation_may_fail),
         cmocka_unit_test(test_files_that_cannot_be_used_are_named),
