@@ -17,7 +17,8 @@ enum {
     CARRY_BYTES = 64 * 1024, /* a request that came in pieces */
     GATHER_MAX = 64,
     OUT_BYTES = 32 * 1024,
-    TURN_STREAMS_MAX = 256, /* streams served before the sockets get their turn */
+    /* Once each, before the sockets get their turn: a provider is on time, whoever is late. */
+    TURN_STREAMS_MAX = 4096,
     BACKLOG = 4096,
 };
 
