@@ -5,15 +5,14 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/utf8.h"
-#include "gateway/answer_head.h"
 #include "gateway/authenticate.h"
 #include "gateway/exchange.h"
 #include "gateway/http_front.h"
 #include "gateway/pipeline.h"
 #include "gateway/ws_answer.h"
 #include "gateway/ws_ask.h"
-#include "gateway/ws_echo.h"
 #include "gateway/ws_follow.h"
+#include "gateway/ws_visit.h"
 #include "net/ws_handshake.h"
 #include "net/ws_session.h"
 
@@ -851,8 +850,5 @@ void route_ws_chat(const struct http_visit *visit) {
         connection->is_refused = true;
         connection->refusal = (uint8_t)reason;
     }
-    dr_buf_reset(&worker->head);
-    dr_ws_handshake_put_accept(&worker->head, visit->head, spoken);
-    answer_head_put_request_id(&worker->head, worker);
-    dr_http_call_upgrade(visit->call, dr_buf_slice(&worker->head), connection, connection_taken);
+    ws_visit_accept(visit, spoken, connection, connection_taken);
 }
