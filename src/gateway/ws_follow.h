@@ -15,7 +15,9 @@ struct ws_follow {
     struct worker_follow follow;
     struct ws_connection *connection;
     struct worker *worker;
-    dr_slice id, id_json, request_id;
+    dr_slice id;
+    dr_slice begin; /* of every frame: `{"id":…` */
+    dr_slice request_id;
     uint64_t seq; /* of the latest frame */
     char texts[];
 };

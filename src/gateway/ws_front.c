@@ -12,6 +12,7 @@
 #include "gateway/ws_answer.h"
 #include "gateway/ws_ask.h"
 #include "gateway/ws_follow.h"
+#include "gateway/ws_frame.h"
 #include "gateway/ws_visit.h"
 #include "net/ws_handshake.h"
 #include "net/ws_session.h"
@@ -87,7 +88,7 @@ static bool connection_uses(struct ws_connection *connection, dr_slice id) {
 /* --- frames out
  * --------------------------------------------------------------------------------- */
 
-static void connection_send(struct ws_connection *connection, const struct dr_buf *frame) {
+void ws_connection_send(struct ws_connection *connection, const struct dr_buf *frame) {
     const dr_slice text = dr_buf_slice(frame);
     if (dr_buf_status(frame) == DR_OK) {
         (void)dr_ws_session_send_text(connection->session, &text, 1);
@@ -96,20 +97,17 @@ static void connection_send(struct ws_connection *connection, const struct dr_bu
     }
 }
 
-static const dr_slice nameless_begin = {"{\"id\":null,\"seq\":", 17};
-
 /* What a refusal may be told under: not what an answer under way has, whose end it would seem to
  * be. */
 static dr_slice refusal_id(struct ws_connection *connection, dr_slice id) {
     return id.data && connection_uses(connection, id) ? DR_NONE : id;
 }
 
-static void put_made_up_begin(struct worker *worker, struct dr_buf *frame) {
+static dr_slice make_up_id(struct worker *worker, char text[REQUEST_ID_BYTES]) {
     uint8_t random[16];
-    char id[REQUEST_ID_BYTES];
     dr_entropy_take(&worker->entropy, random, sizeof random);
-    request_id_write(dr_loop_wall(worker->loop), random, id);
-    ws_put_begin(frame, dr_slice_of(id, sizeof id));
+    request_id_write(dr_loop_wall(worker->loop), random, text);
+    return dr_slice_of(text, REQUEST_ID_BYTES);
 }
 
 /* An error that is no exchange's. `id` is NULL where no frame could be read, and DR_NONE where it
@@ -117,21 +115,14 @@ static void put_made_up_begin(struct worker *worker, struct dr_buf *frame) {
 static void connection_send_refusal(struct ws_connection *connection, const dr_slice *id,
                                     const struct refusal *refusal) {
     struct worker *worker = connection->worker;
-    struct dr_buf *frame = &worker->frame;
-    const dr_slice name = id ? refusal_id(connection, *id) : DR_NONE;
+    char made_up[REQUEST_ID_BYTES];
+    dr_slice name = id ? refusal_id(connection, *id) : DR_NONE;
+    if (id && !name.data) name = make_up_id(worker, made_up);
     worker->counters.refused_early++;
     worker->counters.refusals[refusal->reason]++;
-    dr_buf_reset(frame);
-    if (!id) {
-        dr_buf_put(frame, nameless_begin);
-    } else if (name.data) {
-        ws_put_begin(frame, name);
-    } else {
-        put_made_up_begin(worker, frame);
-    }
-    dr_buf_put_char(frame, '1');
-    ws_put_refusal_tail(frame, refusal, DR_NONE);
-    connection_send(connection, frame);
+    dr_buf_reset(&worker->frame);
+    ws_frame_put_refusal(&worker->frame, name, 1, refusal, DR_NONE);
+    ws_connection_send(connection, &worker->frame);
 }
 
 /* One error frame, then the end: what speaks here has no key. */
@@ -184,7 +175,7 @@ static bool connection_take_key(struct ws_connection *connection, dr_slice token
  * ------------------------------------------------------------------------------------ */
 
 static struct ws_answer *answer_new(struct ws_connection *connection, struct exchange *exchange,
-                                    dr_slice id) {
+                                    const dr_slice *id) {
     struct ws_answer *answer = ws_answer_new(exchange, id);
     if (!answer) return NULL;
     answer->connection = connection;
@@ -213,10 +204,8 @@ struct dr_ws_session *ws_connection_session(struct ws_connection *connection) {
 void ws_connection_send_moved(struct ws_connection *connection, dr_slice id) {
     struct dr_buf *frame = &connection->worker->frame;
     dr_buf_reset(frame);
-    dr_buf_put(frame, DR_LIT("{\"id\":"));
-    dr_json_put_string(frame, id);
-    dr_buf_put(frame, DR_LIT(",\"moved\":true}"));
-    connection_send(connection, frame);
+    ws_frame_put_moved(frame, id);
+    ws_connection_send(connection, frame);
 }
 
 /* Asked here or resumed here. */
@@ -404,8 +393,7 @@ static void answer_take_ask(struct ws_answer *answer, const struct ws_ask *ask) 
  * for want of memory. */
 static struct ws_answer *connection_open(struct ws_connection *connection, const dr_slice *id) {
     struct exchange *exchange = exchange_open(connection->worker, &downstream_ws, NULL);
-    struct ws_answer *answer =
-        exchange ? answer_new(connection, exchange, id ? *id : DR_NONE) : NULL;
+    struct ws_answer *answer = exchange ? answer_new(connection, exchange, id) : NULL;
     if (!answer) {
         /* Nothing has begun but the exchange itself, which passes through settle as all do. */
         const struct refusal failed = refusal_of(REFUSAL_INTERNAL_ERROR);
@@ -413,7 +401,6 @@ static struct ws_answer *connection_open(struct ws_connection *connection, const
         if (exchange) exchange_note_gone(exchange);
         return NULL;
     }
-    if (!id) answer->begin = nameless_begin;
     if (id && id->data) exchange->client_id = answer->id;
     exchange->downstream.answer = answer;
     exchange->key_digest = &connection->key_digest;
