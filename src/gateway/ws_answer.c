@@ -2,8 +2,9 @@
  * Must not know frames in, nor what frames out say. */
 #include "gateway/ws_answer.h"
 
-#include "base/json.h"
+#include "base/utf8.h"
 #include "gateway/exchange.h"
+#include "gateway/ws_connection.h"
 #include "gateway/ws_frame.h"
 
 enum { CACHE_LINE_BYTES = 64 };
@@ -71,6 +72,20 @@ struct ws_answer *ws_answer_new(struct exchange *exchange, const dr_slice *id) {
     answer->request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES);
     dr_timer_init(&answer->lost_timer, answer, answer_lost_for_long);
     return answer_keep_id(answer, id) ? answer : NULL;
+}
+
+void ws_answer_note_model(struct ws_answer *answer, dr_slice model) {
+    struct exchange *exchange = answer->exchange;
+    (void)!dr_arena_copy(&exchange->arena, dr_utf8_first(model, WS_MODEL_BYTES_MAX),
+                         &exchange->prompt.model);
+}
+
+void ws_answer_refuse(struct ws_answer *answer, const struct refusal *refusal) {
+    struct exchange *exchange = answer->exchange;
+    exchange->has_body = true;
+    exchange->is_unfit = true;
+    exchange->refusal = *refusal;
+    (void)!dr_arena_copy(&exchange->arena, refusal->message, &exchange->refusal.message);
 }
 
 bool ws_answer_is_heard(const struct ws_answer *answer) {

@@ -3,7 +3,7 @@
 
 #include "base/alloc.h"
 #include "gateway/worker.h"
-#include "gateway/ws_answer.h"
+#include "gateway/ws_connection.h"
 #include "gateway/ws_frame.h"
 #include "net/ws_session.h"
 
@@ -83,11 +83,12 @@ static dr_slice keep(char **at, dr_slice text) {
     return kept;
 }
 
-enum dr_status ws_follow_open(struct ws_connection *connection, struct worker *worker,
-                              struct dr_list *follows, dr_slice account_id, dr_slice request_id,
-                              uint64_t after, dr_slice id) {
+enum dr_status ws_follow_open(struct ws_connection *connection, struct dr_list *follows,
+                              dr_slice account_id, dr_slice request_id, uint64_t after,
+                              dr_slice id) {
     /* Records of event streams, whose names are longer, hold no frames. */
     if (request_id.len != REQUEST_ID_BYTES) return DR_CLOSED;
+    struct worker *worker = ws_connection_worker(connection);
     struct dr_buf *begin = &worker->frame;
     dr_buf_reset(begin);
     ws_frame_put_id(begin, id);
