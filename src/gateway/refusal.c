@@ -115,6 +115,13 @@ struct refusal refusal_of(enum refusal_reason reason) {
     };
 }
 
+struct refusal refusal_saying(enum refusal_reason reason, dr_slice param, dr_slice message) {
+    struct refusal refusal = refusal_of(reason);
+    refusal.param = param;
+    refusal.message = message;
+    return refusal;
+}
+
 struct refusal refusal_of_lost(void) {
     struct refusal refusal = refusal_of(REFUSAL_NOT_RESUMABLE);
     refusal.message = DR_LIT("The rest of this answer is lost: there was no room to keep it, or it "

@@ -59,6 +59,8 @@ struct refusal {
 
 /* The table's row, with its own sentence. */
 struct refusal refusal_of(enum refusal_reason reason);
+/* With the field, DR_NONE for none, and a sentence of its own. */
+struct refusal refusal_saying(enum refusal_reason reason, dr_slice param, dr_slice message);
 /* Of an answer that was resumed and the rest of which is missing. */
 struct refusal refusal_of_lost(void);
 /* Of a look into books that could not be brought up to date. */

@@ -2,8 +2,10 @@
  * Must not know frames in, nor what frames out say. */
 #include "gateway/ws_answer.h"
 
-#include "base/json.h"
+#include "base/utf8.h"
 #include "gateway/exchange.h"
+#include "gateway/ws_connection.h"
+#include "gateway/ws_frame.h"
 
 enum { CACHE_LINE_BYTES = 64 };
 _Static_assert(offsetof(struct ws_answer, begin_text) + WS_BEGIN_BYTES_SHORT <=
@@ -46,13 +48,14 @@ static struct ws_answer *take_place(struct dr_arena *arena) {
     return (struct ws_answer *)(void *)(place + (-(uintptr_t)place & (CACHE_LINE_BYTES - 1)));
 }
 
-static bool answer_keep_id(struct ws_answer *answer, dr_slice id) {
+/* `id` as of ws_answer_new. */
+static bool answer_keep_id(struct ws_answer *answer, const dr_slice *id) {
     struct exchange *exchange = answer->exchange;
     struct dr_buf *json = &exchange->worker->frame;
     answer->id = answer->request_id;
-    if (id.data && !dr_arena_copy(&exchange->arena, id, &answer->id)) return false;
+    if (id && id->data && !dr_arena_copy(&exchange->arena, *id, &answer->id)) return false;
     dr_buf_reset(json);
-    ws_put_begin(json, answer->id);
+    ws_frame_put_begin(json, id ? answer->id : DR_NONE);
     if (dr_buf_status(json)) return false;
     if (json->len > sizeof answer->begin_text) {
         return dr_arena_copy(&exchange->arena, dr_buf_slice(json), &answer->begin);
@@ -62,13 +65,27 @@ static bool answer_keep_id(struct ws_answer *answer, dr_slice id) {
     return true;
 }
 
-struct ws_answer *ws_answer_new(struct exchange *exchange, dr_slice id) {
+struct ws_answer *ws_answer_new(struct exchange *exchange, const dr_slice *id) {
     struct ws_answer *answer = take_place(&exchange->arena);
     if (!answer) return NULL;
     answer->exchange = exchange;
     answer->request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES);
     dr_timer_init(&answer->lost_timer, answer, answer_lost_for_long);
     return answer_keep_id(answer, id) ? answer : NULL;
+}
+
+void ws_answer_note_model(struct ws_answer *answer, dr_slice model) {
+    struct exchange *exchange = answer->exchange;
+    (void)!dr_arena_copy(&exchange->arena, dr_utf8_first(model, WS_MODEL_BYTES_MAX),
+                         &exchange->prompt.model);
+}
+
+void ws_answer_refuse(struct ws_answer *answer, const struct refusal *refusal) {
+    struct exchange *exchange = answer->exchange;
+    exchange->has_body = true;
+    exchange->is_unfit = true;
+    exchange->refusal = *refusal;
+    (void)!dr_arena_copy(&exchange->arena, refusal->message, &exchange->refusal.message);
 }
 
 bool ws_answer_is_heard(const struct ws_answer *answer) {

@@ -1,6 +1,4 @@
-/* An answer on its way over a WebSocket: the frames of INTERFACE section 4. A frame is
- * `{"id":…,"seq":N` and a *tail* that depends on neither; rows of them stand in its record as they
- * were sent. */
+/* An answer on its way over a WebSocket (INTERFACE section 4), with or without its connection. */
 #ifndef DR_GATEWAY_WS_ANSWER_H
 #define DR_GATEWAY_WS_ANSWER_H
 
@@ -51,7 +49,7 @@ struct ws_answer {
     struct dr_timer lost_timer;
     dr_slice id; /* as the client wrote it, or one made up */
     dr_slice request_id;
-    struct dr_buf frame;    /* the ask's, while its session's turn is awaited */
+    struct dr_buf ask;      /* its text, while its session's turn is awaited */
     struct chat_turn *turn; /* NULL without a session */
     struct openai_call_numbers calls;
     uint32_t thought_count; /* blocks of thinking so far */
@@ -67,11 +65,13 @@ struct ws_answer {
     char model[WS_MODEL_BYTES_MAX];
 };
 
-/* The answer has ended, or its connection: it is the connection's no more. */
-void ws_connection_drop_answer(struct ws_connection *connection, struct ws_answer *answer);
-/* In the exchange's arena. `id` is copied; DR_NONE: the request's is taken. NULL when out of
- * memory. */
-struct ws_answer *ws_answer_new(struct exchange *exchange, dr_slice id);
+/* In the exchange's arena. `id` is copied; DR_NONE: the request's is taken; NULL: the frames have
+ * none. NULL when out of memory. */
+struct ws_answer *ws_answer_new(struct exchange *exchange, const dr_slice *id);
+/* What the books and the end are to tell of an ask that may never be read. */
+void ws_answer_note_model(struct ws_answer *answer, dr_slice model);
+/* Instead of a body: the exchange is refused when it runs. The sentence is copied. */
+void ws_answer_refuse(struct ws_answer *answer, const struct refusal *refusal);
 /* From here on it can be resumed. */
 void ws_answer_record(struct ws_answer *answer);
 /* Somebody listens: its connection, or one that resumed it. */
@@ -84,14 +84,5 @@ void ws_answer_lose(struct ws_answer *answer);
 void ws_answer_over(struct ws_answer *answer, enum chat_turn_end end);
 /* Gives its session back, if it has one. */
 void ws_answer_end_turn(struct ws_answer *answer, enum chat_turn_end end);
-struct dr_ws_session *ws_connection_session(struct ws_connection *connection);
-/* The answer goes on elsewhere. */
-void ws_connection_send_moved(struct ws_connection *connection, dr_slice id);
-/* What a frame begins with, at the end of `json`. */
-void ws_put_begin(struct dr_buf *json, dr_slice id);
-/* The next frame of a row, and what stands in it behind the id. False when there is none. */
-bool ws_row_next(dr_slice *row, dr_slice *ret_rest);
-/* The tail of an answer that failed; `request_id` is empty where there is none. */
-void ws_put_refusal_tail(struct dr_buf *tail, const struct refusal *refusal, dr_slice request_id);
 
 #endif

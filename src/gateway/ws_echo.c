@@ -2,9 +2,9 @@
 #include "gateway/ws_echo.h"
 
 #include "base/alloc.h"
-#include "gateway/answer_head.h"
+#include "gateway/http_front.h"
 #include "gateway/worker.h"
-#include "net/ws_handshake.h"
+#include "gateway/ws_visit.h"
 #include "net/ws_session.h"
 
 /* Outside suites send up to 16 MiB, and 4 MiB in frames of 64 bytes. */
@@ -28,25 +28,6 @@ struct ws_echo {
     struct worker *worker;
     struct dr_ws_session *session;
 };
-
-/* --- the handshake
- * ------------------------------------------------------------------------------ */
-
-bool ws_visit_check(const struct http_visit *visit) {
-    struct worker *worker = visit->worker;
-    struct dr_ws_refusal found;
-    if (dr_ws_handshake_check(visit->head, &found)) return true;
-    const struct refusal refusal = refusal_of_status(400, dr_slice_text(found.text));
-    worker->counters.refused_early++;
-    worker->counters.refusals[refusal.reason]++;
-    dr_buf_reset(&worker->body);
-    refusal_put_json(&worker->body, &refusal);
-    (void)answer_head_plain(worker, visit->cors_origin, 0);
-    dr_ws_handshake_put_refusal(&worker->head, &found);
-    dr_http_call_answer(visit->call, found.status, dr_buf_slice(&worker->head),
-                        dr_buf_slice(&worker->body));
-    return false;
-}
 
 /* --- the session
  * -------------------------------------------------------------------------------- */
@@ -114,8 +95,5 @@ void route_ws_echo(const struct http_visit *visit) {
         http_visit_refuse(visit, &refusal);
         return;
     }
-    dr_buf_reset(&worker->head);
-    dr_ws_handshake_put_accept(&worker->head, visit->head, DR_NONE);
-    answer_head_put_request_id(&worker->head, worker);
-    dr_http_call_upgrade(visit->call, dr_buf_slice(&worker->head), echo, echo_taken);
+    ws_visit_accept(visit, DR_NONE, echo, echo_taken);
 }

@@ -2,14 +2,14 @@
 #include "gateway/ws_follow.h"
 
 #include "base/alloc.h"
-#include "base/json.h"
 #include "gateway/worker.h"
-#include "gateway/ws_answer.h"
+#include "gateway/ws_connection.h"
+#include "gateway/ws_frame.h"
 #include "net/ws_session.h"
 
 /* `rest` is what stands behind the id. */
 static void follow_send(struct ws_follow *follow, dr_slice rest) {
-    const dr_slice parts[] = {DR_LIT("{\"id\":"), follow->id_json, rest};
+    const dr_slice parts[] = {follow->begin, rest};
     struct dr_ws_session *session = ws_connection_session(follow->connection);
     (void)dr_ws_session_send_text(session, parts, sizeof parts / sizeof parts[0]);
     follow->seq++;
@@ -22,8 +22,8 @@ static uint32_t follow_take(void *owner, const struct replay_row *row) {
     dr_slice frames = row->frames;
     dr_slice rest;
     uint32_t done = 0;
-    while (done < row->skipped && ws_row_next(&frames, &rest)) done++;
-    while (!dr_ws_session_is_full(session) && ws_row_next(&frames, &rest)) {
+    while (done < row->skipped && ws_frame_next(&frames, &rest)) done++;
+    while (!dr_ws_session_is_full(session) && ws_frame_next(&frames, &rest)) {
         follow_send(follow, rest);
         done++;
     }
@@ -31,16 +31,10 @@ static uint32_t follow_take(void *owner, const struct replay_row *row) {
 }
 
 static void follow_send_refusal(struct ws_follow *follow, const struct refusal *refusal) {
-    struct dr_buf *rest = &follow->worker->frame;
-    dr_buf_reset(rest);
-    dr_buf_put(rest, DR_LIT(",\"seq\":"));
-    dr_buf_put_u64(rest, follow->seq + 1);
-    ws_put_refusal_tail(rest, refusal, follow->request_id);
-    if (dr_buf_status(rest) == DR_OK) {
-        follow_send(follow, dr_buf_slice(rest));
-    } else {
-        dr_ws_session_reset(ws_connection_session(follow->connection));
-    }
+    struct dr_buf *frame = &follow->worker->frame;
+    dr_buf_reset(frame);
+    ws_frame_put_refusal(frame, follow->id, follow->seq + 1, refusal, follow->request_id);
+    ws_connection_send(follow->connection, frame);
 }
 
 /* What is missing must not look like an end. */
@@ -81,28 +75,35 @@ static void follow_cut(void *owner) {
     ws_follow_close(follow);
 }
 
-enum dr_status ws_follow_open(struct ws_connection *connection, struct worker *worker,
-                              struct dr_list *follows, dr_slice account_id, dr_slice request_id,
-                              uint64_t after, dr_slice id) {
+/* A copy in the follow's own memory. */
+static dr_slice keep(char **at, dr_slice text) {
+    const dr_slice kept = dr_slice_of(*at, text.len);
+    if (text.len > 0) memcpy(*at, text.data, text.len);
+    *at += text.len;
+    return kept;
+}
+
+enum dr_status ws_follow_open(struct ws_connection *connection, struct dr_list *follows,
+                              dr_slice account_id, dr_slice request_id, uint64_t after,
+                              dr_slice id) {
     /* Records of event streams, whose names are longer, hold no frames. */
     if (request_id.len != REQUEST_ID_BYTES) return DR_CLOSED;
-    struct dr_buf *json = &worker->frame;
-    dr_buf_reset(json);
-    dr_json_put_string(json, id);
-    if (dr_buf_status(json) != DR_OK) return DR_NO_MEMORY;
+    struct worker *worker = ws_connection_worker(connection);
+    struct dr_buf *begin = &worker->frame;
+    dr_buf_reset(begin);
+    ws_frame_put_id(begin, id);
+    if (dr_buf_status(begin) != DR_OK) return DR_NO_MEMORY;
     struct ws_follow *follow =
-        dr_alloc_zero(1, sizeof *follow + id.len + json->len + request_id.len);
+        dr_alloc_zero(1, sizeof *follow + id.len + begin->len + request_id.len);
     if (!follow) return DR_NO_MEMORY;
     follow->follower.mailbox = worker->mailbox;
     follow->follower.told = follow_told;
     follow->connection = connection;
     follow->worker = worker;
-    if (id.len > 0) memcpy(follow->texts, id.data, id.len);
-    memcpy(follow->texts + id.len, json->data, json->len);
-    follow->id = dr_slice_of(follow->texts, id.len);
-    follow->id_json = dr_slice_of(follow->texts + id.len, json->len);
-    memcpy(follow->texts + id.len + json->len, request_id.data, request_id.len);
-    follow->request_id = dr_slice_of(follow->texts + id.len + json->len, request_id.len);
+    char *at = follow->texts;
+    follow->id = keep(&at, id);
+    follow->begin = keep(&at, dr_buf_slice(begin));
+    follow->request_id = keep(&at, request_id);
     follow->seq = after;
     const enum dr_status status = replay_follow(worker->replays, request_id, account_id, after,
                                                 dr_loop_now(worker->loop), &follow->follower);

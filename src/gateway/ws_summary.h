@@ -1,0 +1,21 @@
+/* What the last frame of an answer tells of all of it: model, finishes, usage, cost, what was
+ * dropped. Noted while its events pass, told at the end. */
+#ifndef DR_GATEWAY_WS_SUMMARY_H
+#define DR_GATEWAY_WS_SUMMARY_H
+
+#include "base/buf.h"
+
+struct answer_event;
+struct downstream_close;
+struct ws_answer;
+
+/* While `model_len` is 0: the first name counts. */
+void ws_summary_note_model(struct ws_answer *answer, dr_slice model);
+void ws_summary_note_finish(struct ws_answer *answer, const struct answer_event *event);
+/* A member of a delta that has no frame. More than a few names are not told. */
+void ws_summary_note_other(struct ws_answer *answer, dr_slice name);
+/* Its members, each behind a comma. */
+void ws_summary_put(struct dr_buf *json, const struct ws_answer *answer,
+                    const struct downstream_close *close);
+
+#endif
