@@ -127,10 +127,8 @@ dr_slice answer_head_refusal(struct exchange *exchange, const struct refusal *re
 }
 
 dr_slice answer_head_put_request_id(struct dr_buf *head, struct worker *worker) {
-    uint8_t random[16];
     char request_id[REQUEST_ID_BYTES];
-    dr_entropy_take(&worker->entropy, random, sizeof random);
-    request_id_write(dr_loop_wall(worker->loop), random, request_id);
+    worker_take_request_id(worker, request_id);
     dr_http1_put_header(head, DR_LIT("x-request-id"), dr_slice_of(request_id, sizeof request_id));
     if (dr_buf_status(head)) return DR_NONE;
     const size_t end = head->len - 2; /* CRLF */

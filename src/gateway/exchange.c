@@ -60,9 +60,7 @@ struct exchange *exchange_open(struct worker *worker, const struct downstream_ki
     dr_arena_init(&exchange->arena,
                   (size_t)exchange->edition->snapshot->config->body_bytes_max + 64 * 1024,
                   &worker->blocks);
-    uint8_t random[16];
-    dr_entropy_take(&worker->entropy, random, sizeof random);
-    request_id_write(exchange->created, random, exchange->request_id);
+    worker_take_request_id(worker, exchange->request_id);
     dr_timer_init(&exchange->wait_timer, exchange, relay_wait_over);
     dr_list_init(&exchange->node);
     dr_list_put_last(&worker->exchanges, &exchange->node);

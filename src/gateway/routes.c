@@ -327,9 +327,7 @@ static struct lookup *lookup_new(const struct http_visit *visit, const struct ke
     lookup->owner = (struct http_owner){HTTP_OWNER_LOOKUP, lookup};
     lookup->worker = visit->worker;
     lookup->call = visit->call;
-    uint8_t random[16];
-    dr_entropy_take(&visit->worker->entropy, random, sizeof random);
-    request_id_write(dr_loop_wall(visit->worker->loop), random, lookup->id);
+    worker_take_request_id(visit->worker, lookup->id);
     memcpy(lookup->account_id, row->key.account_id.data, row->key.account_id.len);
     lookup->account_id_len = row->key.account_id.len;
     if (visit->cors_origin.len <= sizeof lookup->origin && visit->cors_origin.len > 0) {

@@ -141,6 +141,12 @@ static void worker_trim(void *owner) {
     dr_alloc_trim();
 }
 
+void worker_take_request_id(struct worker *worker, char text[REQUEST_ID_BYTES]) {
+    uint8_t random[16];
+    dr_entropy_take(&worker->entropy, random, sizeof random);
+    request_id_write(dr_loop_wall(worker->loop), random, text);
+}
+
 void worker_note_idle(struct worker *worker) {
     if (may_trim(worker)) dr_timer_start(&worker->thread->trim_timer, worker->loop, TRIM_MS);
     if (!worker->is_draining) return;

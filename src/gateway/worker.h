@@ -142,6 +142,8 @@ struct edition *edition_new(struct worker *worker, struct snapshot *snapshot,
  * that has them can tell its clients that it is out of memory. Clear accepts a half-made one. */
 enum dr_status worker_memory_init(struct worker *worker, struct dr_error *error) DR_MUST_USE;
 void worker_memory_clear(struct worker *worker);
+/* One that no other request has. */
+void worker_take_request_id(struct worker *worker, char text[REQUEST_ID_BYTES]);
 /* A draining worker waits for it, but no longer than for exchanges. */
 void worker_add_follow(struct worker *worker, struct worker_follow *follow);
 void worker_drop_follow(struct worker *worker, struct worker_follow *follow);

@@ -152,19 +152,15 @@ void ws_connection_send(struct ws_connection *connection, const struct dr_buf *f
     }
 }
 
-static dr_slice make_up_id(struct worker *worker, char text[REQUEST_ID_BYTES]) {
-    uint8_t random[16];
-    dr_entropy_take(&worker->entropy, random, sizeof random);
-    request_id_write(dr_loop_wall(worker->loop), random, text);
-    return dr_slice_of(text, REQUEST_ID_BYTES);
-}
-
 void ws_connection_send_refusal(struct ws_connection *connection, const dr_slice *id,
                                 const struct refusal *refusal) {
     struct worker *worker = connection->worker;
     char made_up[REQUEST_ID_BYTES];
     dr_slice name = id ? unused_id(connection, *id) : DR_NONE;
-    if (id && !name.data) name = make_up_id(worker, made_up);
+    if (id && !name.data) {
+        worker_take_request_id(worker, made_up);
+        name = dr_slice_of(made_up, sizeof made_up);
+    }
     worker->counters.refused_early++;
     worker->counters.refusals[refusal->reason]++;
     dr_buf_reset(&worker->frame);
