@@ -29,7 +29,7 @@ const struct option config_options[] = {
     {"workers", OPTION_WORKERS, OPTION_AT_START, "auto", 1, WORKERS_MAX, AT(workers),
      "Threads that serve; `auto` is one per processor this process may use."},
     {"data", OPTION_PATH, OPTION_AT_START, "drover-data", 0, 0, AT(data),
-     "Folder of the journal and the database; one gateway at a time."},
+     "Folder of the journal, the ledger and the database; one gateway at a time."},
     {"store", OPTION_STORE, OPTION_AT_START, "sqlite", 0, 0, 0,
      "Where accounts and usage are kept: `sqlite`."},
     {"resume_seconds", OPTION_SECONDS, 0, "60", 0, 86400, AT(resume_ms),
