@@ -17,8 +17,8 @@ enum {
     CARRY_BYTES = 64 * 1024, /* a request that came in pieces */
     GATHER_MAX = 64,
     OUT_BYTES = 32 * 1024,
-    /* Once each, before the sockets get their turn: a provider is on time, whoever is late. */
-    TURN_STREAMS_MAX = 4096,
+    /* Events sent before the sockets get their turn: a provider is on time, whoever is late. */
+    TURN_EVENTS_MAX = 4096,
     BACKLOG = 4096,
 };
 
@@ -168,7 +168,7 @@ static bool go_on(struct call *call, int64_t now_ns) {
 
 static void streams_due(struct load_timer *timer, int64_t now_ns) {
     struct load_provider *provider = LOAD_OWNER(timer, struct load_provider, timer);
-    for (size_t i = 0; i < TURN_STREAMS_MAX && !dr_list_is_empty(&provider->streams); i++) {
+    for (size_t i = 0; i < TURN_EVENTS_MAX && !dr_list_is_empty(&provider->streams); i++) {
         struct call *call = dr_list_item(provider->streams.next, struct call, place);
         if (call->due_ns > now_ns) break;
         go_on(call, load_now_ns());

@@ -88,7 +88,7 @@ struct exchange {
     dr_slice answer_id;          /* for chunks of our own at its end */
     dr_slice answer_model;
     bool is_committed;    /* the first event has passed */
-    bool has_usage_chunk; /* of what the client was shown the latest is all that was reported */
+    bool has_usage_chunk; /* the client has been shown all that was reported, by the latest chunk */
     struct dr_buf held;   /* events without a word that came before the first with one */
     struct exchange_choices choices;
     dr_slice last; /* the end's bytes, lent by the attempt until settled */

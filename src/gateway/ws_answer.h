@@ -11,7 +11,6 @@
 #include "net/loop.h"
 
 struct exchange;
-struct worker;
 struct dr_ws_session;
 struct ws_connection;
 

@@ -1,5 +1,5 @@
 /* WebSocket connections that chat: whose they are, what is under way on them, how they end. Must
- * not know what frames say, neither those that come nor those that go. */
+ * not read what comes, nor know what answers say. */
 #include "gateway/ws_connection.h"
 
 #include "base/alloc.h"

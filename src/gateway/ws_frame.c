@@ -70,6 +70,7 @@ bool ws_frame_next(dr_slice *row, dr_slice *ret_rest) {
     dr_slice text;
     if (!dr_ws_next_written(row, &text)) return false;
     size_t at = frame_begin.len + 1;
+    dr_assert(text.data[at - 1] == '"');
     while (text.data[at] != '"') at += text.data[at] == '\\' ? 2 : 1;
     *ret_rest = dr_slice_from(text, at + 1);
     return true;

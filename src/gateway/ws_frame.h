@@ -1,5 +1,5 @@
-/* Frames of a WebSocket that chats (INTERFACE section 4), as they are sent: one function per kind.
- * A frame is `{"id":…,"seq":N` and a *tail* that depends on neither. */
+/* Frames of a WebSocket that chats (INTERFACE section 4), as they are sent. One of an answer is
+ * `{"id":…,"seq":N` and a *tail* that depends on neither. */
 #ifndef DR_GATEWAY_WS_FRAME_H
 #define DR_GATEWAY_WS_FRAME_H
 
@@ -38,7 +38,8 @@ size_t ws_frame_tell_events(struct ws_answer *answer, const struct answer_event 
 void ws_frame_tell_words(struct ws_answer *answer, const struct answer_event *words);
 void ws_frame_tell_end(struct ws_answer *answer, const struct downstream_close *close);
 void ws_frame_tell_refusal(struct ws_answer *answer, const struct refusal *refusal);
-/* The next frame of a row, and what stands in it behind the id. False when there is none. */
+/* The next frame of a row, whose answer has an id, and what stands in it behind that. False when
+ * there is none. */
 bool ws_frame_next(dr_slice *row, dr_slice *ret_rest);
 
 #endif

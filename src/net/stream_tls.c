@@ -331,7 +331,9 @@ static void inner_failed(void *owner, const struct dr_error *error) {
     struct stream_tls *tls = owner;
     dr_timer_stop(&tls->handshake_bound);
     dr_deferred_cancel(&tls->deferred);
-    if (!tls->base.is_failed || tls->base.failure) dr_stream_tell_failed(&tls->base, error);
+    const bool is_told = tls->base.is_failed && !tls->base.failure;
+    tls->base.failure = 0;
+    if (!is_told) dr_stream_tell_failed(&tls->base, error);
 }
 
 /* The stream below may be paused for what is held, and its owner only a moment later. */
@@ -408,7 +410,7 @@ static void tls_pause(struct dr_stream *stream) {
     struct stream_tls *tls = tls_of(stream);
     if (!tls->is_open) return;
     dr_stream_pause(tls->inner);
-    if (tls->has_hung_up) dr_deferred_queue(&tls->deferred, tls_loop(stream));
+    if (tls->has_hung_up && !stream->is_failed) dr_deferred_queue(&tls->deferred, tls_loop(stream));
 }
 
 static void tls_resume(struct dr_stream *stream) {

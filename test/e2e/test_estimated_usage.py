@@ -23,7 +23,7 @@ ANSWER = ('{"id":"chatcmpl-1","object":"chat.completion",%s"choices":[{"index":0
 @contextlib.contextmanager
 def replaying(folder, said):
     """A client of a gateway whose provider sends these bytes."""
-    replay = folder / "answer"
+    replay = folder / ("answer.sse" if said.startswith("data:") else "answer.json")
     replay.write_text(said)
     simulation = Simulation("--replay", str(replay))
     gateway = ConfiguredGateway(folder, CONFIG.format(port=simulation.port)).start()
