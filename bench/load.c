@@ -40,6 +40,7 @@ static const char help[] =
     "  --key KEY            bearer key (default bench)\n"
     "  --model NAME         (default bench)\n"
     "  --stream             ask for streams\n"
+    "  --resumable          with --stream: streams that can be resumed\n"
     "  --ws                 streams over WebSockets, an ask after the other on each\n"
     "  --events N           of each stream (64)\n"
     "  --spacing-ms N       between two events, may be a fraction; 0: a burst (0)\n"
@@ -63,6 +64,7 @@ enum option_letter {
     OPTION_KEY,
     OPTION_MODEL,
     OPTION_STREAM,
+    OPTION_RESUMABLE,
     OPTION_WS,
     OPTION_EVENTS,
     OPTION_SPACING,
@@ -88,6 +90,7 @@ static const struct option options[] = {
     {"key", required_argument, NULL, OPTION_KEY},
     {"model", required_argument, NULL, OPTION_MODEL},
     {"stream", no_argument, NULL, OPTION_STREAM},
+    {"resumable", no_argument, NULL, OPTION_RESUMABLE},
     {"ws", no_argument, NULL, OPTION_WS},
     {"events", required_argument, NULL, OPTION_EVENTS},
     {"spacing-ms", required_argument, NULL, OPTION_SPACING},
@@ -157,6 +160,7 @@ static bool take_option(struct settings *settings, int letter) {
     case OPTION_KEY: settings->key = optarg; return true;
     case OPTION_MODEL: settings->model = optarg; return true;
     case OPTION_STREAM: settings->run.client.is_stream = true; return true;
+    case OPTION_RESUMABLE: settings->run.client.is_resumable = true; return true;
     case OPTION_WS: settings->run.client.is_ws = true; return true;
     case OPTION_LEAVING: settings->run.wants_leaving = true; return true;
     case OPTION_JSON: settings->wants_json = true; return true;

@@ -86,6 +86,13 @@ static bool check_end(const struct load_client *client, struct load_text *text, 
     return len == text_len && is_line(text, line, len);
 }
 
+/* Events of a resumable stream count from 1. */
+static bool take_id(struct load_client *client, const char *digits, size_t len) {
+    uint64_t id = 0;
+    return len > 0 && len < LOAD_NUMBER_DIGITS && load_digits_read(digits, len, &id) &&
+           digits[0] != '0' && id == ++client->frame_count;
+}
+
 /* False when the line is not the one that had to come. */
 static bool take_line(struct load_client *client, const char *line, size_t len, int64_t now_ns) {
     static const char done[] = "data: [DONE]";
@@ -95,6 +102,9 @@ static bool take_line(struct load_client *client, const char *line, size_t len, 
     /* Blank lines end events; a line that begins with a colon is a comment. */
     if (len == 0 || line[0] == ':') return true;
     if (client->is_done) return false;
+    if (client->options->is_resumable && len > 4 && memcmp(line, "id: ", 4) == 0) {
+        return take_id(client, line + 4, len - 4);
+    }
     if (len == sizeof(done) - 1 && memcmp(line, done, sizeof(done) - 1) == 0) {
         client->is_done = true;
         return true;
@@ -175,6 +185,7 @@ static bool is_complete(const struct load_client *client) {
     if (client->options->is_ws) {
         return client->options->is_trusting || client->event_count == client->options->event_count;
     }
+    if (client->options->is_resumable && client->frame_count < client->event_count) return false;
     if (client->options->is_stream) {
         return client->is_done && (client->options->is_trusting ||
                                    client->event_count == client->options->event_count);
@@ -302,14 +313,18 @@ static bool read_once(struct load_client *client, size_t max) {
 /* --- asking --------------------------------------------------------------------------------- */
 
 static void send_ask(struct load_client *client) {
-    struct load_text *ask =
-        client->options->is_stream ? &client->wire->ask_stream : &client->wire->ask_json;
+    struct load_wire *wire = client->wire;
+    const bool is_stream = client->options->is_stream;
+    struct load_text *ask = !is_stream                      ? &wire->ask_json
+                            : client->options->is_resumable ? &wire->ask_resumable
+                                                            : &wire->ask_stream;
     load_digits_put(ask->bytes + ask->number_at, LOAD_NUMBER_DIGITS, client->number);
     client->stage = LOAD_CLIENT_WAITING;
     client->is_done = false;
     client->has_finish = false;
     client->message_stage = LOAD_MESSAGE_NEW;
     client->event_count = 0;
+    client->frame_count = 0;
     client->body_at = 0;
     const ssize_t sent = send(client->socket.fd, ask->bytes, ask->len, MSG_NOSIGNAL);
     if (sent == (ssize_t)ask->len) return;

@@ -62,6 +62,7 @@ struct load_tally {
 struct load_client_options {
     struct sockaddr_in target;
     bool is_stream;
+    bool is_resumable;    /* with `is_stream`: asked for with x-drover-resumable */
     bool is_ws;           /* streams over a WebSocket; then `is_stream` does not count */
     bool is_trusting;     /* a provider that is not ours: only framing and the end are checked */
     bool is_deaf;         /* never reads unless told to */
@@ -93,7 +94,8 @@ struct load_client {
     size_t message_at; /* within the text that has to come, when it is passed on */
     char *carry;       /* a head, line or frame that came in pieces */
     size_t carry_len;
-    uint32_t frame_count; /* a WebSocket's: `seq` of its latest frame */
+    uint32_t
+        frame_count; /* `seq` of a WebSocket's latest frame, `id` of a resumable stream's event */
     uint8_t request_id_len;
     char request_id[LOAD_REQUEST_ID_BYTES_MAX]; /* of the frame that accepted */
 };

@@ -40,7 +40,8 @@ static size_t put_hole(struct load_text *text, const char *zeros) {
     return at;
 }
 
-static void init_ask(struct load_text *ask, const char *key, const char *model, bool is_stream) {
+static void init_ask(struct load_text *ask, const char *key, const char *model, bool is_stream,
+                     const char *header) {
     struct load_text body = {.len = 0};
     put(&body, "{\"model\":\"%s\",%s\"temperature\":0.7,\"max_tokens\":512,\"messages\":[", model,
         is_stream ? "\"stream\":true,\"stream_options\":{\"include_usage\":true}," : "");
@@ -52,7 +53,7 @@ static void init_ask(struct load_text *ask, const char *key, const char *model, 
     put(ask, "POST /v1/chat/completions HTTP/1.1\r\nHost: relay.example\r\n");
     put(ask, "Accept: application/json\r\nContent-Type: application/json\r\n");
     put(ask, "User-Agent: OpenAI/Python 1.51.0\r\nX-Stainless-Lang: python\r\n");
-    put(ask, "X-Stainless-Runtime: CPython\r\nX-Stainless-Retry-Count: 0\r\n");
+    put(ask, "X-Stainless-Runtime: CPython\r\nX-Stainless-Retry-Count: 0\r\n%s", header);
     put(ask, "Authorization: Bearer %s\r\nContent-Length: %zu\r\n\r\n", key, body.len);
     ask->number_at = ask->len + number_at;
     put(ask, "%s", body.bytes);
@@ -211,8 +212,9 @@ void load_wire_init(struct load_wire *wire, const char *key, const char *model,
     *wire = (struct load_wire){.speaks_anthropic = speaks_anthropic};
     init_ws_ask(wire, key, model);
     init_ws_frames(wire, model);
-    init_ask(&wire->ask_json, key, model, false);
-    init_ask(&wire->ask_stream, key, model, true);
+    init_ask(&wire->ask_json, key, model, false, "");
+    init_ask(&wire->ask_stream, key, model, true, "");
+    init_ask(&wire->ask_resumable, key, model, true, "x-drover-resumable: true\r\n");
     init_answer(wire, model);
     init_stream_head(wire);
     if (speaks_anthropic)

@@ -34,7 +34,8 @@ struct load_text {
 struct load_wire {
     struct load_text ask_json; /* the request, head and body */
     struct load_text ask_stream;
-    struct load_text answer; /* the provider's answer, head and body */
+    struct load_text ask_resumable; /* a stream whose events are numbered, and kept */
+    struct load_text answer;        /* the provider's answer, head and body */
     size_t answer_head_len;
     struct load_text stream_head;
     bool speaks_anthropic;   /* streams are Anthropic's Messages */
