@@ -2,6 +2,7 @@
  * answer looks. */
 #include "gateway/ws_message.h"
 
+#include "base/utf8.h"
 #include "gateway/authenticate.h"
 #include "gateway/exchange.h"
 #include "gateway/pipeline.h"
@@ -196,9 +197,7 @@ static bool read_id(dr_json root, dr_slice *ret_id) {
     if (!value || dr_json_is(value, DR_JSON_NULL)) return true;
     if (!dr_json_is(value, DR_JSON_STRING)) return false;
     const dr_slice id = dr_json_text(value);
-    size_t characters = 0;
-    for (size_t i = 0; i < id.len; i++) characters += ((uint8_t)id.data[i] & 0xc0) != 0x80;
-    if (characters > ID_CHARACTERS_MAX) return false;
+    if (dr_utf8_count(id) > ID_CHARACTERS_MAX) return false;
     *ret_id = id;
     return true;
 }

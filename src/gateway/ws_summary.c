@@ -96,8 +96,7 @@ static dr_slice finish_of_other(const struct ws_answer *answer, uint32_t choice_
     const dr_slice finish =
         answer->finishes ? finish_text(&answer->finishes[choice_index]) : DR_NONE;
     const uint64_t unfinished = exchange_unfinished_choices(answer->exchange);
-    const bool lacks_finish =
-        choice_index < EXCHANGE_CHOICES_NOTED && (unfinished >> choice_index & 1) != 0;
+    const bool lacks_finish = (unfinished & exchange_choice_bit(choice_index)) != 0;
     return lacks_finish && !is_cancelled ? missing_finish(answer, choice_index) : finish;
 }
 
