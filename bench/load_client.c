@@ -79,9 +79,9 @@ static bool check_event(struct load_client *client, const char *line, int64_t no
            load_client_note_event(client, due, sent, now_ns);
 }
 
-/* What follows the events. */
-static bool check_end(const struct load_client *client, struct load_text *text, size_t text_len,
-                      const char *line, size_t len) {
+/* What stands before the events, or follows them. */
+static bool check_other(const struct load_client *client, struct load_text *text, size_t text_len,
+                        const char *line, size_t len) {
     load_text_number(text, client->number);
     return len == text_len && is_line(text, line, len);
 }
@@ -119,12 +119,18 @@ static bool take_line(struct load_client *client, const char *line, size_t len, 
         }
         return true;
     }
+    struct load_wire *wire = client->wire;
+    if (!client->has_begun) {
+        client->has_begun = check_other(client, &wire->begin, wire->begin_line_len, line, len);
+        return client->has_begun;
+    }
     if (client->event_count < client->options->event_count) {
         return len == client->wire->event_line_len && check_event(client, line, now_ns);
     }
-    struct load_wire *wire = client->wire;
-    if (client->has_finish) return check_end(client, &wire->usage, wire->usage_line_len, line, len);
-    client->has_finish = check_end(client, &wire->finish, wire->finish_line_len, line, len);
+    if (client->has_finish) {
+        return check_other(client, &wire->usage, wire->usage_line_len, line, len);
+    }
+    client->has_finish = check_other(client, &wire->finish, wire->finish_line_len, line, len);
     return client->has_finish;
 }
 
@@ -321,6 +327,7 @@ static void send_ask(struct load_client *client) {
     load_digits_put(ask->bytes + ask->number_at, LOAD_NUMBER_DIGITS, client->number);
     client->stage = LOAD_CLIENT_WAITING;
     client->is_done = false;
+    client->has_begun = false;
     client->has_finish = false;
     client->message_stage = LOAD_MESSAGE_NEW;
     client->event_count = 0;

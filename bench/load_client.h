@@ -85,6 +85,7 @@ struct load_client {
     int64_t due_ns; /* when the request was to be sent */
     bool is_chunked;
     bool is_done; /* [DONE] was read, or message_stop */
+    bool has_begun;
     bool has_finish;
     bool will_close;
     struct load_chunks chunks; /* or `left` alone, of a body with a length */

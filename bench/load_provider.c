@@ -36,6 +36,7 @@ struct call {
     enum call_stage stage;
     bool is_stream;
     uint64_t number;
+    bool has_begun; /* the stream has */
     uint32_t sent_count;
     int64_t due_ns;
     char *rest;
@@ -90,11 +91,14 @@ static size_t put_event(struct call *call, char *out, int64_t now_ns) {
     return put_text(out, event);
 }
 
-static size_t put_begin(struct call *call, char *out) {
+/* The head and what precedes the events. False when the connection is gone. */
+static bool write_begin(struct call *call) {
     struct load_wire *wire = call->provider->wire;
+    char *out = call->provider->out;
+    call->has_begun = true;
     load_text_number(&wire->begin, call->number);
     const size_t len = put_text(out, &wire->stream_head);
-    return len + put_text(out + len, &wire->begin);
+    return send_out(call, out, len + put_text(out + len, &wire->begin));
 }
 
 static size_t put_end(struct call *call, char *out) {
@@ -114,7 +118,6 @@ static bool write_events(struct call *call, int64_t now_ns) {
     const struct load_provider_options *options = &call->provider->options;
     char *out = call->provider->out;
     size_t len = 0;
-    if (call->sent_count == 0) len = put_begin(call, out);
     for (uint32_t i = 0; i < options->gather && call->sent_count < options->event_count; i++) {
         len += put_event(call, out + len, now_ns);
     }
@@ -152,11 +155,11 @@ static bool go_on(struct call *call, int64_t now_ns) {
     const bool is_burst = call->provider->options.spacing_ns == 0;
     uint32_t writes = is_burst ? GATHER_MAX : 1;
     while (writes > 0 && call->is_stream && call->stage != CALL_BLOCKED) {
-        if (!write_events(call, now_ns)) {
+        if (call->has_begun) writes--;
+        if (!(call->has_begun ? write_events(call, now_ns) : write_begin(call))) {
             close_call(call);
             return false;
         }
-        writes--;
     }
     if (call->stage == CALL_BLOCKED) return true;
     if (call->is_stream)
@@ -211,6 +214,7 @@ static bool answer_body(struct call *call, const char *body, size_t len) {
         return false;
     }
     call->is_stream = true;
+    call->has_begun = false;
     call->sent_count = 0;
     call->due_ns = load_now_ns();
     return go_on(call, call->due_ns);

@@ -10,6 +10,7 @@
 #define HOLE_NUMBER "0000000000"
 #define HOLE_INDEX "000000"
 #define HOLE_TIME "0000000000000000"
+#define USAGE "{\"prompt_tokens\":171,\"completion_tokens\":96,\"total_tokens\":267,"
 
 static const char user_text[] =
     "Please read the following paragraph and say in three short sentences what it is about, which "
@@ -98,37 +99,59 @@ static void init_stream_head(struct load_wire *wire) {
     put(&wire->stream_head, "Transfer-Encoding: chunked\r\n\r\n");
 }
 
-static void put_event_begin(struct load_text *event, const char *model) {
-    put(event, "data: {\"id\":\"chatcmpl-");
+/* The name behind an alias, as providers answer with it. */
+#define ANSWER_MODEL "gpt-4o-mini-2024-07-18"
+
+static void put_event_begin(struct load_text *event) {
+    put(event, "data: {\"id\":\"chatcmpl-Chun1541wO9KsnA1Azu");
     event->number_at = put_hole(event, HOLE_NUMBER);
-    put(event, "\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"%s\",",
-        model);
+    put(event, "\",\"object\":\"chat.completion.chunk\",\"created\":1764582439,");
+    put(event, "\"model\":\"" ANSWER_MODEL "\",\"service_tier\":\"default\",");
+    put(event, "\"system_fingerprint\":\"fp_b547601dbd\",\"choices\":[");
 }
 
-static void init_stream(struct load_wire *wire, const char *model) {
+static void put_event_end(struct load_text *event, const char *finish, const char *filler) {
+    put(event, ",\"logprobs\":null,\"finish_reason\":%s}],\"usage\":null,", finish);
+    put(event, "\"obfuscation\":\"%s\"}", filler);
+}
+
+/* As recorded streams of chat completions have it, but for the words. */
+static void init_stream(struct load_wire *wire) {
+    struct load_text begin = {.len = 0};
     struct load_text event = {.len = 0};
     struct load_text finish = {.len = 0};
     struct load_text usage = {.len = 0};
 
-    put_event_begin(&event, model);
-    put(&event, "\"choices\":[{\"index\":0,\"delta\":{\"content\":\" ");
+    put_event_begin(&begin);
+    put(&begin, "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",");
+    put(&begin, "\"refusal\":null}");
+    put_event_end(&begin, "null", "Uz2DY2OFR");
+    wire->begin_line_len = begin.len;
+    init_chunk(&wire->begin, &begin);
+
+    put_event_begin(&event);
+    put(&event, "{\"index\":0,\"delta\":{\"content\":\" ");
     event.index_at = put_hole(&event, HOLE_INDEX);
     put(&event, " ");
     event.due_at = put_hole(&event, HOLE_TIME);
     put(&event, " ");
     event.sent_at = put_hole(&event, HOLE_TIME);
-    put(&event, "\"}}]}");
+    put(&event, "\"}");
+    put_event_end(&event, "null", "pmqxUY");
     wire->event_line_len = event.len;
     init_chunk(&wire->event, &event);
 
-    put_event_begin(&finish, model);
-    put(&finish, "\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}");
+    put_event_begin(&finish);
+    put(&finish, "{\"index\":0,\"delta\":{}");
+    put_event_end(&finish, "\"stop\"", "X52pC");
     wire->finish_line_len = finish.len;
     init_chunk(&wire->finish, &finish);
 
-    put_event_begin(&usage, model);
-    put(&usage, "\"choices\":[],\"usage\":{\"prompt_tokens\":171,\"completion_tokens\":96,"
-                "\"total_tokens\":267}}");
+    put_event_begin(&usage);
+    put(&usage, "],\"usage\":" USAGE "\"prompt_tokens_details\":{\"cached_tokens\":0,");
+    put(&usage, "\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":0,");
+    put(&usage, "\"audio_tokens\":0,\"accepted_prediction_tokens\":0,");
+    put(&usage, "\"rejected_prediction_tokens\":0}},\"obfuscation\":\"pJV\"}");
     wire->usage_line_len = usage.len;
     init_chunk(&wire->usage, &usage);
     put(&wire->done, "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n");
@@ -189,7 +212,7 @@ static void init_ws_ask(struct load_wire *wire, const char *key, const char *mod
     put(ask, "\"}");
 }
 
-static void init_ws_frames(struct load_wire *wire, const char *model) {
+static void init_ws_frames(struct load_wire *wire) {
     struct load_text *event = &wire->ws_event;
     put(&wire->ws_head, "{\"id\":\"");
     wire->ws_head.number_at = put_hole(&wire->ws_head, HOLE_NUMBER);
@@ -202,16 +225,17 @@ static void init_ws_frames(struct load_wire *wire, const char *model) {
     put(event, " ");
     event->sent_at = put_hole(event, HOLE_TIME);
     put(event, "\"}");
-    put(&wire->ws_done, ",\"done\":true,\"finish_reason\":\"stop\",\"model\":\"%s\",", model);
-    put(&wire->ws_done, "\"usage\":{\"prompt_tokens\":171,\"completion_tokens\":96,"
-                        "\"total_tokens\":267");
+    put(&wire->ws_done,
+        ",\"done\":true,\"finish_reason\":\"stop\",\"model\":\"" ANSWER_MODEL "\",");
+    put(&wire->ws_done, "\"usage\":" USAGE "\"prompt_tokens_details\":{\"cached_tokens\":0},");
+    put(&wire->ws_done, "\"completion_tokens_details\":{\"reasoning_tokens\":0}}");
 }
 
 void load_wire_init(struct load_wire *wire, const char *key, const char *model,
                     bool speaks_anthropic) {
     *wire = (struct load_wire){.speaks_anthropic = speaks_anthropic};
     init_ws_ask(wire, key, model);
-    init_ws_frames(wire, model);
+    init_ws_frames(wire);
     init_ask(&wire->ask_json, key, model, false, "");
     init_ask(&wire->ask_stream, key, model, true, "");
     init_ask(&wire->ask_resumable, key, model, true, "x-drover-resumable: true\r\n");
@@ -220,7 +244,7 @@ void load_wire_init(struct load_wire *wire, const char *key, const char *model,
     if (speaks_anthropic)
         init_messages(wire, model);
     else
-        init_stream(wire, model);
+        init_stream(wire);
 }
 
 void load_digits_put(char *place, size_t digits, uint64_t value) {

@@ -39,12 +39,13 @@ struct load_wire {
     size_t answer_head_len;
     struct load_text stream_head;
     bool speaks_anthropic;   /* streams are Anthropic's Messages */
-    struct load_text begin;  /* one HTTP chunk with what precedes the events; OpenAI: empty */
+    struct load_text begin;  /* one HTTP chunk with what precedes the events */
     struct load_text event;  /* one HTTP chunk with one event */
     struct load_text finish; /* one HTTP chunk with the finish; Anthropic: it is in `usage` */
     struct load_text usage;  /* one HTTP chunk with what ends every stream */
     struct load_text done;   /* the end of the body, OpenAI: behind [DONE] */
-    size_t event_line_len;   /* OpenAI: "data:" up to the end of its line, without it */
+    size_t begin_line_len;   /* OpenAI: "data:" up to the end of its line, without it */
+    size_t event_line_len;
     size_t finish_line_len;
     size_t usage_line_len;
     /* Over a WebSocket. Frames begin with `ws_head` and the frame's own number, which has as many

@@ -58,7 +58,7 @@ static bool grow(struct dr_buf *buf, size_t needed) {
     return true;
 }
 
-char *dr_buf_reserve(struct dr_buf *buf, size_t len) {
+char *dr_buf_reserve_growing(struct dr_buf *buf, size_t len) {
     if (buf->status) return NULL;
     dr_assert(buf->len <= buf->capacity);
     if (len > buf->capacity - buf->len || !buf->data) {

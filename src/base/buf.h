@@ -42,7 +42,11 @@ void dr_buf_format(struct dr_buf *buf, const char *format, ...) DR_PRINTF(2, 3);
 
 /* Room for `len` more bytes at the end, to be written by the caller and then added with
  * `dr_buf_commit`. NULL on failure (which sticks). Lent until the next call. */
-char *dr_buf_reserve(struct dr_buf *buf, size_t len);
+char *dr_buf_reserve_growing(struct dr_buf *buf, size_t len); /* what it does without room */
+static inline __attribute__((always_inline)) char *dr_buf_reserve(struct dr_buf *buf, size_t len) {
+    if (len >= buf->capacity - buf->len || buf->status) return dr_buf_reserve_growing(buf, len);
+    return buf->data + buf->len;
+}
 void dr_buf_commit(struct dr_buf *buf, size_t len);
 /* Drops `len` bytes from the front, moving the rest. */
 void dr_buf_consume(struct dr_buf *buf, size_t len);

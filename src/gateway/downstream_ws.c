@@ -1,5 +1,5 @@
 /* The answer as frames over a WebSocket: events are rendered, whatever dialect they came in. Must
- * not know how frames become exchanges, nor, but for plain words, how frames look. */
+ * not know how frames become exchanges, nor how frames look. */
 #include "gateway/downstream.h"
 
 #include "dialect/openai.h"
@@ -23,7 +23,7 @@ static void break_off(struct ws_answer *answer) {
 
 /* To who listens, and into the record for who may come back. */
 static void send_frames(struct ws_answer *answer) {
-    struct worker *worker = answer->exchange->worker;
+    struct worker *worker = answer->worker;
     struct dr_buf *frames = &worker->frames;
     struct dr_ws_session *session = answer->session;
     if (dr_buf_status(frames) == DR_OK) {
@@ -96,43 +96,12 @@ static const struct answer_event *plain_words(const struct ws_answer *answer,
                                               const struct answer_chunk *chunk) {
     const struct answer_event *event = chunk->events;
     size_t count = chunk->event_count;
-    if (count > 0 && event->kind == ANSWER_START && answer->model_len > 0) {
+    if (count > 0 && event->kind == ANSWER_START && answer->has_model) {
         event++;
         count--;
     }
     if (count != 1 || event->kind != ANSWER_TEXT || event->text.len == 0) return NULL;
     return answer->is_noted || openai_halves_concern(&answer->halves, chunk) ? NULL : event;
-}
-
-/* Mostly short: then what lies in the lines that are at hand is copied, which takes no call. */
-static char *put_begin(char *at, const struct ws_answer *answer) {
-    if (answer->begin.len > WS_BEGIN_BYTES_SHORT) {
-        return mempcpy(at, answer->begin.data, answer->begin.len);
-    }
-    memcpy(at, answer->begin_text, WS_BEGIN_BYTES_SHORT);
-    return at + answer->begin.len;
-}
-
-/* As ws_frame_tell_words, for words of the first choice that stand in JSON as they are: nearly all
- * are such. */
-static void put_plain_words(struct ws_answer *answer, dr_slice words) {
-    static const dr_slice before = {",\"content\":\"", 12};
-    struct worker *worker = answer->exchange->worker;
-    struct dr_buf *frames = &worker->frames;
-    char number[DR_U64_TEXT_BYTES];
-    const size_t number_len = dr_u64_text(++answer->seq, number);
-    const size_t len = answer->begin.len + number_len + before.len + words.len + 2;
-    char *frame = dr_buf_reserve(frames, DR_WS_HEAD_BYTES_MAX + WS_BEGIN_BYTES_SHORT + len);
-    if (!frame) return;
-    char *at = frame + dr_ws_write_head(frame, DR_WS_OPCODE_TEXT, len, NULL);
-    at = put_begin(at, answer);
-    at = mempcpy(at, number, number_len);
-    at = mempcpy(at, before.data, before.len);
-    at = mempcpy(at, words.data, words.len);
-    at[0] = '"';
-    at[1] = '}';
-    dr_buf_commit(frames, (size_t)(at + 2 - frame));
-    worker->frame_count++;
 }
 
 /* --- events of a chunk
@@ -144,10 +113,29 @@ static bool is_empty_text(const struct answer_event *event) {
            event->text.len == 0;
 }
 
+static bool has_call(const struct answer_chunk *chunk) {
+    for (size_t i = 0; i < chunk->event_count; i++) {
+        if (chunk->events[i].kind == ANSWER_TOOL_CALL) return true;
+    }
+    return false;
+}
+
+static void number_calls(struct ws_answer *answer, struct answer_chunk *chunk) {
+    if (!has_call(chunk)) return;
+    if (!answer->calls) {
+        answer->calls = dr_arena_alloc_zero(&answer->exchange->arena, sizeof *answer->calls);
+    }
+    if (answer->calls) {
+        openai_call_numbers_apply(answer->calls, chunk);
+    } else {
+        break_off(answer);
+    }
+}
+
 /* Characters that came in two halves, whose text is made anew in the worker's memory for
  * bodies, which no frame needs. */
 static void join_halves(struct ws_answer *answer, struct answer_chunk *chunk) {
-    struct dr_buf *joined = &answer->exchange->worker->body;
+    struct dr_buf *joined = &answer->worker->body;
     size_t kept = 0;
     if (!openai_halves_concern(&answer->halves, chunk)) return;
     dr_buf_reset(joined);
@@ -190,7 +178,7 @@ static void make_legacy(struct answer_chunk *chunk) {
 static size_t put_first(struct ws_answer *answer, const struct answer_event *events, size_t count) {
     switch (events->kind) {
     case ANSWER_START:
-        if (answer->model_len == 0) ws_summary_note_model(answer, events->start.model);
+        if (!answer->has_model) ws_summary_note_model(answer, events->start.model);
         return 1;
     case ANSWER_FINISH: ws_summary_note_finish(answer, events); return 1;
     case ANSWER_MEMBER:
@@ -211,20 +199,11 @@ static size_t put_first(struct ws_answer *answer, const struct answer_event *eve
     return ws_frame_tell_events(answer, events, count);
 }
 
-static void ws_put(struct downstream *downstream, const struct answer_chunk *chunk, dr_slice raw) {
-    struct ws_answer *answer = downstream->answer;
-    (void)raw; /* the events tell all that a frame can */
-    const struct answer_event *words = plain_words(answer, chunk);
-    if (words) {
-        if (chunk->is_plain && words->choice_index == 0) {
-            put_plain_words(answer, words->text);
-        } else {
-            ws_frame_tell_words(answer, words);
-        }
-        return;
-    }
+/* What is not plain words; apart, so that they need not make room for it on the stack. */
+static __attribute__((noinline)) void put_events(struct ws_answer *answer,
+                                                 const struct answer_chunk *chunk) {
     struct answer_chunk numbered = *chunk;
-    openai_call_numbers_apply(&answer->calls, &numbered);
+    number_calls(answer, &numbered);
     if (answer->is_legacy) make_legacy(&numbered);
     join_halves(answer, &numbered);
     for (size_t i = 0; answer->turn && i < numbered.event_count; i++) {
@@ -235,8 +214,21 @@ static void ws_put(struct downstream *downstream, const struct answer_chunk *chu
     }
 }
 
+static void ws_put(struct downstream *downstream, const struct answer_chunk *chunk, dr_slice raw) {
+    struct ws_answer *answer = downstream->answer;
+    (void)raw; /* the events tell all that a frame can */
+    const struct answer_event *words = plain_words(answer, chunk);
+    if (!words) {
+        put_events(answer, chunk);
+    } else if (chunk->is_plain && words->choice_index == 0) {
+        ws_frame_tell_plain_words(answer, words->text);
+    } else {
+        ws_frame_tell_words(answer, words);
+    }
+}
+
 static void ws_flush(struct downstream *downstream) {
-    const struct dr_buf *frames = &downstream->answer->exchange->worker->frames;
+    const struct dr_buf *frames = &downstream->answer->worker->frames;
     if (frames->len > 0 || dr_buf_status(frames) != DR_OK) send_frames(downstream->answer);
 }
 

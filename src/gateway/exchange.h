@@ -85,16 +85,17 @@ struct exchange {
     struct dr_timer wait_timer; /* SSE: 15 s of silence */
     struct downstream downstream;
     const struct target *target; /* who answered */
-    dr_slice answer_id;          /* for chunks of our own at its end */
-    dr_slice answer_model;
-    bool is_committed;    /* the first event has passed */
-    bool has_usage_chunk; /* the client has been shown all that was reported, by the latest chunk */
-    struct dr_buf held;   /* events without a word that came before the first with one */
-    struct exchange_choices choices;
-    dr_slice last; /* the end's bytes, lent by the attempt until settled */
+    /* what every event touches, close together: see relay_expect */
+    dr_slice answer_id; /* for chunks of our own at its end */
+    bool is_committed;  /* the first event has passed */
     uint64_t output_bytes;
-    uint64_t counted_bytes; /* of these, come by the time of the latest report of usage */
     dr_instant first_token;
+    struct exchange_choices choices;
+    bool has_usage_chunk; /* the client has been shown all that was reported, by the latest chunk */
+    uint64_t counted_bytes; /* of output_bytes, come by the latest report of usage */
+    dr_slice answer_model;
+    struct dr_buf held; /* events without a word that came before the first with one */
+    dr_slice last;      /* the end's bytes, lent by the attempt until settled */
     struct refusal refusal;
 
     /* what it cost */

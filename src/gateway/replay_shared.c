@@ -23,6 +23,11 @@ enum {
     RECORDS_MAX = 1 << 20,
     PENDING_BYTES_HIGH = 16 * 1024,
     FAIR_PART = 8, /* an account with more than this part of all makes room for itself */
+    /* Where room is wanted, so many give way at once, of a table of many one in so many. */
+    GIVING_WAY_MAX = 16,
+    GIVING_WAY_PART = 256,
+    CACHE_LINE_BYTES = 64,
+    ROW_BYTES_LONG = 4 * CACHE_LINE_BYTES,
     WORD_BYTES = 8,
 };
 _Static_assert(LEAF_BYTES % WORD_BYTES == 0, "no word stands on two leaves");
@@ -37,31 +42,30 @@ struct replay_account {
 };
 
 struct replay {
+    /* What letting go of it touches, a minute after anybody has: two lines of the cache. */
+    struct dr_list node;       /* the table's: of those that have ended, the oldest first */
+    struct dr_list by_account; /* the same, of its account */
+    struct replay_account *account;
+    struct leaf *first; /* of those not dropped; NULL: all were */
+    struct replay_table *table;
+    size_t ended_bytes;
+    atomic_uint users;
+    bool is_listed;  /* the table's */
+    uint16_t id_len; /* of `id` */
+    dr_instant ended;
+    int64_t keep_ms;
+
     pthread_mutex_t mutex;
     struct replay_follower *follower;
-    struct leaf *first; /* of those not dropped; NULL: all were */
-    bool is_kept;       /* it has begun, and all frames are there */
+    bool is_kept; /* it has begun, and all frames are there */
     bool is_over;
     bool is_lost; /* the latest frames are not there */
-
-    uint32_t users;
-    struct replay_table *table;
+    bool is_posted;
+    bool is_waiting;        /* for REPLAY_DRAINED */
+    unsigned facts;         /* to be told */
     struct replay_pen *pen; /* NULL: closed */
     struct replay_writer writer;
     struct dr_message message;
-    unsigned facts; /* to be told */
-    bool is_posted;
-    bool is_waiting; /* for REPLAY_DRAINED */
-
-    /* the table's */
-    struct dr_list node;       /* of those that have ended, the oldest first */
-    struct dr_list by_account; /* the same, of its account */
-    struct replay_account *account;
-    bool is_listed;
-    int64_t keep_ms;
-    dr_instant ended;
-    size_t ended_bytes;
-    size_t id_len;
     char id[];
 };
 
@@ -98,11 +102,14 @@ static void replay_free(struct replay *replay) {
     dr_free(replay);
 }
 
+static void replay_hold(struct replay *replay) {
+    (void)atomic_fetch_add_explicit(&replay->users, 1, memory_order_relaxed);
+}
+
 static void replay_release(struct replay *replay) {
-    pthread_mutex_lock(&replay->mutex);
-    const bool is_last = --replay->users == 0;
-    pthread_mutex_unlock(&replay->mutex);
-    if (is_last) replay_free(replay);
+    if (atomic_fetch_sub_explicit(&replay->users, 1, memory_order_acq_rel) == 1) {
+        replay_free(replay);
+    }
 }
 
 /* --- accounts, under the table's mutex
@@ -151,6 +158,16 @@ static void table_drop(struct replay_table *table, struct replay *replay) {
     replay_release(replay);
 }
 
+/* What letting go of those behind it will touch. */
+static void fetch_neighbours(const struct replay *replay) {
+    const struct dr_list *following[] = {replay->node.next, replay->by_account.next};
+    for (size_t i = 0; i < 2; i++) {
+        const char *place = (const char *)following[i];
+        __builtin_prefetch(place, 1);
+        __builtin_prefetch(place + CACHE_LINE_BYTES, 1);
+    }
+}
+
 static void table_drop_due(struct replay_table *table, dr_instant now) {
     while (!dr_list_is_empty(&table->ended)) {
         struct replay *oldest = dr_list_item(table->ended.next, struct replay, node);
@@ -190,17 +207,28 @@ void replay_table_tidy(struct replay_table *table, dr_instant now) {
 }
 
 /* Of an account that has much of its own, the oldest of these. */
-static bool table_make_room(struct replay_table *table, const struct replay_account *account) {
-    struct replay *oldest = NULL;
-    pthread_mutex_lock(&table->mutex);
+static struct replay *table_oldest(const struct replay_table *table,
+                                   const struct replay_account *account) {
     if (account->ended_bytes > table->fair_bytes) {
-        oldest = dr_list_item(account->ended.next, struct replay, by_account);
-    } else if (!dr_list_is_empty(&table->ended)) {
-        oldest = dr_list_item(table->ended.next, struct replay, node);
+        return dr_list_item(account->ended.next, struct replay, by_account);
     }
-    if (oldest) table_drop(table, oldest);
+    if (dr_list_is_empty(&table->ended)) return NULL;
+    return dr_list_item(table->ended.next, struct replay, node);
+}
+
+/* Several at once, each fetched into the cache while the one before it goes. */
+static bool table_make_room(struct replay_table *table, const struct replay_account *account) {
+    pthread_mutex_lock(&table->mutex);
+    const size_t part = table->by_id.count / GIVING_WAY_PART + 1;
+    struct replay *oldest = table_oldest(table, account);
+    const bool has_some = oldest != NULL;
+    for (size_t left = part < GIVING_WAY_MAX ? part : GIVING_WAY_MAX; oldest && left > 0; left--) {
+        fetch_neighbours(oldest);
+        table_drop(table, oldest);
+        oldest = table_oldest(table, account);
+    }
     pthread_mutex_unlock(&table->mutex);
-    return oldest != NULL;
+    return has_some;
 }
 
 /* Where there is no more room, what has ended makes some. The account has a record that is not in
@@ -245,8 +273,9 @@ static struct replay *replay_new(struct replay_table *table, dr_slice request_id
     if (!replay) return NULL;
     pthread_mutex_init(&replay->mutex, NULL);
     replay->table = table;
-    replay->users = 2;
-    replay->id_len = request_id.len;
+    atomic_init(&replay->users, 2);
+    dr_assert(request_id.len <= UINT16_MAX);
+    replay->id_len = (uint16_t)request_id.len;
     memcpy(replay->id, request_id.data, request_id.len);
     dr_list_init(&replay->node);
     dr_list_init(&replay->by_account);
@@ -266,35 +295,37 @@ static bool table_add(struct replay_table *table, struct replay *replay, dr_slic
     account_release(table, account);
     return false;
 }
-/* Its first leaf, before anybody follows. */
-static bool replay_begin(struct replay *replay, struct leaf *leaf) {
-    if (!leaf) return false;
+/* Its first leaf, before anybody follows; under a mutex that whoever finds it takes. */
+static void replay_begin(struct replay *replay, struct leaf *leaf) {
+    if (!leaf) return;
     atomic_init(word_at(leaf, 0), 0);
-    pthread_mutex_lock(&replay->mutex);
     replay->first = leaf;
     replay->is_kept = true;
-    pthread_mutex_unlock(&replay->mutex);
-    return true;
 }
 
 bool replay_open(struct replay_pen *pen, struct replay_table *table, dr_slice request_id,
-                 dr_slice account_id, int64_t keep_ms, const struct replay_writer *writer,
-                 dr_instant now) {
+                 dr_slice account_id, int64_t keep_ms, const struct replay_writer *writer) {
     struct replay *replay = replay_new(table, request_id);
     *pen = (struct replay_pen){.replay = NULL};
     if (!replay) return false;
     replay->pen = pen;
     replay->writer = *writer;
     replay->keep_ms = keep_ms;
+    replay_begin(replay, leaf_take(table->leaves));
     pthread_mutex_lock(&table->mutex);
-    table_drop_due(table, now);
     const bool is_added = table_add(table, replay, account_id);
     pthread_mutex_unlock(&table->mutex);
     if (!is_added) {
         replay_free(replay);
         return false;
     }
-    if (replay_begin(replay, table_take_leaf(table, replay->account))) {
+    if (!replay->first) {
+        struct leaf *leaf = table_take_leaf(table, replay->account);
+        pthread_mutex_lock(&replay->mutex);
+        replay_begin(replay, leaf);
+        pthread_mutex_unlock(&replay->mutex);
+    }
+    if (replay->first) {
         pen->replay = replay;
         pen->leaf = replay->first;
         return true;
@@ -356,7 +387,7 @@ static void tell_writer(struct replay *replay, unsigned fact) {
     replay->facts |= fact;
     if (replay->is_posted) return;
     replay->is_posted = true;
-    replay->users++;
+    replay_hold(replay);
     replay->message.run = writer_told;
     dr_mailbox_post(replay->writer.mailbox, &replay->message);
 }
@@ -370,19 +401,29 @@ static size_t bytes_on_leaves(size_t len) {
     return WORD_BYTES + whole_words(len);
 }
 
+/* Rows of a burst are long, and as much as came at once is likely to come again: while the system
+ * sends the one, the memory for the next is fetched. */
+static void fetch_ahead(const struct leaf *leaf, uint32_t at, size_t len) {
+    if (len < ROW_BYTES_LONG) return;
+    const size_t most = LEAF_BYTES - at;
+    for (size_t ahead = 0; ahead < len && ahead < most; ahead += CACHE_LINE_BYTES) {
+        __builtin_prefetch(leaf->bytes + at + ahead, 1);
+    }
+}
+
 /* Writes the row behind what is there, where no reader looks before the word in front of it is set.
  * False, and nothing has changed, when there is no room for it. */
 static bool pen_put(struct replay_pen *pen, dr_slice row, uint32_t count) {
-    struct replay_table *table = pen->replay->table;
     struct leaf *const first = pen->leaf;
     struct leaf *leaf = first;
     uint32_t at = pen->at + WORD_BYTES;
     dr_slice rest = row;
     for (size_t left = whole_words(row.len);;) {
         if (at == LEAF_BYTES) {
-            leaf->next = table_take_leaf(table, pen->replay->account);
+            const struct replay *replay = pen->replay; /* in no cache: not to be read before */
+            leaf->next = table_take_leaf(replay->table, replay->account);
             if (!leaf->next) {
-                leaf_give_back(table->leaves, first->next);
+                leaf_give_back(replay->table->leaves, first->next);
                 first->next = NULL;
                 return false;
             }
@@ -397,6 +438,7 @@ static bool pen_put(struct replay_pen *pen, dr_slice row, uint32_t count) {
         left -= here;
         at += (uint32_t)here;
     }
+    fetch_ahead(leaf, at, row.len);
     atomic_store_explicit(word_at(leaf, at), 0, memory_order_relaxed);
     atomic_store_explicit(word_at(first, pen->at), word_of(row, count), memory_order_release);
     pen->leaf = leaf;
@@ -628,7 +670,7 @@ static enum dr_status record_follow(struct replay *replay, uint64_t after,
         tell_follower(replay);
     }
     replay->follower = follower;
-    replay->users++;
+    replay_hold(replay);
     tell_writer(replay, REPLAY_MOVED);
     return DR_OK;
 }

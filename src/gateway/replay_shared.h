@@ -69,8 +69,8 @@ struct replay_pen {
 /* Begins a record that is kept for `keep_ms` after its end. False when out of memory. The pen is
  * kept until replay_close. */
 bool replay_open(struct replay_pen *pen, struct replay_table *table, dr_slice request_id,
-                 dr_slice account_id, int64_t keep_ms, const struct replay_writer *writer,
-                 dr_instant now) DR_MUST_USE;
+                 dr_slice account_id, int64_t keep_ms,
+                 const struct replay_writer *writer) DR_MUST_USE;
 /* Where the next frame goes, to be fetched into the cache some time before; never to be read. */
 const void *replay_place(const struct replay_pen *pen);
 /* Frames are put in rows, `count` of them at once, at least one. */

@@ -47,7 +47,7 @@ static bool open_record_of(struct stage *stage, struct replay_pen *pen, const ch
                            const char *account_id) {
     const struct replay_writer writer = {stage->mailbox, writer_told, stage};
     return replay_open(pen, stage->table, dr_slice_text(id), dr_slice_text(account_id), KEEP_MS,
-                       &writer, dr_loop_now(stage->loop));
+                       &writer);
 }
 
 static bool open_record(struct stage *stage, struct replay_pen *pen, const char *id) {

@@ -90,7 +90,7 @@ static struct sse_answer *answer_new(struct exchange *exchange) {
     answer->exchange = exchange;
     const dr_slice name = key_of(dr_slice_of(exchange->request_id, REQUEST_ID_BYTES), key);
     if (!replay_open(&answer->pen, worker->replays, name, exchange->key->key.account_id, resume_ms,
-                     &writer, dr_loop_now(worker->loop))) {
+                     &writer)) {
         return NULL;
     }
     dr_timer_init(&answer->lost_timer, answer, answer_lost_for_long);

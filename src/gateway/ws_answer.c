@@ -15,7 +15,7 @@ _Static_assert(offsetof(struct ws_answer, begin_text) + WS_BEGIN_BYTES_SHORT <=
 static void answer_told(void *owner, unsigned facts);
 
 void ws_answer_end_turn(struct ws_answer *answer, enum chat_turn_end end) {
-    struct worker *worker = answer->exchange->worker;
+    struct worker *worker = answer->worker;
     if (!answer->turn) return;
     chat_turn_end(answer->turn, end, &worker->frame, dr_loop_now(worker->loop));
     answer->turn = NULL;
@@ -23,7 +23,7 @@ void ws_answer_end_turn(struct ws_answer *answer, enum chat_turn_end end) {
 
 static void answer_close_replay(struct ws_answer *answer, bool is_over) {
     if (!answer->pen.replay) return;
-    replay_close(&answer->pen, is_over, dr_loop_now(answer->exchange->worker->loop));
+    replay_close(&answer->pen, is_over, dr_loop_now(answer->worker->loop));
 }
 
 /* Nobody will ever hear it. The exchange settles, and the answer is gone. */
@@ -69,6 +69,7 @@ struct ws_answer *ws_answer_new(struct exchange *exchange, const dr_slice *id) {
     struct ws_answer *answer = take_place(&exchange->arena);
     if (!answer) return NULL;
     answer->exchange = exchange;
+    answer->worker = exchange->worker;
     answer->request_id = dr_slice_of(exchange->request_id, REQUEST_ID_BYTES);
     dr_timer_init(&answer->lost_timer, answer, answer_lost_for_long);
     return answer_keep_id(answer, id) ? answer : NULL;
@@ -100,8 +101,7 @@ void ws_answer_record(struct ws_answer *answer) {
     if (resume_ms == 0) return;
     /* Without memory for it the answer can't be resumed, that is all. */
     (void)!replay_open(&answer->pen, worker->replays, answer->request_id,
-                       exchange->key->key.account_id, resume_ms, &writer,
-                       dr_loop_now(worker->loop));
+                       exchange->key->key.account_id, resume_ms, &writer);
 }
 
 static bool may_be_resumed(const struct ws_answer *answer) {

@@ -8,60 +8,51 @@
 #include "gateway/chat_turn.h"
 #include "gateway/refusal.h"
 #include "gateway/replay_shared.h"
+#include "gateway/ws_summary.h"
 #include "net/loop.h"
 
 struct exchange;
 struct dr_ws_session;
+struct worker;
 struct ws_connection;
 
 enum {
-    WS_FINISH_BYTES_MAX = 63,
-    WS_CHOICES_MAX = 128, /* of which it is told how they ended: OpenAI's bound of `n` */
-    WS_OTHERS_MAX = 8,
-    WS_OTHER_BYTES_MAX = 64,
     WS_MODEL_BYTES_MAX = 256,
     WS_BEGIN_BYTES_AT_HAND = 64,
     WS_BEGIN_BYTES_SHORT = 32,
+    WS_SEQ_DIGITS_MAX = 13, /* at a frame a nanosecond for three hours */
 };
 
-/* How a choice ended. */
-struct ws_finish {
-    uint8_t len; /* 0: it has not */
-    char text[WS_FINISH_BYTES_MAX];
-};
-
-/* In its exchange's arena. */
+/* In its exchange's arena. It is cleared for each answer, so that what few answers have is not in
+ * it. */
 struct ws_answer {
     /* what every frame needs, in two lines of the cache: see ws_answer_new */
     struct dr_ws_session *session; /* NULL: lost, or resumed elsewhere */
     struct replay_pen pen;         /* its record is NULL when it can't be resumed */
-    struct exchange *exchange;
-    uint64_t seq;   /* of the latest frame */
-    dr_slice begin; /* of every frame: `{"id":…,"seq":` */
+    struct worker *worker;         /* its exchange's */
+    dr_slice begin;                /* of every frame: `{"id":…,"seq":` */
     struct openai_halves halves;
-    uint16_t model_len;
-    bool is_noted; /* words too are looked at: for the session, or to place citations */
+    bool has_model; /* its summary has */
+    bool is_noted;  /* words too are looked at: for the session, or to place citations */
+    uint8_t seq_len;
+    char seq[WS_SEQ_DIGITS_MAX];             /* of the latest frame, as text */
     char begin_text[WS_BEGIN_BYTES_AT_HAND]; /* of `begin`, unless it is longer */
 
+    struct exchange *exchange;
     struct ws_connection *connection; /* NULL with `session` */
     struct dr_list node;              /* the connection's running answers */
     struct dr_timer lost_timer;
     dr_slice id; /* as the client wrote it, or one made up */
     dr_slice request_id;
-    struct dr_buf ask;      /* its text, while its session's turn is awaited */
-    struct chat_turn *turn; /* NULL without a session */
-    struct openai_call_numbers calls;
-    uint32_t thought_count; /* blocks of thinking so far */
-    bool has_words;         /* of the present one */
-    bool signs_thinking;    /* the provider seals it, and wants it back with the next turn */
-    bool is_legacy;         /* translated for a client that asked with `functions` */
-    struct ws_finish finish;
-    struct ws_finish *finishes; /* of all choices; NULL while only the first has ended */
-    uint32_t choice_count;      /* that ended, by the highest index */
-    uint32_t other_count;
-    dr_slice others[WS_OTHERS_MAX]; /* members of deltas that have no frame; in the arena */
+    struct dr_buf ask;                 /* its text, while its session's turn is awaited */
+    struct chat_turn *turn;            /* NULL without a session */
+    struct openai_call_numbers *calls; /* NULL: there was none yet */
+    uint32_t thought_count;            /* blocks of thinking so far */
+    bool has_words;                    /* of the present one */
+    bool signs_thinking; /* the provider seals it, and wants it back with the next turn */
+    bool is_legacy;      /* translated for a client that asked with `functions` */
+    struct ws_summary summary;
     uint64_t character_counts[OPENAI_WRITER_CHOICES_MAX]; /* of texts, if is_noted */
-    char model[WS_MODEL_BYTES_MAX];
 };
 
 /* In the exchange's arena. `id` is copied; DR_NONE: the request's is taken; NULL: the frames have

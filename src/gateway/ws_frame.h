@@ -36,6 +36,8 @@ size_t ws_frame_tell_events(struct ws_answer *answer, const struct answer_event 
                             size_t count);
 /* The same for words that have nothing beside them, and are not counted. */
 void ws_frame_tell_words(struct ws_answer *answer, const struct answer_event *words);
+/* The same for words of the first choice that stand in JSON as they are: nearly all are such. */
+void ws_frame_tell_plain_words(struct ws_answer *answer, dr_slice words);
 void ws_frame_tell_end(struct ws_answer *answer, const struct downstream_close *close);
 void ws_frame_tell_refusal(struct ws_answer *answer, const struct refusal *refusal);
 /* The next frame of a row, whose answer has an id, and what stands in it behind that. False when

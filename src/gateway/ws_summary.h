@@ -9,7 +9,18 @@ struct answer_event;
 struct downstream_close;
 struct ws_answer;
 
-/* While `model_len` is 0: the first name counts. */
+/* Zero at first. Texts are static or in the exchange's arena. */
+struct ws_summary {
+    /* private */
+    dr_slice model;
+    dr_slice finish;       /* of the first choice; empty: it has not ended */
+    dr_slice *finishes;    /* of all choices; NULL while only the first has ended */
+    dr_slice *others;      /* members of deltas that have no frame; NULL: none */
+    uint32_t choice_count; /* that ended, by the highest index */
+    uint32_t other_count;
+};
+
+/* While the answer has no model: the first name counts. */
 void ws_summary_note_model(struct ws_answer *answer, dr_slice model);
 void ws_summary_note_finish(struct ws_answer *answer, const struct answer_event *event);
 /* A member of a delta that has no frame. More than a few names are not told. */
