@@ -155,11 +155,13 @@ static bool go_on(struct call *call, int64_t now_ns) {
     const bool is_burst = call->provider->options.spacing_ns == 0;
     uint32_t writes = is_burst ? GATHER_MAX : 1;
     while (writes > 0 && call->is_stream && call->stage != CALL_BLOCKED) {
-        if (call->has_begun) writes--;
-        if (!(call->has_begun ? write_events(call, now_ns) : write_begin(call))) {
+        const bool is_event = call->has_begun;
+        if (is_event && call->due_ns > now_ns) break;
+        if (!(is_event ? write_events(call, now_ns) : write_begin(call))) {
             close_call(call);
             return false;
         }
+        if (is_event) writes--;
     }
     if (call->stage == CALL_BLOCKED) return true;
     if (call->is_stream)
@@ -202,6 +204,17 @@ static const char *find_number(const struct call *call, const char *body, size_t
     return body + len - LOAD_NUMBER_DIGITS - 2;
 }
 
+/* When a stream's events come must not follow from when its relay let the stream before it end: it
+ * would gather streams into herds, each relay its own, that share a turn of its loop ever after. So
+ * an answer begins at a moment of the spacing that depends on its number alone. */
+static int64_t first_due(const struct call *call, int64_t now_ns) {
+    const int64_t spacing_ns = call->provider->options.spacing_ns;
+    if (spacing_ns == 0) return now_ns;
+    const uint64_t mixed = call->number * 0x9E3779B97F4A7C15U; /* Fibonacci hashing */
+    const int64_t moment_ns = (int64_t)((mixed >> 11) % (uint64_t)spacing_ns);
+    return now_ns + (moment_ns - now_ns % spacing_ns + spacing_ns) % spacing_ns;
+}
+
 /* False when the connection is gone and closed. */
 static bool answer_body(struct call *call, const char *body, size_t len) {
     static const char streams[] = "\"stream\":true";
@@ -216,8 +229,8 @@ static bool answer_body(struct call *call, const char *body, size_t len) {
     call->is_stream = true;
     call->has_begun = false;
     call->sent_count = 0;
-    call->due_ns = load_now_ns();
-    return go_on(call, call->due_ns);
+    call->due_ns = first_due(call, load_now_ns());
+    return go_on(call, load_now_ns());
 }
 
 /* Answers the request at the front of `bytes`. Returns its length, 0 when it is not there whole,
