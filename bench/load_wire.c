@@ -10,6 +10,9 @@
 #define HOLE_NUMBER "0000000000"
 #define HOLE_INDEX "000000"
 #define HOLE_TIME "0000000000000000"
+/* The name behind an alias, as providers answer with it. */
+#define ANSWER_MODEL "gpt-4o-mini-2024-07-18"
+/* Up to the details. */
 #define USAGE "{\"prompt_tokens\":171,\"completion_tokens\":96,\"total_tokens\":267,"
 
 static const char user_text[] =
@@ -98,9 +101,6 @@ static void init_stream_head(struct load_wire *wire) {
     put(&wire->stream_head, "X-Request-Id: req_0123456789abcdef\r\nCache-Control: no-cache\r\n");
     put(&wire->stream_head, "Transfer-Encoding: chunked\r\n\r\n");
 }
-
-/* The name behind an alias, as providers answer with it. */
-#define ANSWER_MODEL "gpt-4o-mini-2024-07-18"
 
 static void put_event_begin(struct load_text *event) {
     put(event, "data: {\"id\":\"chatcmpl-Chun1541wO9KsnA1Azu");

@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the processor fetches at once. Blocks need not begin where a line does. */
+enum { DR_CACHE_LINE_BYTES = 64 };
+
 /* NULL when out of memory. `size` 0 is allowed and gives a pointer that may be freed. */
 void *dr_alloc(size_t size) __attribute__((malloc, warn_unused_result));
 void *dr_alloc_zero(size_t count, size_t size) __attribute__((malloc, warn_unused_result));

@@ -78,7 +78,7 @@ void dr_buf_commit(struct dr_buf *buf, size_t len) {
 
 void dr_buf_put_growing(struct dr_buf *buf, dr_slice bytes) {
     if (bytes.len == 0) return;
-    char *room = dr_buf_reserve(buf, bytes.len);
+    char *room = dr_buf_reserve_growing(buf, bytes.len);
     if (!room) return;
     memcpy(room, bytes.data, bytes.len);
     buf->len += bytes.len;

@@ -15,7 +15,7 @@ enum { FRAMES_BYTES_KEPT = 256 * 1024 };
 /* --- on their way
  * ------------------------------------------------------------------------------- */
 
-/* A gap would go unseen: nobody who listens, or comes back, gets more. */
+/* A gap, or what is wrong, would go unseen: nobody who listens, or comes back, gets more. */
 static void break_off(struct ws_answer *answer) {
     if (answer->pen.replay) replay_lose(&answer->pen);
     if (answer->session) dr_ws_session_reset(answer->session);
@@ -128,7 +128,8 @@ static void number_calls(struct ws_answer *answer, struct answer_chunk *chunk) {
     if (answer->calls) {
         openai_call_numbers_apply(answer->calls, chunk);
     } else {
-        break_off(answer);
+        break_off(answer); /* out of memory: calls would be taken for one another */
+        ws_answer_end_turn(answer, CHAT_TURN_CUT);
     }
 }
 

@@ -93,9 +93,10 @@ struct exchange {
     struct exchange_choices choices;
     bool has_usage_chunk; /* the client has been shown all that was reported, by the latest chunk */
     uint64_t counted_bytes; /* of output_bytes, come by the latest report of usage */
-    dr_slice answer_model;
-    struct dr_buf held; /* events without a word that came before the first with one */
-    dr_slice last;      /* the end's bytes, lent by the attempt until settled */
+
+    dr_slice answer_model; /* as answer_id */
+    struct dr_buf held;    /* events without a word that came before the first with one */
+    dr_slice last;         /* the end's bytes, lent by the attempt until settled */
     struct refusal refusal;
 
     /* what it cost */

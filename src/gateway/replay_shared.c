@@ -23,11 +23,10 @@ enum {
     RECORDS_MAX = 1 << 20,
     PENDING_BYTES_HIGH = 16 * 1024,
     FAIR_PART = 8, /* an account with more than this part of all makes room for itself */
-    /* Where room is wanted, so many give way at once, of a table of many one in so many. */
-    GIVING_WAY_MAX = 16,
+    /* Where room is wanted, one in 256 of all records gives way at once, at most 16. */
     GIVING_WAY_PART = 256,
-    CACHE_LINE_BYTES = 64,
-    ROW_BYTES_LONG = 4 * CACHE_LINE_BYTES,
+    GIVING_WAY_MAX = 16,
+    BURST_FRAMES = 4, /* in one row */
     WORD_BYTES = 8,
 };
 _Static_assert(LEAF_BYTES % WORD_BYTES == 0, "no word stands on two leaves");
@@ -42,7 +41,7 @@ struct replay_account {
 };
 
 struct replay {
-    /* What letting go of it touches, a minute after anybody has: two lines of the cache. */
+    /* What letting go of it touches, a minute after anybody has, and its id. */
     struct dr_list node;       /* the table's: of those that have ended, the oldest first */
     struct dr_list by_account; /* the same, of its account */
     struct replay_account *account;
@@ -158,13 +157,11 @@ static void table_drop(struct replay_table *table, struct replay *replay) {
     replay_release(replay);
 }
 
-/* What letting go of those behind it will touch. */
-static void fetch_neighbours(const struct replay *replay) {
-    const struct dr_list *following[] = {replay->node.next, replay->by_account.next};
-    for (size_t i = 0; i < 2; i++) {
-        const char *place = (const char *)following[i];
-        __builtin_prefetch(place, 1);
-        __builtin_prefetch(place + CACHE_LINE_BYTES, 1);
+/* What letting go of the record with that node will touch; a list's head does no harm. */
+static void fetch_following(const struct dr_list *node) {
+    const char *place = (const char *)node;
+    for (size_t ahead = 0; ahead <= offsetof(struct replay, id); ahead += DR_CACHE_LINE_BYTES) {
+        __builtin_prefetch(place + ahead, 1);
     }
 }
 
@@ -206,26 +203,32 @@ void replay_table_tidy(struct replay_table *table, dr_instant now) {
     if (had_some && is_empty) replay_table_trim(table);
 }
 
+static bool has_much(const struct replay_table *table, const struct replay_account *account) {
+    return account->ended_bytes > table->fair_bytes;
+}
+
 /* Of an account that has much of its own, the oldest of these. */
 static struct replay *table_oldest(const struct replay_table *table,
                                    const struct replay_account *account) {
-    if (account->ended_bytes > table->fair_bytes) {
+    if (has_much(table, account)) {
         return dr_list_item(account->ended.next, struct replay, by_account);
     }
     if (dr_list_is_empty(&table->ended)) return NULL;
     return dr_list_item(table->ended.next, struct replay, node);
 }
 
-/* Several at once, each fetched into the cache while the one before it goes. */
+/* Several at once, each fetched into the cache while the one before it goes. An account that had
+ * much makes room until it has no more than its part. */
 static bool table_make_room(struct replay_table *table, const struct replay_account *account) {
     pthread_mutex_lock(&table->mutex);
     const size_t part = table->by_id.count / GIVING_WAY_PART + 1;
+    const bool had_much = has_much(table, account);
     struct replay *oldest = table_oldest(table, account);
     const bool has_some = oldest != NULL;
     for (size_t left = part < GIVING_WAY_MAX ? part : GIVING_WAY_MAX; oldest && left > 0; left--) {
-        fetch_neighbours(oldest);
+        fetch_following(had_much ? oldest->by_account.next : oldest->node.next);
         table_drop(table, oldest);
-        oldest = table_oldest(table, account);
+        oldest = has_much(table, account) == had_much ? table_oldest(table, account) : NULL;
     }
     pthread_mutex_unlock(&table->mutex);
     return has_some;
@@ -269,12 +272,12 @@ static _Atomic uint64_t *word_at(struct leaf *leaf, uint32_t at) {
  * -------------------------------------------------------------------------- */
 
 static struct replay *replay_new(struct replay_table *table, dr_slice request_id) {
+    dr_assert(request_id.len <= UINT16_MAX);
     struct replay *replay = dr_alloc_zero(1, sizeof *replay + request_id.len);
     if (!replay) return NULL;
     pthread_mutex_init(&replay->mutex, NULL);
     replay->table = table;
     atomic_init(&replay->users, 2);
-    dr_assert(request_id.len <= UINT16_MAX);
     replay->id_len = (uint16_t)request_id.len;
     memcpy(replay->id, request_id.data, request_id.len);
     dr_list_init(&replay->node);
@@ -295,7 +298,8 @@ static bool table_add(struct replay_table *table, struct replay *replay, dr_slic
     account_release(table, account);
     return false;
 }
-/* Its first leaf, before anybody follows; under a mutex that whoever finds it takes. */
+
+/* Its first leaf; before it is listed, or under its mutex. */
 static void replay_begin(struct replay *replay, struct leaf *leaf) {
     if (!leaf) return;
     atomic_init(word_at(leaf, 0), 0);
@@ -401,12 +405,11 @@ static size_t bytes_on_leaves(size_t len) {
     return WORD_BYTES + whole_words(len);
 }
 
-/* Rows of a burst are long, and as much as came at once is likely to come again: while the system
- * sends the one, the memory for the next is fetched. */
+/* Rows of several frames are a burst's, and as much as came at once is likely to come again: while
+ * the system sends the one, the memory for the next is fetched. */
 static void fetch_ahead(const struct leaf *leaf, uint32_t at, size_t len) {
-    if (len < ROW_BYTES_LONG) return;
     const size_t most = LEAF_BYTES - at;
-    for (size_t ahead = 0; ahead < len && ahead < most; ahead += CACHE_LINE_BYTES) {
+    for (size_t ahead = 0; ahead < len && ahead < most; ahead += DR_CACHE_LINE_BYTES) {
         __builtin_prefetch(leaf->bytes + at + ahead, 1);
     }
 }
@@ -438,7 +441,7 @@ static bool pen_put(struct replay_pen *pen, dr_slice row, uint32_t count) {
         left -= here;
         at += (uint32_t)here;
     }
-    fetch_ahead(leaf, at, row.len);
+    if (count >= BURST_FRAMES) fetch_ahead(leaf, at, row.len);
     atomic_store_explicit(word_at(leaf, at), 0, memory_order_relaxed);
     atomic_store_explicit(word_at(first, pen->at), word_of(row, count), memory_order_release);
     pen->leaf = leaf;

@@ -370,14 +370,15 @@ static void test_records_that_ended_make_room_for_those_under_way(void **state) 
     stage_close(&stage);
 }
 
-/* Whether "r1" can be resumed. */
-static bool has_first(struct stage *stage) {
+/* Whether it can be resumed. */
+static bool has_record(struct stage *stage, const char *id, const char *account_id) {
     struct replay_follower *follower = dr_alloc_zero(1, sizeof *follower);
     assert_non_null(follower);
     follower->mailbox = stage->mailbox;
     follower->told = follower_told;
-    const enum dr_status status = replay_follow(stage->table, DR_LIT("r1"), DR_LIT("a1"), 0,
-                                                dr_loop_now(stage->loop), follower);
+    const enum dr_status status =
+        replay_follow(stage->table, dr_slice_text(id), dr_slice_text(account_id), 0,
+                      dr_loop_now(stage->loop), follower);
     if (status == DR_OK) {
         replay_leave(follower);
     } else {
@@ -385,6 +386,10 @@ static bool has_first(struct stage *stage) {
         dr_free(follower);
     }
     return status == DR_OK;
+}
+
+static bool has_first(struct stage *stage) {
+    return has_record(stage, "r1", "a1");
 }
 
 static void test_an_account_with_much_does_not_push_out_what_others_have(void **state) {
@@ -417,6 +422,51 @@ static void test_an_account_with_much_does_not_push_out_what_others_have(void **
     }
     assert_false(has_first(&stage));
     stage_close(&stage);
+}
+
+static void keep_short(struct stage *stage, const char *id, const char *account_id) {
+    struct replay_pen pen;
+    assert_true(open_record_of(stage, &pen, id, account_id));
+    put_long(stage, &pen, 100, 'x');
+    assert_true(replay_is_kept(&pen));
+    replay_close(&pen, true, dr_loop_now(stage->loop));
+}
+
+/* "b0", "b1", ... of account "a2" until it, or the oldest of all, has given way. */
+static void keep_until_one_gives_way(struct stage *stage) {
+    char id[16];
+    bool is_full = false;
+    for (int i = 0; !is_full; i++) {
+        assert_in_range(i, 0, 2000);
+        (void)snprintf(id, sizeof id, "b%d", i);
+        keep_short(stage, id, "a2");
+        is_full = !has_record(stage, "b0", "a2") || !has_first(stage);
+    }
+}
+
+/* Of many, several give way at once: by an account that has little more than its part of them no
+ * more than that is to give, and nothing that others have. */
+static void test_an_account_gives_no_more_than_it_has_too_much(void **state) {
+    (void)state;
+    int own = 0;
+    for (int others = 860; others < 910; others++) {
+        struct stage stage;
+        char id[16];
+        char account_id[16];
+        stage_open(&stage, 2 * DR_SHEET_BYTES);
+        put_row(&stage, "one");
+        replay_close(&stage.pen, true, dr_loop_now(stage.loop));
+        for (int i = 0; i < others; i++) {
+            (void)snprintf(id, sizeof id, "c%d", i);
+            (void)snprintf(account_id, sizeof account_id, "c%d", i % 16);
+            keep_short(&stage, id, account_id);
+        }
+        keep_until_one_gives_way(&stage);
+        assert_true(has_record(&stage, "b0", "a2") != has_first(&stage));
+        own += has_first(&stage);
+        stage_close(&stage);
+    }
+    assert_in_range(own, 1, 49); /* both ways were seen */
 }
 
 static void test_what_nobody_comes_back_to_goes_when_its_time_is_over(void **state) {
@@ -466,6 +516,7 @@ int main(void) {
         cmocka_unit_test(test_what_finds_no_room_is_told_to_the_follower_as_lost),
         cmocka_unit_test(test_an_answer_that_was_given_up_has_no_end),
         cmocka_unit_test(test_records_that_ended_make_room_for_those_under_way),
+        cmocka_unit_test(test_an_account_gives_no_more_than_it_has_too_much),
         cmocka_unit_test(test_an_account_with_much_does_not_push_out_what_others_have),
         cmocka_unit_test(test_what_nobody_comes_back_to_goes_when_its_time_is_over),
         cmocka_unit_test(test_out_of_memory_there_is_no_record),

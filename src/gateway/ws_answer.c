@@ -2,14 +2,14 @@
  * Must not know frames in, nor what frames out say. */
 #include "gateway/ws_answer.h"
 
+#include "base/alloc.h"
 #include "base/utf8.h"
 #include "gateway/exchange.h"
 #include "gateway/ws_connection.h"
 #include "gateway/ws_frame.h"
 
-enum { CACHE_LINE_BYTES = 64 };
 _Static_assert(offsetof(struct ws_answer, begin_text) + WS_BEGIN_BYTES_SHORT <=
-                   2 * CACHE_LINE_BYTES,
+                   2 * DR_CACHE_LINE_BYTES,
                "short ids too");
 
 static void answer_told(void *owner, unsigned facts);
@@ -43,9 +43,9 @@ static void answer_lost_for_long(void *owner) {
 
 /* Where a line of the cache begins, so that what stands first in it takes no line more. */
 static struct ws_answer *take_place(struct dr_arena *arena) {
-    char *place = dr_arena_alloc_zero(arena, sizeof(struct ws_answer) + CACHE_LINE_BYTES);
+    char *place = dr_arena_alloc_zero(arena, sizeof(struct ws_answer) + DR_CACHE_LINE_BYTES);
     if (!place) return NULL;
-    return (struct ws_answer *)(void *)(place + (-(uintptr_t)place & (CACHE_LINE_BYTES - 1)));
+    return (struct ws_answer *)(void *)(place + (-(uintptr_t)place & (DR_CACHE_LINE_BYTES - 1)));
 }
 
 /* `id` as of ws_answer_new. */

@@ -83,7 +83,7 @@ static struct dr_buf *frames_of(const struct ws_answer *answer) {
     return &answer->worker->frames;
 }
 
-/* The next frame's number: counted as text, which is told more often than it is counted on. */
+/* The next frame's number: kept as text, so that no frame divides. */
 static void count_frame(struct ws_answer *answer) {
     size_t at = answer->seq_len;
     while (at > 0 && answer->seq[at - 1] == '9') answer->seq[--at] = '0';
@@ -348,7 +348,7 @@ static size_t put_calls(struct ws_answer *answer, const struct event_run *run) {
 static const dr_slice content = {",\"content\":", 11};
 
 /* Mostly short: then what lies in the lines that are at hand is copied, which takes no call. */
-static char *put_begin(char *at, const struct ws_answer *answer) {
+static char *put_begin_and_seq(char *at, const struct ws_answer *answer) {
     if (answer->begin.len > WS_BEGIN_BYTES_SHORT) {
         at = mempcpy(at, answer->begin.data, answer->begin.len);
     } else {
@@ -366,7 +366,7 @@ void ws_frame_tell_plain_words(struct ws_answer *answer, dr_slice words) {
     char *frame = dr_buf_reserve(frames, DR_WS_HEAD_BYTES_MAX + WS_BEGIN_BYTES_SHORT + len);
     if (!frame) return;
     char *at = frame + dr_ws_write_head(frame, DR_WS_OPCODE_TEXT, len, NULL);
-    at = put_begin(at, answer);
+    at = put_begin_and_seq(at, answer);
     at = mempcpy(at, content.data, content.len);
     *at++ = '"';
     at = mempcpy(at, words.data, words.len);

@@ -30,38 +30,44 @@ static dr_slice finish_name(enum answer_finish reason, dr_slice other) {
     return other;
 }
 
-/* What there is no memory for is not told. */
-static dr_slice keep_text(struct ws_answer *answer, dr_slice text, size_t len_max) {
-    dr_slice kept = DR_NONE;
-    const dr_slice first = dr_utf8_first(text, len_max);
-    if (first.len > 0) (void)!dr_arena_copy(&answer->exchange->arena, first, &kept);
-    return kept;
-}
-
 void ws_summary_note_model(struct ws_answer *answer, dr_slice model) {
-    answer->summary.model = keep_text(answer, model, WS_MODEL_BYTES_MAX);
+    /* Without memory for it, the one that was asked for is told. */
+    (void)!dr_arena_copy(&answer->exchange->arena, dr_utf8_first(model, WS_MODEL_BYTES_MAX),
+                         &answer->summary.model);
     answer->has_model = answer->summary.model.len > 0;
 }
 
 /* NULL when there is no place for it. */
-static dr_slice *finish_of(struct ws_answer *answer, uint32_t choice_index) {
+static struct ws_finish *finish_of(struct ws_answer *answer, uint32_t choice_index) {
     struct ws_summary *summary = &answer->summary;
     if (choice_index >= CHOICES_MAX) return NULL;
     if (choice_index >= summary->choice_count) summary->choice_count = choice_index + 1;
     if (choice_index == 0) return &summary->finish;
     if (!summary->finishes) {
         summary->finishes =
-            dr_arena_alloc_zero(&answer->exchange->arena, CHOICES_MAX * sizeof(dr_slice));
+            dr_arena_alloc_zero(&answer->exchange->arena, CHOICES_MAX * sizeof *summary->finishes);
     }
     return summary->finishes ? &summary->finishes[choice_index] : NULL;
 }
 
+/* Some say one with each chunk: it takes the place of the one before. Without memory for it, none
+ * was told. */
+static void finish_keep_word(struct ws_finish *finish, struct dr_arena *arena, dr_slice word) {
+    word = dr_utf8_first(word, FINISH_BYTES_MAX);
+    if (!finish->own) finish->own = dr_arena_alloc(arena, FINISH_BYTES_MAX);
+    if (!finish->own || word.len == 0) return;
+    memcpy(finish->own, word.data, word.len);
+    finish->name = dr_slice_of(finish->own, word.len);
+}
+
 void ws_summary_note_finish(struct ws_answer *answer, const struct answer_event *event) {
-    dr_slice *finish = finish_of(answer, event->choice_index);
+    struct ws_finish *finish = finish_of(answer, event->choice_index);
     if (!finish) return;
-    *finish = event->finish.reason == ANSWER_FINISH_OTHER
-                  ? keep_text(answer, event->finish.text, FINISH_BYTES_MAX)
-                  : finish_name(event->finish.reason, DR_NONE);
+    if (event->finish.reason == ANSWER_FINISH_OTHER) {
+        finish_keep_word(finish, &answer->exchange->arena, event->finish.text);
+    } else {
+        finish->name = finish_name(event->finish.reason, DR_NONE);
+    }
 }
 
 void ws_summary_note_other(struct ws_answer *answer, dr_slice name) {
@@ -107,7 +113,7 @@ static dr_slice missing_finish(const struct ws_answer *answer, uint32_t choice_i
 static dr_slice finish_of_other(const struct ws_answer *answer, uint32_t choice_index,
                                 bool is_cancelled) {
     const dr_slice finish =
-        answer->summary.finishes ? answer->summary.finishes[choice_index] : DR_NONE;
+        answer->summary.finishes ? answer->summary.finishes[choice_index].name : DR_NONE;
     const uint64_t unfinished = exchange_unfinished_choices(answer->exchange);
     const bool lacks_finish = (unfinished & exchange_choice_bit(choice_index)) != 0;
     return lacks_finish && !is_cancelled ? missing_finish(answer, choice_index) : finish;
@@ -131,7 +137,7 @@ static void put_finish_reasons(struct dr_buf *json, const struct ws_answer *answ
 
 void ws_summary_put(struct dr_buf *json, const struct ws_answer *answer,
                     const struct downstream_close *close) {
-    dr_slice finish = answer->summary.finish;
+    dr_slice finish = answer->summary.finish.name;
     dr_slice model = answer->summary.model;
     if (close->is_cancelled) finish = DR_LIT("cancelled");
     if (finish.len == 0) finish = missing_finish(answer, 0);

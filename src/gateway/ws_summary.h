@@ -9,14 +9,20 @@ struct answer_event;
 struct downstream_close;
 struct ws_answer;
 
-/* Zero at first. Texts are static or in the exchange's arena. */
+/* How a choice ended. */
+struct ws_finish {
+    dr_slice name; /* empty: it was not told */
+    char *own;     /* where a word that is not one of OpenAI's stands */
+};
+
+/* Zero at first. Memory is of the exchange's arena. */
 struct ws_summary {
     /* private */
     dr_slice model;
-    dr_slice finish;       /* of the first choice; empty: it has not ended */
-    dr_slice *finishes;    /* of all choices; NULL while only the first has ended */
-    dr_slice *others;      /* members of deltas that have no frame; NULL: none */
-    uint32_t choice_count; /* that ended, by the highest index */
+    struct ws_finish finish;    /* of the first choice */
+    struct ws_finish *finishes; /* of all choices; NULL while only the first has ended */
+    dr_slice *others;           /* members of deltas that have no frame; NULL: none */
+    uint32_t choice_count;      /* that ended, by the highest index */
     uint32_t other_count;
 };
 
