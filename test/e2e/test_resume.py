@@ -107,6 +107,22 @@ def test_an_answer_is_resumed_at_any_moment_on_any_connection(tmp_path, slow):
     assert len({row["request_id"] for row in rows}) == requests
 
 
+@pytest.mark.parametrize("name", ["x", "0b9a3c1e-6f2d-4a51-9d5e-2c7f0a8b4d13", "y" * 64])
+def test_long_answers_are_numbered_to_their_end(tmp_path, slow, name):
+    slow.words = [f"w{number} " for number in range(1200)]
+    slow.say(len(slow.words))
+    with running(Relay(tmp_path, slow.provider.url)) as relay:
+        with open_socket(relay, relay.key) as socket:
+            told = begin(socket, name)
+            while not told.is_done:
+                told.take(receive(socket))
+            assert told.text == "".join(slow.words) and told.last["seq"] == 1202
+            for kept in (1, 9, 98, 99, 998, 999):
+                again = Told()
+                again.frames = told.frames[:kept]
+                assert resume(socket, again).text == told.text
+
+
 def test_an_answer_that_has_not_begun_can_be_resumed(tmp_path, slow):
     with running(Relay(tmp_path, slow.provider.url)) as relay:
         with open_socket(relay, relay.key) as socket:
