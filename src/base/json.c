@@ -196,6 +196,10 @@ static bool has_more_values(dr_slice text, size_t count_max) {
     return count > count_max;
 }
 
+bool dr_json_is_within_limit(const struct dr_json_reader *reader, dr_slice text) {
+    return !has_more_values(text, reader->values_max);
+}
+
 /* yyjson itself knows no limit to nesting. One pass over the row of values. */
 static bool is_deeper(struct dr_json_reader *reader, const yyjson_doc *document,
                       uint32_t depth_max) {
@@ -474,33 +478,54 @@ static void put_escape(struct dr_buf *buf, char byte) {
     dr_buf_put_char(buf, "0123456789abcdef"[byte & 15]);
 }
 
-static bool is_plain(char byte) {
-    return (uint8_t)byte >= 0x20 && (uint8_t)byte < 0x80 && byte != '"' && byte != '\\';
+/* Sixteen bytes at a step, by instructions that most processors have for it. */
+typedef uint8_t lanes __attribute__((vector_size(16)));
+
+/* All bits of the lanes whose byte ends a string, escapes or controls. */
+static inline lanes marks_of(lanes bytes) {
+    return (lanes)(bytes < 0x20) | (lanes)(bytes == '"') | (lanes)(bytes == '\\');
 }
 
-/* How many of eight bytes are plain, up to the first that is not. Each line sets the top bit of the
- * bytes it looks for; a borrow sets it wrongly only behind such a byte, and the first counts. */
-static size_t count_plain(const char *bytes) {
-    const uint64_t ones = 0x0101010101010101u;
-    uint64_t eight;
-    memcpy(&eight, bytes, 8);
-    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) eight = __builtin_bswap64(eight);
-    const uint64_t controls = eight - ones * 0x20;
-    const uint64_t quotes = (eight ^ ones * '"') - ones;
-    const uint64_t backslashes = (eight ^ ones * '\\') - ones;
-    const uint64_t found = (eight | controls | quotes | backslashes) & ones * 0x80;
-    return found == 0 ? 8 : (size_t)__builtin_ctzll(found) / 8;
+/* The same, and of those whose byte is beyond ASCII. */
+static inline lanes marks_beyond_ascii_of(lanes bytes) {
+    return marks_of(bytes) | (lanes)(bytes >= 0x80);
+}
+
+static inline size_t first_byte(uint64_t marks) {
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) marks = __builtin_bswap64(marks);
+    return (size_t)__builtin_ctzll(marks) / 8;
+}
+
+/* How many lanes there are before the first that is marked. */
+static inline size_t lanes_before(lanes marks) {
+    uint64_t halves[2];
+    memcpy(halves, &marks, sizeof halves);
+    if (halves[0] != 0) return first_byte(halves[0]);
+    return halves[1] != 0 ? 8 + first_byte(halves[1]) : sizeof marks;
+}
+
+static inline size_t unmarked_len(dr_slice text, lanes (*marks)(lanes bytes))
+    __attribute__((always_inline)); /* and `marks` with it: no call for each step */
+static inline size_t unmarked_len(dr_slice text, lanes (*marks)(lanes bytes)) {
+    lanes bytes;
+    size_t at = 0;
+    for (; text.len - at >= sizeof bytes; at += sizeof bytes) {
+        memcpy(&bytes, text.data + at, sizeof bytes);
+        const size_t unmarked = lanes_before(marks(bytes));
+        if (unmarked < sizeof bytes) return at + unmarked;
+    }
+    if (at == text.len) return at;
+    bytes = (lanes){0}; /* which is marked, and ends what is left */
+    memcpy(&bytes, text.data + at, text.len - at);
+    return at + lanes_before(marks(bytes));
 }
 
 size_t dr_json_plain_len(dr_slice text) {
-    size_t at = 0;
-    while (text.len - at >= 8) {
-        const size_t plain = count_plain(text.data + at);
-        at += plain;
-        if (plain < 8) return at;
-    }
-    while (at < text.len && is_plain(text.data[at])) at++;
-    return at;
+    return unmarked_len(text, marks_beyond_ascii_of);
+}
+
+size_t dr_json_unescaped_len(dr_slice text) {
+    return unmarked_len(text, marks_of);
 }
 
 void dr_json_put_string(struct dr_buf *buf, dr_slice text) {

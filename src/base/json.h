@@ -27,6 +27,7 @@ struct dr_json_reader *dr_json_reader_new(void); /* given; NULL when out of memo
 /* For texts of strangers: one of more values (names of members count too) is DR_TOO_LARGE before
  * it is parsed, which takes time and memory by the value. A megabyte of text is one value. */
 void dr_json_reader_limit(struct dr_json_reader *reader, size_t values_max);
+bool dr_json_is_within_limit(const struct dr_json_reader *reader, dr_slice text);
 void dr_json_reader_free(struct dr_json_reader *reader);
 /* Gives a large document's memory back now; what was read is gone. */
 void dr_json_reader_trim(struct dr_json_reader *reader);
@@ -83,6 +84,9 @@ bool dr_json_place(const struct dr_json_reader *reader, dr_slice text, size_t *r
 
 /* How many bytes at the front stand in a string as they are: ASCII that needs no escape. */
 size_t dr_json_plain_len(dr_slice text);
+/* The same of any characters: up to a quote, a backslash or a control character. That it is UTF-8
+ * is not looked at. */
+size_t dr_json_unescaped_len(dr_slice text);
 
 /* Writers. Strings are escaped as RFC 8259 asks and stay valid JSON for any bytes (invalid UTF-8
  * becomes U+FFFD). */

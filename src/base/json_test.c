@@ -671,16 +671,22 @@ static void test_any_pair_of_bytes_becomes_readable_json(void **state) {
 
 static void test_text_is_plain_up_to_the_first_byte_that_needs_a_look(void **state) {
     (void)state;
-    /* Every byte at every place, so that steps of eight and of one both meet it. */
-    for (size_t at = 0; at < 20; at++) {
-        for (unsigned byte = 0; byte < 256; byte++) {
-            char text[] = "!#~ []\x7f and more letters";
-            text[at] = (char)byte;
-            const bool is_plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
-            assert_int_equal(dr_json_plain_len((dr_slice){text, 20}), is_plain ? 20 : at);
+    /* Every byte at every place of texts of all lengths, so that whole steps and the last one meet
+     * it, and one that is behind the text is not looked at. */
+    for (size_t len = 0; len <= 35; len++) {
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned byte = 0; byte < 256; byte++) {
+                char text[] = "!#~ []\x7f and more letters, and still more";
+                text[at] = (char)byte;
+                const bool is_unescaped = byte >= 0x20 && byte != '"' && byte != '\\';
+                const dr_slice all = {text, len};
+                assert_int_equal(dr_json_unescaped_len(all), is_unescaped ? len : at);
+                assert_int_equal(dr_json_plain_len(all), is_unescaped && byte < 0x80 ? len : at);
+            }
         }
     }
     assert_int_equal(dr_json_plain_len(DR_NONE), 0);
+    assert_int_equal(dr_json_unescaped_len(DR_NONE), 0);
 }
 
 static void test_absent_text_is_written_as_null(void **state) {

@@ -327,6 +327,10 @@ static const char *const alike[] = {
     "[{\"delta\":{\"content\":\"\\\"created\\\":3\"}}]}",
     "{\"choices\":[{\"delta\":{\"content\":\"w\"}}],\"created\":12,\"id\":\"last\"}",
     "{\"created\":4,\"choices\":[{\"delta\":{\"content\":\"no id\"}}]}",
+    "{\"id\":\"i\",\"created\":1764482939,\"choices\":[{\"delta\":{\"content\":\"d\"}}]}",
+    "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"d\"}}],\"created\":12345678}",
+    "{\"id\":\"i\",\"created\":123456789012345,\"choices\":[{\"delta\":{\"content\":"
+    "\"sixteen bytes and Ti\xe1\xba\xbfng Vi\xe1\xbb\x87t behind\"}}]}",
     "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"c\",\"channel\":\"analysis\"}}]}",
     "{\"id\":\"i\",\"choices\":[{\"delta\":{\"channel\":\"x\",\"content\":\"c\"}}]}",
     "{\"id\":\"i\",\"choices\":[{\"delta\":{\"content\":\"c\"},\"logprobs\":{\"x\":1}}]}",
@@ -357,7 +361,8 @@ static void expect_no_memory_of(dr_slice before, dr_slice payload) {
 }
 
 static void test_an_event_means_the_same_behind_those_like_it(void **state) {
-    static const char bytes[] = {'"', '\\', 'z', '}', '\x01', '\x80', '\xc3', ',', 'n', '0', '8'};
+    static const char bytes[] = {'"', '\\', 'z', '}', '\x01', '\x80', '\xc3',
+                                 ',', 'n',  '0', '8', ':',    '/'};
     (void)state;
     for (size_t i = 0; i < ALIKE; i++) {
         const dr_slice before = dr_slice_text(alike[i]);

@@ -9,35 +9,18 @@
 
 enum { CREATED_DIGITS_MAX = 15 };
 
-/* Eight bytes of which none ends a string, escapes or controls. */
-static bool is_plain_word(uint64_t word) {
-    const uint64_t ones = 0x0101010101010101u;
-    const uint64_t quotes = word ^ (ones * '"');
-    const uint64_t escapes = word ^ (ones * '\\');
-    const uint64_t found = ((word - ones * 0x20) & ~word) | ((quotes - ones) & ~quotes) |
-                           ((escapes - ones) & ~escapes);
-    return (found & (ones * 0x80)) == 0;
-}
-
 /* Where a string goes on to, from its first byte to its closing quote; `bytes.len` when what stands
  * there is not plain text. */
 static size_t plain_end(dr_slice bytes, size_t start) {
-    uint64_t all = 0;
-    size_t at = start;
-    while (at + 8 <= bytes.len) {
-        uint64_t word;
-        memcpy(&word, bytes.data + at, sizeof word);
-        if (!is_plain_word(word)) break;
-        all |= word;
-        at += 8;
+    size_t at = start + dr_json_plain_len(dr_slice_from(bytes, start));
+    if (at < bytes.len && (unsigned char)bytes.data[at] >= 0x80) {
+        const size_t beyond_ascii = at;
+        at += dr_json_unescaped_len(dr_slice_from(bytes, at));
+        if (!dr_utf8_is_valid(dr_slice_of(bytes.data + beyond_ascii, at - beyond_ascii))) {
+            return bytes.len;
+        }
     }
-    for (; at < bytes.len && bytes.data[at] != '"'; at++) {
-        const unsigned char byte = (unsigned char)bytes.data[at];
-        if (byte < 0x20 || byte == '\\') return bytes.len;
-        all |= byte;
-    }
-    if ((all & 0x8080808080808080u) == 0 || at == bytes.len) return at;
-    return dr_utf8_is_valid(dr_slice_of(bytes.data + start, at - start)) ? at : bytes.len;
+    return at < bytes.len && bytes.data[at] == '"' ? at : bytes.len;
 }
 
 /* --- learning ------------------------------------------------------------------------------- */
@@ -86,10 +69,20 @@ static void find_filler(struct openai_pattern *pattern, dr_slice payload) {
     if (end < payload.len) add_hole(pattern, OPENAI_HOLE_FILLER, start, end);
 }
 
+/* Of eight bytes each is a digit: 3 in its upper half, and still so with 6 added. */
+static bool are_digits(const char *bytes) {
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t eight;
+    memcpy(&eight, bytes, sizeof eight);
+    return (eight & ones * 0xF0) == ones * 0x30 &&
+           ((eight + ones * 6) & ones * 0xF0) == ones * 0x30;
+}
+
 /* Behind a number without sign, fraction and leading zero; `start` when there is none. */
 static size_t digits_end(dr_slice bytes, size_t start) {
     size_t at = start;
     if (at < bytes.len && bytes.data[at] == '0') return start;
+    if (bytes.len - at >= 8 && are_digits(bytes.data + at)) at += 8;
     while (at < bytes.len && bytes.data[at] >= '0' && bytes.data[at] <= '9') at++;
     return at - start <= CREATED_DIGITS_MAX ? at : start;
 }
