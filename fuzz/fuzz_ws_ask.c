@@ -81,15 +81,46 @@ static void read_as_prompt(struct dr_json_reader *reader, dr_slice body) {
     dr_assert(status != DR_OK || prompt.is_streamed);
 }
 
+static bool is_same_place(struct prompt_splice a, struct prompt_splice b) {
+    return a.start == b.start && a.len == b.len;
+}
+
+/* What is read of the frame is what would be read of the body. */
+static void check_held(const struct ws_ask *ask, struct dr_json_reader *other, dr_slice body) {
+    struct prompt held = {.is_streamed = false};
+    struct prompt read = {.is_streamed = false};
+    struct prompt_fault held_fault = {0};
+    struct prompt_fault fault = {0};
+    const enum dr_status status = openai_read_prompt(other, body, &read, &fault);
+    if (status == DR_NO_MEMORY) return;
+    dr_assert(openai_read_held_prompt(ask->reader, ask->root, WS_ASK_SHIFT, body, &held,
+                                      &held_fault) == status);
+    dr_assert(held_fault.is_json == fault.is_json);
+    dr_assert(strcmp(held_fault.param, fault.param) == 0);
+    dr_assert(strcmp(held_fault.text, fault.text) == 0);
+    if (status != DR_OK) return;
+    dr_assert(held.is_streamed && read.is_streamed);
+    dr_assert(dr_slice_is(held.model, read.model) && dr_slice_is(held.user, read.user));
+    dr_assert(held.wants_usage == read.wants_usage && held.wants_audio == read.wants_audio);
+    dr_assert(held.choice_count == read.choice_count);
+    dr_assert(held.output_tokens_max == read.output_tokens_max);
+    dr_assert(held.text_bytes == read.text_bytes && held.image_count == read.image_count);
+    dr_assert(held.message_count == read.message_count && held.has_seals == read.has_seals);
+    dr_assert(held.exceeds_deepseek == read.exceeds_deepseek);
+    dr_assert(is_same_place(held.model_at, read.model_at));
+    dr_assert(is_same_place(held.usage_at, read.usage_at));
+    dr_assert(dr_slice_is(held.usage_text, read.usage_text));
+}
+
 static void check_ask(const struct ws_ask *ask, struct dr_json_reader *other) {
     struct dr_arena arena;
     dr_slice body;
     dr_arena_init(&arena, ARENA_BYTES_MAX, NULL);
-    if (ws_ask_write_body(ask, DR_NONE, &arena, &body)) {
+    if (ws_ask_write_body(ask, &arena, &body)) {
         check_body(other, ask->root, body, false);
-        read_as_prompt(other, body);
+        check_held(ask, other, body);
     }
-    if (ws_ask_write_body(ask, before, &arena, &body)) {
+    if (ws_ask_write_joined(ask, before, &arena, &body)) {
         check_body(other, ask->root, body, true);
         read_as_prompt(other, body);
     }

@@ -30,6 +30,14 @@ enum dr_status openai_read_prompt(struct dr_json_reader *reader, dr_slice body,
                                   struct prompt *ret_prompt,
                                   struct prompt_fault *ret_fault) DR_MUST_USE;
 
+/* The same of a body that has been read already: `reader` holds it as `root`, an object without a
+ * member twice, whose strings stand in `body` `shift` bytes further on. The body asks for a stream:
+ * what `root` says of that is not looked at. Other members that the body has not must be none that
+ * the API knows. The body is within the reader's limit. DR_OK or DR_INVALID. */
+enum dr_status openai_read_held_prompt(const struct dr_json_reader *reader, dr_json root,
+                                       size_t shift, dr_slice body, struct prompt *ret_prompt,
+                                       struct prompt_fault *ret_fault) DR_MUST_USE;
+
 /* The body for a provider as slices of the client's body and replacements: the model's name
  * spliced, usage asked for in streams unless `asks_usage` is false. `model_json` is the provider's
  * model name as JSON string with quotes, kept. Returns the number of parts (at most
@@ -39,7 +47,7 @@ size_t openai_write_prompt(const struct prompt *prompt, dr_slice model_json, boo
                            dr_slice parts[OPENAI_BODY_PARTS_MAX], size_t *ret_len);
 
 /* The same body once more, as a conversation for another dialect's writer. `prompt` was accepted by
- * `openai_read_prompt`. What is returned is lent by `reader` until its next read, and by `arena`.
+ * one of the two above. What is returned is lent by `reader` until its next read, and by `arena`.
  * DR_OK, DR_NO_MEMORY. */
 enum dr_status openai_read_conversation(struct dr_json_reader *reader, const struct prompt *prompt,
                                         struct dr_arena *arena,
@@ -114,5 +122,8 @@ void openai_read_failure(struct openai_answer_reader *reader, uint16_t status, d
 /* {"error":{"message","type","param","code"}}, all four present; DR_NONE becomes null. */
 void openai_put_error(struct dr_buf *buf, dr_slice message, dr_slice type, dr_slice param,
                       dr_slice code);
+/* What stands in its inner braces. */
+void openai_put_error_members(struct dr_buf *buf, dr_slice message, dr_slice type, dr_slice param,
+                              dr_slice code);
 
 #endif

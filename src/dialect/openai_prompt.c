@@ -20,6 +20,8 @@ enum {
 /* One reading of one body. */
 struct reading {
     const struct dr_json_reader *json;
+    size_t shift;        /* what `json` holds stands in the body so much further on */
+    bool ignores_stream; /* the body asks for one, whatever `json` holds */
     struct shape shape;
     dr_json model;
     dr_json messages;
@@ -270,6 +272,7 @@ static bool check_field(struct reading *reading, const struct field *field, dr_j
     case FIELD_MODEL: reading->model = value; return true;
     case FIELD_MESSAGES: reading->messages = value; return true;
     case FIELD_STREAM:
+        if (reading->ignores_stream) return true;
         reading->shape.prompt->is_streamed = dr_json_bool(value);
         return shape_check_bool_or_absent(fault, field->name, value);
     case FIELD_STREAM_OPTIONS:
@@ -329,17 +332,26 @@ static size_t skip_blanks(dr_slice body, size_t at) {
 
 /* From inside a string to its closing quote. The body has been parsed: the quote is there. */
 static size_t closing_quote(dr_slice body, size_t at) {
-    while (body.data[at] != '"') {
-        at += body.data[at] == '\\' ? 2 : 1;
+    for (;;) {
         dr_assert(at < body.len);
+        if (body.data[at] == '"') return at;
+        at += body.data[at] == '\\' ? 2 : 1;
     }
+}
+
+/* Where in the body the content of a string begins. */
+static size_t content_offset(const struct reading *reading, dr_json string) {
+    const dr_slice body = reading->shape.prompt->body;
+    const size_t at = dr_json_offset(reading->json, string) + reading->shift;
+
+    dr_assert(at < body.len && body.data[at - 1] == '"');
     return at;
 }
 
 /* Where the value of a member begins. */
 static size_t value_offset(const struct reading *reading, dr_json name) {
     const dr_slice body = reading->shape.prompt->body;
-    size_t at = closing_quote(body, dr_json_offset(reading->json, name)) + 1;
+    size_t at = closing_quote(body, content_offset(reading, name)) + 1;
 
     at = skip_blanks(body, at);
     dr_assert(at < body.len && body.data[at] == ':');
@@ -357,7 +369,7 @@ static bool check_model(struct reading *reading) {
     if (!shape_check_name(reading->shape.fault, "model", reading->model, MODEL_BYTES_MAX))
         return false;
 
-    const size_t content = dr_json_offset(reading->json, reading->model);
+    const size_t content = content_offset(reading, reading->model);
     prompt->model = model;
     prompt->model_at.start = content - 1;
     prompt->model_at.len = closing_quote(prompt->body, content) + 1 - prompt->model_at.start;
@@ -451,11 +463,21 @@ static bool check_root(struct reading *reading, dr_json root) {
         (void)shape_refuse(fault, "", "is given twice: leave one of them out");
         return shape_within_name(fault, name);
     }
-    if (!check_fields(reading, root) || !check_model(reading) ||
-        !openai_check_messages(&reading->shape, reading->messages)) {
-        return false;
-    }
-    return check_stream_options(reading);
+    return true;
+}
+
+static bool check_members(struct reading *reading, dr_json root) {
+    return check_fields(reading, root) && check_model(reading) &&
+           openai_check_messages(&reading->shape, reading->messages) &&
+           check_stream_options(reading);
+}
+
+static void finish_prompt(const struct reading *reading) {
+    struct prompt *prompt = reading->shape.prompt;
+
+    prompt->output_tokens_max =
+        reading->max_completion_tokens > 0 ? reading->max_completion_tokens : reading->max_tokens;
+    if (prompt->user.len == 0) prompt->user = reading->safety_identifier;
 }
 
 enum dr_status openai_read_prompt(struct dr_json_reader *reader, dr_slice body,
@@ -472,11 +494,25 @@ enum dr_status openai_read_prompt(struct dr_json_reader *reader, dr_slice body,
         (void)shape_refuse(ret_fault, "", "The body is refused: %s.", error.text);
         return DR_INVALID;
     }
-    if (!check_root(&reading, root)) return finish_fault(ret_fault);
+    if (!check_root(&reading, root) || !check_members(&reading, root)) {
+        return finish_fault(ret_fault);
+    }
+    finish_prompt(&reading);
+    *ret_prompt = prompt;
+    return DR_OK;
+}
 
-    prompt.output_tokens_max =
-        reading.max_completion_tokens > 0 ? reading.max_completion_tokens : reading.max_tokens;
-    if (prompt.user.len == 0) prompt.user = reading.safety_identifier;
+enum dr_status openai_read_held_prompt(const struct dr_json_reader *reader, dr_json root,
+                                       size_t shift, dr_slice body, struct prompt *ret_prompt,
+                                       struct prompt_fault *ret_fault) {
+    struct prompt prompt = {.body = body, .choice_count = 1, .is_streamed = true};
+    struct reading reading = {
+        .json = reader, .shift = shift, .ignores_stream = true, .shape = {&prompt, ret_fault}};
+
+    dr_assert(dr_json_is(root, DR_JSON_OBJECT));
+    ret_fault->is_json = false;
+    if (!check_members(&reading, root)) return finish_fault(ret_fault);
+    finish_prompt(&reading);
     *ret_prompt = prompt;
     return DR_OK;
 }

@@ -17,11 +17,19 @@ static bool keep_texts(struct exchange *exchange) {
     return is_kept;
 }
 
+static enum dr_status read_prompt(struct exchange *exchange, struct prompt_fault *ret_fault) {
+    struct dr_json_reader *json = exchange->worker->json;
+    const dr_json root = exchange->body_root;
+    exchange->body_root = NULL;
+    return root ? openai_read_held_prompt(json, root, exchange->body_shift, exchange->body,
+                                          &exchange->prompt, ret_fault)
+                : openai_read_prompt(json, exchange->body, &exchange->prompt, ret_fault);
+}
+
 /* False when it is refused. */
 static bool read_body(struct exchange *exchange) {
     struct prompt_fault fault;
-    const enum dr_status status =
-        openai_read_prompt(exchange->worker->json, exchange->body, &exchange->prompt, &fault);
+    const enum dr_status status = read_prompt(exchange, &fault);
     if (status == DR_NO_MEMORY || (status == DR_OK && !keep_texts(exchange))) {
         exchange_refuse_for(exchange, REFUSAL_INTERNAL_ERROR);
         return false;

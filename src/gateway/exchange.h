@@ -69,6 +69,9 @@ struct exchange {
     bool is_unfit;      /* what came for a body can't be one: `refusal` tells */
     dr_slice client_id; /* the client's own name for it; empty for none */
     dr_slice body;      /* in the arena */
+    /* The body as the worker's reader holds it, until that reads or trims; NULL: it does not. */
+    dr_json body_root;
+    size_t body_shift; /* as of openai_read_held_prompt */
     struct prompt prompt;
     dr_slice sim_fault;   /* demo only */
     dr_slice cors_origin; /* allowed origin to be named in the answer; empty for none */

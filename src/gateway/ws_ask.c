@@ -1,5 +1,5 @@
-/* Frames as bodies of requests, by cutting and joining what the client wrote. Must not judge
- * members: that is done where the body is read. */
+/* Frames as bodies of requests, by blanking, cutting and joining what the client wrote. Must not
+ * judge members: that is done where the body is read. */
 #include "gateway/ws_ask.h"
 
 #include "base/assert.h"
@@ -15,8 +15,13 @@ static bool is_blank(char byte) {
     return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
 }
 
-static dr_slice without_blanks(dr_slice text) {
+static dr_slice without_blanks_behind(dr_slice text) {
     while (text.len > 0 && is_blank(text.data[text.len - 1])) text.len--;
+    return text;
+}
+
+static dr_slice without_blanks(dr_slice text) {
+    text = without_blanks_behind(text);
     while (text.len > 0 && is_blank(text.data[0])) text = dr_slice_from(text, 1);
     return text;
 }
@@ -89,12 +94,47 @@ static char *put(char *at, dr_slice bytes) {
     return at + bytes.len;
 }
 
-bool ws_ask_write_body(const struct ws_ask *ask, dr_slice before, struct dr_arena *arena,
-                       dr_slice *ret_body) {
+/* Where in the body a member begins. */
+static size_t body_offset(const struct ws_ask *ask, dr_json name) {
+    return dr_json_offset(ask->reader, name) - 1 + WS_ASK_SHIFT;
+}
+
+/* Each with the comma behind it, as far as the member that follows, or `end`. */
+static void blank_own_members(const struct ws_ask *ask, char *body, size_t end) {
+    struct dr_json_iter iter;
+    dr_json_iter_init(&iter, ask->root);
+    bool has_more = dr_json_iter_next(&iter);
+    while (has_more) {
+        const dr_json name = iter.name;
+        has_more = dr_json_iter_next(&iter);
+        if (!is_own_member(dr_json_text(name))) continue;
+        const size_t start = body_offset(ask, name);
+        memset(body + start, ' ', (has_more ? body_offset(ask, iter.name) : end) - start);
+    }
+}
+
+bool ws_ask_write_body(const struct ws_ask *ask, struct dr_arena *arena, dr_slice *ret_body) {
+    static const dr_slice stream = {"\"stream\":true,", WS_ASK_SHIFT};
+    const size_t open = dr_slice_find_char(ask->text, '{') + 1;
+    const size_t len = ask->text.len + stream.len;
+    char *body = dr_arena_alloc(arena, len);
+    if (!body) return false;
+    put(put(put(body, dr_slice_first(ask->text, open)), stream), dr_slice_from(ask->text, open));
+    size_t end = without_blanks_behind(dr_slice_of(body, len)).len - 1;
+    blank_own_members(ask, body, end);
+    end = without_blanks_behind(dr_slice_of(body, end)).len;
+    if (body[end - 1] == ',') body[end - 1] = ' '; /* nothing follows it any more */
+    *ret_body = dr_slice_of(body, len);
+    return true;
+}
+
+bool ws_ask_write_joined(const struct ws_ask *ask, dr_slice before, struct dr_arena *arena,
+                         dr_slice *ret_body) {
     static const dr_slice head = {"{\"stream\":true", 14};
     static const dr_slice messages_head = {",\"messages\":[", 13};
     struct members members;
     struct member member;
+    dr_assert(before.len > 0);
     char *body =
         dr_arena_alloc(arena, head.len + ask->text.len + messages_head.len + before.len + 2);
     if (!body) return false;
@@ -102,7 +142,7 @@ bool ws_ask_write_body(const struct ws_ask *ask, dr_slice before, struct dr_aren
     members_init(&members, ask);
     while (members_next(&members, &member)) {
         if (is_own_member(member.name)) continue;
-        if (before.len == 0 || !is_messages(&member)) {
+        if (!is_messages(&member)) {
             *at++ = ',';
             at = put(at, member.text);
             continue;

@@ -37,8 +37,14 @@ static void give_body(struct ws_answer *answer, const struct ws_ask *ask) {
         }
     }
     exchange->has_body = true;
-    if (!ws_ask_write_body(ask, before, &exchange->arena, &exchange->body)) {
+    const bool is_written =
+        before.len > 0 ? ws_ask_write_joined(ask, before, &exchange->arena, &exchange->body)
+                       : ws_ask_write_body(ask, &exchange->arena, &exchange->body);
+    if (!is_written) {
         refuse_for(answer, REFUSAL_REQUEST_TOO_LARGE);
+    } else if (before.len == 0 && dr_json_is_within_limit(ask->reader, exchange->body)) {
+        exchange->body_root = ask->root;
+        exchange->body_shift = WS_ASK_SHIFT;
     }
 }
 

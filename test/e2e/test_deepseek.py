@@ -6,7 +6,7 @@ import pytest
 
 from configured import Client, ConfiguredGateway, Simulation
 from four_models import nano
-from rig import Provider
+from rig import Provider, answer_always
 from socket_chat import ask, open_socket
 
 CONFIG = """\
@@ -116,6 +116,21 @@ def test_a_body_that_grows_beyond_the_limit_in_deepseeks_words_is_too_large(open
         statuses = [client.chat("alone", own=[1] * count, **wish).status
                     for count in range(VALUES_MAX - 30, VALUES_MAX - 15)]
     assert sorted(set(statuses), key=statuses.index) == [200, 413, 400], statuses
+
+
+def test_a_frame_whose_body_is_beyond_the_limit_is_refused_before_it_is_accepted(opened):
+    """`stream` is put into the body, so that it has two values more than its frame; DeepSeek's words have to be found in it."""
+    provider = Provider(answer_always)
+    gateway = opened(provider.url, "http://127.0.0.1:1/v1")
+    frame = {"model": "alone", "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 9}
+    told = []
+    with open_socket(gateway, gateway.key) as socket:
+        for count in range(VALUES_MAX - 25, VALUES_MAX - 10):
+            told.append(ask(socket, {**frame, "own": [1] * count}))
+    codes = [each.error and each.error["code"] for each in told]
+    assert sorted(set(codes), key=codes.index) == [None, "invalid_request"], codes
+    assert all("accepted" not in each.frames[0] for each in told if each.error)
+    provider.close()
 
 
 def chunk(delta, finish=None, **more):
