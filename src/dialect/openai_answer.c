@@ -808,9 +808,9 @@ void openai_read_failure(struct openai_answer_reader *reader, uint16_t status, d
     answer_failure_judge(ret_failure);
 }
 
-void openai_put_error(struct dr_buf *buf, dr_slice message, dr_slice type, dr_slice param,
-                      dr_slice code) {
-    dr_buf_put(buf, DR_LIT("{\"error\":{\"message\":"));
+void openai_put_error_members(struct dr_buf *buf, dr_slice message, dr_slice type, dr_slice param,
+                              dr_slice code) {
+    dr_buf_put(buf, DR_LIT("\"message\":"));
     dr_json_put_string_or_null(buf, message);
     dr_buf_put(buf, DR_LIT(",\"type\":"));
     dr_json_put_string_or_null(buf, type);
@@ -818,5 +818,11 @@ void openai_put_error(struct dr_buf *buf, dr_slice message, dr_slice type, dr_sl
     dr_json_put_string_or_null(buf, param);
     dr_buf_put(buf, DR_LIT(",\"code\":"));
     dr_json_put_string_or_null(buf, code);
+}
+
+void openai_put_error(struct dr_buf *buf, dr_slice message, dr_slice type, dr_slice param,
+                      dr_slice code) {
+    dr_buf_put(buf, DR_LIT("{\"error\":{"));
+    openai_put_error_members(buf, message, type, param, code);
     dr_buf_put(buf, DR_LIT("}}"));
 }

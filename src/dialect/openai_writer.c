@@ -20,17 +20,23 @@ void openai_writer_init(struct openai_writer *writer, struct dr_arena *arena,
     *writer = (struct openai_writer){.options = *options, .arena = arena};
 }
 
-static dr_slice finish_word(enum answer_finish reason, bool is_legacy) {
+dr_slice openai_finish_word(enum answer_finish reason) {
     switch (reason) {
-    case ANSWER_FINISH_STOP:
-    case ANSWER_FINISH_OTHER: return DR_LIT("stop");
+    case ANSWER_FINISH_STOP: return DR_LIT("stop");
     case ANSWER_FINISH_LENGTH: return DR_LIT("length");
-    case ANSWER_FINISH_TOOL_CALLS:
-        return is_legacy ? DR_LIT("function_call") : DR_LIT("tool_calls");
+    case ANSWER_FINISH_TOOL_CALLS: return DR_LIT("tool_calls");
     case ANSWER_FINISH_CONTENT_FILTER: return DR_LIT("content_filter");
     case ANSWER_FINISH_FUNCTION_CALL: return DR_LIT("function_call");
+    case ANSWER_FINISH_OTHER: return DR_NONE;
     }
     dr_unreachable();
+}
+
+/* As this writer's client knows it. */
+static dr_slice finish_word(enum answer_finish reason, bool is_legacy) {
+    if (reason == ANSWER_FINISH_OTHER) return openai_finish_word(ANSWER_FINISH_STOP);
+    const bool is_call = reason == ANSWER_FINISH_TOOL_CALLS && is_legacy;
+    return openai_finish_word(is_call ? ANSWER_FINISH_FUNCTION_CALL : reason);
 }
 
 /* What few have: not told, it is none. */

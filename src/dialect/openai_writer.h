@@ -16,6 +16,9 @@
 
 enum { OPENAI_WRITER_CHOICES_MAX = 8 };
 
+/* The API's word for why an answer ended; DR_NONE where it has none. */
+dr_slice openai_finish_word(enum answer_finish reason);
+
 struct openai_writer_options {
     dr_slice id;         /* for an answer that names none; kept */
     dr_slice model;      /* for an answer that names none; kept */

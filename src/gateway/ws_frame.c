@@ -42,14 +42,8 @@ static void put_request_id(struct dr_buf *tail, dr_slice request_id) {
 static void put_refusal_tail(struct dr_buf *tail, const struct refusal *refusal,
                              dr_slice request_id) {
     put_request_id(tail, request_id);
-    dr_buf_put(tail, DR_LIT(",\"error\":{\"message\":"));
-    dr_json_put_string_or_null(tail, refusal->message);
-    dr_buf_put(tail, DR_LIT(",\"type\":"));
-    dr_json_put_string_or_null(tail, refusal->type);
-    dr_buf_put(tail, DR_LIT(",\"param\":"));
-    dr_json_put_string_or_null(tail, refusal->param);
-    dr_buf_put(tail, DR_LIT(",\"code\":"));
-    dr_json_put_string_or_null(tail, refusal->code);
+    dr_buf_put(tail, DR_LIT(",\"error\":{"));
+    openai_put_error_members(tail, refusal->message, refusal->type, refusal->param, refusal->code);
     dr_buf_put(tail, DR_LIT(",\"status\":"));
     dr_buf_put_u64(tail, refusal->status);
     if (refusal->status == 429 || refusal->status == 503) {

@@ -17,19 +17,6 @@ enum {
 /* --- noted as its events pass
  * ------------------------------------------------------------------- */
 
-/* OpenAI's word, also where another dialect said it in its own; `other` where it has none. */
-static dr_slice finish_name(enum answer_finish reason, dr_slice other) {
-    switch (reason) {
-    case ANSWER_FINISH_STOP: return DR_LIT("stop");
-    case ANSWER_FINISH_LENGTH: return DR_LIT("length");
-    case ANSWER_FINISH_TOOL_CALLS: return DR_LIT("tool_calls");
-    case ANSWER_FINISH_CONTENT_FILTER: return DR_LIT("content_filter");
-    case ANSWER_FINISH_FUNCTION_CALL: return DR_LIT("function_call");
-    case ANSWER_FINISH_OTHER: break;
-    }
-    return other;
-}
-
 void ws_summary_note_model(struct ws_answer *answer, dr_slice model) {
     /* Without memory for it, the one that was asked for is told. */
     (void)!dr_arena_copy(&answer->exchange->arena, dr_utf8_first(model, WS_MODEL_BYTES_MAX),
@@ -66,7 +53,7 @@ void ws_summary_note_finish(struct ws_answer *answer, const struct answer_event 
     if (event->finish.reason == ANSWER_FINISH_OTHER) {
         finish_keep_word(finish, &answer->exchange->arena, event->finish.text);
     } else {
-        finish->name = finish_name(event->finish.reason, DR_NONE);
+        finish->name = openai_finish_word(event->finish.reason);
     }
 }
 
@@ -107,7 +94,7 @@ static void put_dropped(struct dr_buf *json, dr_slice dropped, const struct ws_a
 
 /* As in a stream of events, what never says why it ended has ended well. */
 static dr_slice missing_finish(const struct ws_answer *answer, uint32_t choice_index) {
-    return finish_name(exchange_missing_finish(answer->exchange, choice_index), DR_NONE);
+    return openai_finish_word(exchange_missing_finish(answer->exchange, choice_index));
 }
 
 static dr_slice finish_of_other(const struct ws_answer *answer, uint32_t choice_index,
